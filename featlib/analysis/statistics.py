@@ -1,0 +1,128 @@
+"""What each channel of a layer does over a batch, and pooling of maps that are already in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from featlib.errors import FeatlibError
+
+Pooling = Literal["avg", "max", "flatten"]
+ChannelOrder = Literal["index", "mean", "max", "sparsity"]
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelStatistics:
+    """Statistics of c channels over all images and positions of a batch; every array has shape (c,).
+
+    Attributes:
+        mean: Mean value, float64.
+        max: Largest value.
+        min: Smallest value.
+        std: Standard deviation (of the population), float64.
+        sparsity: Share of values that are exactly zero, 0..1.
+        dead: True where the channel is zero everywhere, in every image.
+        n_images: Number of images the statistics were taken over.
+    """
+
+    mean: np.ndarray
+    max: np.ndarray
+    min: np.ndarray
+    std: np.ndarray
+    sparsity: np.ndarray
+    dead: np.ndarray
+    n_images: int
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return len(self.mean)
+
+
+def channel_statistics(maps: np.ndarray) -> ChannelStatistics:
+    """Describe every channel of a batch of feature maps or vectors.
+
+    NaN and infinite values are not hidden: they show in the channel's numbers, as in NumPy.
+
+    Args:
+        maps: (n, h, w, c) feature maps, or (n, d) vectors, whose d values are taken as d channels.
+
+    Returns:
+        The statistics, each of shape (c,) or (d,).
+
+    Raises:
+        FeatlibError: If `maps` has another number of axes or holds no values.
+    """
+    maps = _checked_maps(maps)
+    axes = tuple(range(maps.ndim - 1))
+    mean = maps.mean(axis=axes, dtype=np.float64, keepdims=True)
+    sparsity = 1.0 - np.count_nonzero(maps, axis=axes) / (maps.size // maps.shape[-1])
+    return ChannelStatistics(
+        mean=mean.reshape(-1),
+        max=maps.max(axis=axes),
+        min=maps.min(axis=axes),
+        std=maps.std(axis=axes, dtype=np.float64, mean=mean),
+        sparsity=sparsity,
+        dead=sparsity == 1.0,
+        n_images=len(maps),
+    )
+
+
+def sort_channels(stats: ChannelStatistics, by: ChannelOrder = "index") -> np.ndarray:
+    """Order the channels, the most active first.
+
+    Args:
+        stats: What `channel_statistics` returned.
+        by: "index" keeps the network's order; "mean" and "max" put the largest first; "sparsity" puts the
+            least sparse first (the channel that is zero in the fewest places). Ties keep the network's order;
+            NaN comes last.
+
+    Returns:
+        (c,) int indices of the channels.
+
+    Raises:
+        FeatlibError: If `by` is none of these.
+    """
+    if by == "index":
+        return np.arange(stats.n_channels)
+    keys = {"mean": -stats.mean, "max": -stats.max, "sparsity": stats.sparsity}
+    if by not in keys:
+        raise FeatlibError(f"Cannot sort channels by {by!r}. Choose one of: index, {', '.join(keys)}.")
+    return np.argsort(keys[by], kind="stable")
+
+
+def pool(maps: np.ndarray, pooling: Pooling = "avg") -> np.ndarray:
+    """Turn feature maps that are already in memory into vectors.
+
+    Args:
+        maps: (n, h, w, c) feature maps; (n, d) vectors come back as they are.
+        pooling: "avg" and "max" give one value per channel (D = c), "flatten" keeps every value (D = h·w·c).
+
+    Returns:
+        (n, D) vectors in the dtype of `maps`.
+
+    Raises:
+        FeatlibError: If `pooling` is unknown, or `maps` has another number of axes or holds no values.
+    """
+    if pooling not in ("avg", "max", "flatten"):
+        raise FeatlibError(f"Unknown pooling {pooling!r}. Choose one of: avg, max, flatten.")
+    maps = _checked_maps(maps)
+    if maps.ndim == 2 or pooling == "flatten":
+        return maps.reshape(len(maps), -1)
+    if pooling == "max":
+        return maps.max(axis=(1, 2))
+    return maps.mean(axis=(1, 2), dtype=np.float64).astype(maps.dtype)
+
+
+def _checked_maps(maps: np.ndarray) -> np.ndarray:
+    maps = np.asarray(maps)
+    if maps.ndim not in (2, 4):
+        raise FeatlibError(
+            f"Received an array of shape {maps.shape}. Pass feature maps (n, h, w, c) or vectors (n, d); "
+            "one image's maps need a leading axis: maps[None]."
+        )
+    if maps.size == 0:
+        raise FeatlibError(f"Received an array of shape {maps.shape}, which holds no values.")
+    return maps if np.issubdtype(maps.dtype, np.floating) else maps.astype(np.float64)

@@ -1,0 +1,135 @@
+"""The extractor under scikit-learn's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from featlib.errors import ModelError
+from featlib.features.engine import run_batches
+from featlib.features.taps import check_pooling
+from featlib.features.vectors import combine_layers, resolve_layers
+from featlib.images import as_image_set
+from featlib.models import Backbone, load_backbone
+
+if TYPE_CHECKING:
+    import keras
+
+_shared_backbone = lru_cache(maxsize=4)(load_backbone)
+
+
+class FeatureExtractor(TransformerMixin, BaseEstimator):
+    """Turns images into vectors: a scikit-learn transformer around a frozen network.
+
+    Args:
+        backbone: a network's name, a `Backbone`, or a `keras.Model`. A name is lightest to clone and pickle.
+        layers: one layer path, or several to concatenate; None means the backbone's feature layer.
+        pooling: "avg", "max", "flatten", or None for layers that have no height and width.
+        weights: "imagenet", None for random, or a weights file; only for a name.
+        include_top: whether the classification layers can be asked for; only for a name.
+        input_shape: (height, width, 3) in pixels, or None for the network's own; only for a name.
+        l2_normalize: whether each layer's part of the vector is scaled to length 1.
+        layer_weights: one factor a layer, applied after the normalisation.
+        batch_size: images in one forward pass.
+
+    Attributes:
+        layers_: the layer paths in use.
+        n_features_out_: D, the length of a vector.
+        feature_names_out_: D names, `layer:channel`.
+        fingerprint_: the backbone's fingerprint.
+    """
+
+    def __init__(
+        self,
+        backbone: str | Backbone | keras.Model = "EfficientNetLite0",
+        *,
+        layers: str | Sequence[str] | None = None,
+        pooling: str | None = "avg",
+        weights: str | None = "imagenet",
+        include_top: bool = True,
+        input_shape: Sequence[int] | None = None,
+        l2_normalize: bool = False,
+        layer_weights: Sequence[float] | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        self.backbone = backbone
+        self.layers = layers
+        self.pooling = pooling
+        self.weights = weights
+        self.include_top = include_top
+        self.input_shape = input_shape
+        self.l2_normalize = l2_normalize
+        self.layer_weights = layer_weights
+        self.batch_size = batch_size
+
+    def fit(self, X: object = None, y: object = None) -> FeatureExtractor:
+        """Loads the network and checks the parameters. Nothing is learned from X or y.
+
+        Raises:
+            FeatlibError: a parameter is not usable; the message says which and what is allowed.
+        """
+        check_pooling(self.pooling)
+        network = self._load()
+        paths = resolve_layers(network, self.layers)
+        parts = run_batches(network, as_image_set([]), paths, self.pooling, self.batch_size)
+        self.n_features_out_ = combine_layers(parts, paths, self.l2_normalize, self.layer_weights).shape[1]
+        self.layers_ = paths
+        names = [f"{path}:{i}" for path, part in zip(paths, parts, strict=True) for i in range(part.shape[1])]
+        self.feature_names_out_ = np.array(names, dtype=object)
+        self.fingerprint_ = network.fingerprint
+        self._network = network
+        return self
+
+    def transform(self, X: object) -> np.ndarray:
+        """Computes the vectors.
+
+        Args:
+            X: an ImageSet, a list of paths, bytes, PIL images or uint8 arrays, or one (n, h, w, 3) array.
+
+        Returns:
+            (n, D) float32, in the order given.
+
+        Raises:
+            ImageError: an image cannot be read.
+        """
+        check_is_fitted(self, "layers_")
+        parts = run_batches(self._fitted_network(), as_image_set(X), self.layers_, self.pooling, self.batch_size)
+        return combine_layers(parts, self.layers_, self.l2_normalize, self.layer_weights)
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """Names the D columns `layer:channel`."""
+        check_is_fitted(self, "layers_")
+        return self.feature_names_out_
+
+    def _load(self) -> Backbone:
+        if isinstance(self.backbone, Backbone):
+            return self.backbone
+        if not isinstance(self.backbone, str):
+            return load_backbone(self.backbone, input_shape=self.input_shape)
+        shape = tuple(self.input_shape) if self.input_shape is not None else None
+        return _shared_backbone(self.backbone, weights=self.weights, include_top=self.include_top, input_shape=shape)
+
+    def _fitted_network(self) -> Backbone:
+        if "_network" not in self.__dict__:
+            network = self._load()
+            if network.fingerprint != self.fingerprint_:
+                raise ModelError(
+                    f"'{network.name}' is not the network this extractor was fitted with: its weights or preprocessing "
+                    "changed. Call fit again."
+                )
+            self._network = network
+        return self._network
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        return {key: value for key, value in state.items() if key != "_network"}
+
+    def __sklearn_tags__(self) -> Any:  # noqa: ANN401 - scikit-learn's own type
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags

@@ -1,0 +1,146 @@
+"""Images -> one vector each, with the names that say where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from featlib.errors import FeatlibError
+from featlib.features.engine import Progress, run_batches
+from featlib.images import as_image_set
+from featlib.models import Backbone
+
+RAW_PIXEL_SIDE = 16
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """Vectors of n images and everything needed to say what they are.
+
+    Attributes:
+        X: (n, D) float32, one row an image.
+        ids: n content digests.
+        names: n image names.
+        labels: label column -> n labels.
+        columns: D names, `layer:channel`.
+        layers: the layer paths, in the order of the columns.
+        pooling: "avg", "max", "flatten", or "none".
+        model: the backbone's name.
+        fingerprint: the backbone's fingerprint.
+    """
+
+    X: np.ndarray
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    labels: Mapping[str, np.ndarray]
+    columns: tuple[str, ...]
+    layers: tuple[str, ...]
+    pooling: str
+    model: str
+    fingerprint: str
+
+
+def extract_vectors(
+    backbone: Backbone,
+    images: object,
+    layers: str | Sequence[str] | None = None,
+    *,
+    pooling: str | None = "avg",
+    l2_normalize: bool = False,
+    layer_weights: Sequence[float] | None = None,
+    batch_size: int = 32,
+    on_progress: Progress | None = None,
+) -> VectorTable:
+    """Computes one vector an image from one layer, or from several concatenated.
+
+    Args:
+        backbone: from `load_backbone`.
+        images: an ImageSet, a list of paths, bytes, PIL images or uint8 arrays, or one (n, h, w, 3) array.
+        layers: one layer path or several; None means `backbone.feature_layer`.
+        pooling: "avg" (global average pooling), "max", "flatten", or None for layers that have no height and width.
+        l2_normalize: whether each layer's part is scaled to length 1.
+        layer_weights: one factor a layer, applied after the normalisation.
+        batch_size: images in one forward pass.
+        on_progress: called with (images done, images in all); returning True stops the work.
+
+    Returns:
+        The vectors with ids, names and labels.
+
+    Raises:
+        FeatlibError: unknown pooling, layer weights that do not match, or None for a layer with height and width.
+        LayerNotFoundError: a layer path is unknown.
+        ImageError: an image cannot be read.
+        CancelledError: `on_progress` returned True.
+    """
+    paths = resolve_layers(backbone, layers)
+    images = as_image_set(images)
+    parts = run_batches(backbone, images, paths, pooling, batch_size, on_progress)
+    return VectorTable(
+        X=combine_layers(parts, paths, l2_normalize, layer_weights),
+        ids=images.ids,
+        names=images.names,
+        labels={column: images.labels_for(column) for column in images.label_columns},
+        columns=tuple(f"{path}:{i}" for path, part in zip(paths, parts, strict=True) for i in range(part.shape[1])),
+        layers=tuple(paths),
+        pooling=str(pooling).lower(),
+        model=backbone.name,
+        fingerprint=backbone.fingerprint,
+    )
+
+
+def resolve_layers(backbone: Backbone, layers: str | Sequence[str] | None) -> list[str]:
+    """The layer paths as a list; None is the backbone's feature layer."""
+    if layers is None:
+        return [backbone.feature_layer]
+    paths = [layers] if isinstance(layers, str) else list(layers)
+    if not paths:
+        raise FeatlibError("layers is empty. Give at least one layer path, or None for the feature layer.")
+    return paths
+
+
+def combine_layers(
+    parts: Sequence[np.ndarray],
+    layers: Sequence[str],
+    l2_normalize: bool = False,
+    layer_weights: Sequence[float] | None = None,
+) -> np.ndarray:
+    """Concatenates the vectors of several layers: [(n, D1), (n, D2), …] -> (n, D1 + D2 + …) float32.
+
+    Raises:
+        FeatlibError: a part is not (n, D), or there are not as many weights as layers.
+    """
+    for path, part in zip(layers, parts, strict=True):
+        if part.ndim != 2:
+            raise FeatlibError(
+                f"'{path}' puts out {part.shape[1:]} for an image, which is no vector. "
+                "Use pooling 'avg', 'max' or 'flatten', or feature_maps for the maps themselves."
+            )
+    weights = [1.0] * len(parts) if layer_weights is None else [float(weight) for weight in layer_weights]
+    if len(weights) != len(parts):
+        raise FeatlibError(f"layer_weights needs one number a layer: {len(parts)}. Received: {len(weights)}.")
+    scaled = [normalize_rows(part) if l2_normalize else part for part in parts]
+    return np.concatenate([part * np.float32(w) for part, w in zip(scaled, weights, strict=True)], axis=1)
+
+
+def normalize_rows(X: np.ndarray) -> np.ndarray:
+    """Scales each row of (n, D) to Euclidean length 1; rows of zeros stay zeros."""
+    lengths = np.linalg.norm(X, axis=1, keepdims=True)
+    return X / np.where(lengths == 0, 1, lengths)
+
+
+def raw_pixel_vectors(images: object, side: int = RAW_PIXEL_SIDE) -> np.ndarray:
+    """The baseline without a network: each image shrunk to side × side RGB and flattened.
+
+    Args:
+        images: as for `extract_vectors`.
+        side: height and width in pixels.
+
+    Returns:
+        (n, side * side * 3) float32 in 0…1.
+    """
+    from featlib.models.preprocessing import resize_and_crop
+
+    rows = [resize_and_crop(item.pixels, side, side).reshape(-1) for item in as_image_set(images)]
+    return np.array(rows, np.float32).reshape(len(rows), side * side * 3) / 255

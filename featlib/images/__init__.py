@@ -1,0 +1,28 @@
+"""Images in, ImageSets out: one decoder for every way in, built-in samples, ids by content.
+
+Needs NumPy and Pillow only.
+"""
+
+from featlib.images.decode import MAX_BYTES, MAX_PIXELS, decode_image
+from featlib.images.given import as_image_set
+from featlib.images.imageset import ImageSet
+from featlib.images.item import ImageItem, ImageProblem
+from featlib.images.load import MAX_IMAGES, load_images
+from featlib.images.samples import SampleInfo, list_samples, load_samples
+from featlib.images.sources import MAX_TOTAL_BYTES
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_IMAGES",
+    "MAX_PIXELS",
+    "MAX_TOTAL_BYTES",
+    "ImageItem",
+    "ImageProblem",
+    "ImageSet",
+    "SampleInfo",
+    "as_image_set",
+    "decode_image",
+    "list_samples",
+    "load_images",
+    "load_samples",
+]

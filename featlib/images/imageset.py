@@ -1,0 +1,145 @@
+"""ImageSet: an ordered, immutable batch of images with names and labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+
+from featlib.errors import FeatlibError
+from featlib.images.item import ImageItem, ImageProblem
+
+Index = slice | Sequence[int] | Sequence[bool] | np.ndarray
+
+
+@dataclass(frozen=True, repr=False)
+class ImageSet(Sequence[ImageItem]):
+    """A batch of images in a fixed order.
+
+    `images[3]` is an ImageItem; `images[:10]`, `images[[4, 2]]` and `images[mask]` are ImageSets.
+
+    Attributes:
+        name: What the set is called on screen.
+        items: The images.
+        problems: What was left out at loading, and why. A part of a set has none.
+    """
+
+    name: str
+    items: tuple[ImageItem, ...]
+    problems: tuple[ImageProblem, ...] = ()
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """The images' content digests, in order."""
+        return tuple(item.id for item in self.items)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The images' names, in order. They need not be unique."""
+        return tuple(item.name for item in self.items)
+
+    @cached_property
+    def label_columns(self) -> tuple[str, ...]:
+        """The label columns that any image has, in order of appearance."""
+        return tuple(dict.fromkeys(column for item in self.items for column in item.labels))
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The first label column as (n,) str, or None for a set without labels."""
+        return self.labels_for(self.label_columns[0]) if self.label_columns else None
+
+    def labels_for(self, column: str) -> np.ndarray:
+        """Returns one label column as (n,) str; "" where an image has no such label.
+
+        Raises:
+            FeatlibError: No image has this column.
+        """
+        self._check_column(column)
+        return np.array([item.labels.get(column, "") for item in self.items], dtype=np.str_)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the ids in order: the same for the same pictures, however they came in."""
+        return hashlib.blake2b("\n".join(self.ids).encode(), digest_size=20).hexdigest()
+
+    def sample(self, n: int, *, by: str | None = None, random_state: int = 0) -> ImageSet:
+        """Draws at most `n` images without repeats and keeps their order.
+
+        Args:
+            n: How many, at least 1. A set with no more than `n` images is returned whole.
+            by: A label column: each label gets an equal share, as far as it has enough images.
+            random_state: The seed.
+
+        Raises:
+            FeatlibError: `n` is below 1, or there is no such column.
+        """
+        if n < 1:
+            raise FeatlibError(f"Received n={n} for sample: draw at least 1 image.")
+        if by is not None:
+            self._check_column(by)
+        if n >= len(self):
+            return self
+        drawn: Counter[str] = Counter()
+        ranked = []
+        for position, index in enumerate(np.random.default_rng(random_state).permutation(len(self))):
+            label = "" if by is None else self.items[index].labels.get(by, "")
+            # The first of every label comes before the second of any.
+            ranked.append((drawn[label], position, int(index)))
+            drawn[label] += 1
+        return self[sorted(index for _, _, index in sorted(ranked)[:n])]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[ImageItem]:
+        return iter(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageItem: ...
+
+    @overload
+    def __getitem__(self, index: Index) -> ImageSet: ...
+
+    def __getitem__(self, index: int | Index) -> ImageItem | ImageSet:
+        if isinstance(index, int | np.integer):
+            return self.items[index]
+        return ImageSet(self.name, tuple(self.items[i] for i in self._positions(index)))
+
+    def __repr__(self) -> str:
+        parts = [repr(self.name), _count(len(self), "image")]
+        if self.label_columns:
+            parts.append("labels " + ", ".join(self.label_columns))
+        if self.problems:
+            parts.append(_count(len(self.problems), "problem"))
+        return f"ImageSet({'; '.join(parts)})"
+
+    def _positions(self, index: Index) -> list[int]:
+        if isinstance(index, slice):
+            return list(range(*index.indices(len(self))))
+        array = np.asarray(index)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iub"):
+            raise TypeError(
+                f"Received {index!r} as an index: use an int, a slice, a list of ints or a mask of {len(self)} bools."
+            )
+        if array.dtype.kind == "b":
+            if len(array) != len(self):
+                raise IndexError(f"The mask has {len(array)} values, and the set has {len(self)} images.")
+            array = np.flatnonzero(array)
+        return [int(i) for i in array]
+
+    def _check_column(self, column: str) -> None:
+        if column not in self.label_columns:
+            known = ", ".join(repr(c) for c in self.label_columns)
+            raise FeatlibError(
+                f"'{self.name}' has no label column {column!r}: "
+                + (f"it has {known}." if known else "it has no labels; put each class into its own folder.")
+            )
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n:,} {word}" + ("" if n == 1 else "s")

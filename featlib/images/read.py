@@ -1,0 +1,85 @@
+"""Gets the encoded bytes out of a path, bytes or a file-like, never more than the limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from featlib.errors import ImageError
+from featlib.images.names import format_bytes
+
+MAX_BYTES = 50 * 2**20
+
+
+def check_length(length: int, name: str) -> None:
+    """Raises ImageError for a file that is empty or above `MAX_BYTES`."""
+    if length == 0:
+        raise ImageError(f"'{name}' is empty (0 bytes): export or download it again.")
+    if length > MAX_BYTES:
+        raise ImageError(
+            f"'{name}' is {format_bytes(length)}, and one image may have at most {format_bytes(MAX_BYTES)}:"
+            " save it smaller."
+        )
+
+
+def read_path(path: Path, name: str) -> bytes:
+    """Reads one file.
+
+    Raises:
+        ImageError: There is no such file, it is not a regular file, cannot be opened, is empty or too large.
+    """
+    try:
+        if not path.is_file():
+            raise ImageError(why_no_file(path, name))
+        check_length(path.stat().st_size, name)
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ImageError(f"'{name}' cannot be opened ({reason.lower()}): check the file's permissions.") from error
+    check_length(len(data), name)
+    return data
+
+
+def why_no_file(path: Path, name: str) -> str:
+    """Says in one sentence why a path is no file to read."""
+    if path.is_dir():
+        return f"'{name}' is a folder, not an image: load_images reads folders."
+    if path.exists():
+        return f"'{name}' is not a regular file, so it cannot be read as an image."
+    if str(path).startswith(("http:/", "https:/")):
+        return f"'{name}' is a web address: download the image first and pass the file."
+    return f"There is no file '{name}': check the path."
+
+
+def is_file_like(source: object) -> bool:
+    """Tells open files and uploads: whatever has `getvalue` or `read`."""
+    return hasattr(source, "getvalue") or hasattr(source, "read")
+
+
+def read_file_like(file: Any, name: str, limit: int = MAX_BYTES) -> bytes:  # noqa: ANN401 - any kind of open file
+    """Reads an open binary file or an upload from its beginning, at most `limit` + 1 bytes.
+
+    Raises:
+        ImageError: It is closed, or opened as text.
+    """
+    try:
+        if hasattr(file, "getvalue"):
+            data = file.getvalue()
+        else:
+            if hasattr(file, "seekable") and file.seekable():
+                file.seek(0)
+            data = file.read(limit + 1)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"'{name}' cannot be read ({error}): pass an open file or its bytes.") from error
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise ImageError(f"'{name}' is opened as text: open it with mode 'rb'.")
+    return bytes(data)
+
+
+def file_like_name(file: object) -> str | None:
+    """Returns the name an upload or open file carries, if any; of an absolute path the file's name only."""
+    name = getattr(file, "name", None)
+    if not isinstance(name, str | Path) or not str(name):
+        return None
+    return Path(name).name if Path(name).is_absolute() else str(name)

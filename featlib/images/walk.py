@@ -1,0 +1,79 @@
+"""Finds image files on disk: folders with their sub-folders, and globs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from featlib.errors import ImageError
+from featlib.images.item import ImageProblem
+from featlib.images.names import clean_name, is_hidden, is_system_junk, natural_key
+
+
+def find_files(folder: Path, max_files: int) -> list[Path | ImageProblem]:
+    """Lists the files below a folder in natural order, without hidden files and system junk.
+
+    Raises:
+        ImageError: There are more than `max_files`; found out without walking through all of them.
+    """
+    problems: list[ImageProblem] = []
+    files = list(islice(_walk(folder, problems), max_files + 1))
+    if len(files) > max_files:
+        raise ImageError(
+            f"'{folder}' holds more than {max_files:,} files: choose a folder within it, or raise max_images."
+        )
+    return [*sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix())), *problems]
+
+
+def _walk(folder: Path, problems: list[ImageProblem]) -> Iterator[Path]:
+    def note(error: OSError) -> None:
+        name = clean_name(Path(str(error.filename)).name)
+        problems.append(ImageProblem(name, f"The folder '{name}' cannot be opened: check its permissions."))
+
+    # Linked folders are followed, so a link to a folder above must not lead around for ever.
+    seen: set[str] = set()
+    for directory, folders, files in os.walk(folder, followlinks=True, onerror=note):
+        real = os.path.realpath(directory)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _is_skipped(name))
+        yield from (Path(directory, name) for name in files if not _is_skipped(name))
+
+
+def _is_skipped(name: str) -> bool:
+    return is_hidden(name) or is_system_junk(name)
+
+
+def is_glob(source: object) -> bool:
+    """Tells a string with wildcards that is not itself the name of a file."""
+    return isinstance(source, str) and any(c in source for c in "*?[") and not Path(source).expanduser().exists()
+
+
+def glob_files(pattern: str, max_files: int) -> list[Path]:
+    """Lists the files that match a pattern such as `photos/**/*.jpg`, in natural order.
+
+    Raises:
+        ImageError: No file matches, or more than `max_files` do.
+    """
+    path = Path(pattern).expanduser()
+    base = Path(path.anchor) if path.anchor else Path()
+    matches = (p for p in base.glob(str(path.relative_to(path.anchor))) if p.is_file())
+    files = list(islice((p for p in matches if not _is_skipped(p.relative_to(base).as_posix())), max_files + 1))
+    if not files:
+        raise ImageError(f"No file matches '{pattern}': check the path, and use ** for folders within folders.")
+    if len(files) > max_files:
+        raise ImageError(f"'{pattern}' matches more than {max_files:,} files: narrow it, or raise max_images.")
+    return sorted(files, key=lambda p: natural_key(p.as_posix()))
+
+
+def common_folder(paths: Sequence[Path]) -> Path | None:
+    """Returns the deepest folder that holds all the files, or None if there is none (two drives, no files)."""
+    parents = [os.path.abspath(path.parent) for path in paths if not path.is_dir()]  # noqa: PTH100 - keeps links
+    try:
+        return Path(os.path.commonpath(parents))
+    except ValueError:
+        return None

@@ -1,0 +1,23 @@
+"""Names and Keras models -> `Backbone`; `model.summary()` as data."""
+
+from featlib.models.backbone import Backbone, top_classes
+from featlib.models.imagenet import imagenet_names
+from featlib.models.layers import LayerInfo, find_layer, graph_operations, list_layers
+from featlib.models.preprocessing import PREPROCESSING, Preprocessing
+from featlib.models.zoo import DEFAULT_MODEL, ModelChoice, list_models, load_backbone
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "PREPROCESSING",
+    "Backbone",
+    "LayerInfo",
+    "ModelChoice",
+    "Preprocessing",
+    "find_layer",
+    "graph_operations",
+    "imagenet_names",
+    "list_layers",
+    "list_models",
+    "load_backbone",
+    "top_classes",
+]

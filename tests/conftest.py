@@ -1,0 +1,60 @@
+"""What many tests share: the real embedded network, real photographs, a tiny seeded network for edge cases."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+KERAS_HOME = Path(__file__).resolve().parents[2] / "shared" / "keras_home"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if KERAS_HOME.is_dir():
+    os.environ["KERAS_HOME"] = str(KERAS_HOME)  # read once, when keras is imported
+
+
+def pytest_collection_modifyitems(items):
+    if KERAS_HOME.is_dir():
+        return
+    skip = pytest.mark.skip(reason=f"needs Keras' MobileNetV2 weight files in {KERAS_HOME}")
+    for item in items:
+        if "keras_home" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def photos():
+    from featlib.images import load_samples
+
+    return load_samples("photos")
+
+
+@pytest.fixture(scope="session")
+def lite0():
+    from featlib.models import load_backbone
+
+    return load_backbone("EfficientNetLite0")
+
+
+@pytest.fixture(scope="session")
+def mobilenet():
+    from featlib.models import load_backbone
+
+    return load_backbone("MobileNetV2")
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """A seeded Functional network of 32 × 32 images, 5 classes, with a branch and a `keras.ops` node."""
+    import keras
+
+    from featlib.models import load_backbone
+
+    keras.utils.set_random_seed(7)
+    inputs = keras.Input((32, 32, 3), name="pixels")
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu", name="conv")(inputs)
+    y = keras.layers.Conv2D(8, 3, padding="same", name="side")(x)
+    x = keras.layers.Add(name="join")([x, y])
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.ops.relu(x))
+    outputs = keras.layers.Dense(5, activation="softmax", name="classes")(x)
+    return load_backbone(keras.Model(inputs, outputs, name="tiny"))
