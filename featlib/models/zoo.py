@@ -147,9 +147,9 @@ def _load_mobilenet(weights: str | Path | None, include_top: bool, shape: tuple[
     if weights != "imagenet":
         model = build(input_shape=shape, include_top=include_top, weights=None)
         _fill(model, weights)
-        return model
+        return _with_stable_names(model)
     try:
-        return build(input_shape=shape, include_top=include_top, weights="imagenet")
+        return _with_stable_names(build(input_shape=shape, include_top=include_top, weights="imagenet"))
     except ValueError as error:
         raise ModelError(
             f"MobileNetV2 has no ImageNet weights for input_shape={shape} with include_top={include_top}. "
@@ -157,6 +157,13 @@ def _load_mobilenet(weights: str | Path | None, include_top: bool, shape: tuple[
         ) from error
     except Exception as error:  # Keras raises nothing narrower when a download fails
         raise WeightsNotFoundError(_download_advice("MobileNetV2", str(error))) from error
+
+
+def _with_stable_names(model: keras.Model) -> keras.Model:
+    """Names the layers of a fresh model as in a fresh process, where Keras has not counted up its automatic names."""
+    for layer in model.layers:
+        layer.name = re.sub(r"^(input_layer|global_average_pooling2d)_\d+$", r"\1", layer.name)
+    return model
 
 
 def _download_advice(name: str, error: str) -> str:

@@ -59,6 +59,17 @@ def test_a_weights_file(tmp_path):
         load_backbone("EfficientNetLite0", weights=path)
 
 
+@pytest.mark.parametrize("name", ["EfficientNetLite0", "MobileNetV2"])
+def test_loading_twice_gives_the_same_names_and_fingerprint(name, photos):
+    """Links, caches and pickled estimators carry layer names and fingerprints."""
+    one, two = (load_backbone(name, weights=None, input_shape=(64, 64, 3)) for _ in range(2))
+    assert [layer.path for layer in one.layers] == [layer.path for layer in two.layers]
+    assert one.fingerprint == two.fingerprint
+    assert one.layers[0].path in ("input", "input_layer")
+    x = one.prepare(photos[:1])
+    np.testing.assert_array_equal(one.model(x), two.model(x))
+
+
 def test_own_weights_round_trip(tmp_path, lite0):
     lite0.model.save_weights(tmp_path / "mine.weights.h5")
     again = load_backbone("EfficientNetLite0", weights=tmp_path / "mine.weights.h5")

@@ -1,0 +1,37 @@
+"""Results to pictures (NumPy, PNG bytes) and Plotly figures; nothing is shown or saved here."""
+
+from featlib.plots.bars import (
+    accuracy_bars,
+    channel_bars,
+    channel_histogram,
+    explained_variance_bars,
+    prediction_bars,
+)
+from featlib.plots.colors import COLORMAPS, color_table, colorize
+from featlib.plots.heatmaps import confusion_heatmap, similarity_heatmap, vector_heatmap
+from featlib.plots.pictures import channel_image, color_bar, contact_sheet, film_strip, overlay, png_bytes
+from featlib.plots.scatter import projection_scatter
+from featlib.plots.tiles import Mosaic, mosaic
+
+__all__ = [
+    "COLORMAPS",
+    "Mosaic",
+    "accuracy_bars",
+    "channel_bars",
+    "channel_histogram",
+    "channel_image",
+    "color_bar",
+    "color_table",
+    "colorize",
+    "confusion_heatmap",
+    "contact_sheet",
+    "explained_variance_bars",
+    "film_strip",
+    "mosaic",
+    "overlay",
+    "png_bytes",
+    "prediction_bars",
+    "projection_scatter",
+    "similarity_heatmap",
+    "vector_heatmap",
+]

@@ -1,0 +1,217 @@
+"""Bars: predictions, a vector's channels, a channel's values, explained variance, accuracies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from featlib.errors import FeatlibError
+from featlib.plots.colors import ACCENT, HIGHLIGHT, NEUTRAL
+from featlib.plots.layout import ROW_HEIGHT, TRANSPARENT, check_lengths, new_figure, safe, shortened
+
+MAX_SEPARATE_BARS = 160
+
+
+def prediction_bars(names: Sequence[str], probabilities: Sequence[float] | np.ndarray) -> go.Figure:
+    """Draw class probabilities as bars, in the order given, the first on top.
+
+    Args:
+        names: Class names.
+        probabilities: One per name, 0..1.
+
+    Raises:
+        FeatlibError: If there is not one probability per name.
+    """
+    count = check_lengths(names=names, probabilities=probabilities)
+    shares = np.asarray(probabilities, dtype=float)
+    bars = go.Bar(
+        x=shares,
+        y=list(range(count)),
+        orientation="h",
+        marker={"color": [ACCENT] + [NEUTRAL] * (count - 1), "cornerradius": 3},
+        text=[f"{share:.1%}" for share in shares],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=[safe(name) for name in names],
+        hovertemplate="%{customdata}: %{x:.2%}<extra></extra>",
+    )
+    figure = new_figure([bars], height=_rows_height(count), bargap=0.3)
+    figure.update_xaxes(range=[0, max(1e-9, float(shares.max(initial=0))) * 1.18], visible=False)
+    return _name_rows(figure, names)
+
+
+def accuracy_bars(rows: Sequence[tuple[str, float, float | None]], *, highlight: int | None = 0) -> go.Figure:
+    """Draw accuracies as bars with error bars, the first on top.
+
+    Args:
+        rows: (label, mean, standard deviation) triples, accuracies 0..1; None where nothing varied.
+        highlight: Row drawn in the accent colour, or None.
+
+    Raises:
+        FeatlibError: If there are no rows.
+    """
+    if not rows:
+        raise FeatlibError("Received no accuracies; at least one (label, mean, std) is needed.")
+    labels, means, stds = zip(*rows, strict=True)
+    bars = go.Bar(
+        x=means,
+        y=list(range(len(rows))),
+        orientation="h",
+        marker={
+            "color": [ACCENT if number == highlight else NEUTRAL for number in range(len(rows))],
+            "cornerradius": 3,
+        },
+        error_x={"type": "data", "array": [std or 0 for std in stds], "color": HIGHLIGHT, "thickness": 2, "width": 5},
+        customdata=[[safe(label), _accuracy(mean, std)] for label, mean, std in rows],
+        hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>",
+    )
+    figure = new_figure([bars], height=_rows_height(len(rows)) + 40, bargap=0.35)
+    figure.update_xaxes(range=[0, 1], tickformat=".0%", title="accuracy on held-out images")
+    for number, (_, mean, std) in enumerate(rows):
+        figure.add_annotation(
+            x=1, xref="paper", xanchor="left", xshift=8, y=number, text=_accuracy(mean, std), showarrow=False
+        )
+    figure.update_layout(margin_r=104)
+    return _name_rows(figure, labels)
+
+
+def channel_bars(
+    vector: Sequence[float] | np.ndarray,
+    selected: int | None = None,
+    title: str | None = None,
+    *,
+    height: int = 240,
+) -> go.Figure:
+    """Draw a vector, one value per channel; above 160 channels as one filled outline, which draws at once.
+
+    Args:
+        vector: (D,) values.
+        selected: Channel to mark, or None.
+        title: Title of the figure.
+        height: Height in pixels.
+
+    Raises:
+        FeatlibError: If `vector` is not (D,) or `selected` is not a channel of it.
+    """
+    values = np.asarray(vector)
+    if values.ndim != 1:
+        raise FeatlibError(f"Received a vector of shape {values.shape}; one image's vector (D,) is needed.")
+    if selected is not None and not 0 <= selected < len(values):
+        raise FeatlibError(f"selected={selected} is not a channel; choose one of 0 to {len(values) - 1}.")
+    traces = [_channel_trace(values)]
+    if selected is not None:
+        traces.append(_selected_trace(selected, float(values[selected])))
+    figure = new_figure(traces, height=height, title=title, bargap=0.1, hovermode="x")
+    if selected is not None:
+        figure.add_vline(selected, line={"color": HIGHLIGHT, "width": 1, "dash": "dot"})
+    figure.update_xaxes(title="channel", range=[-0.5 - 0.005 * len(values), len(values) * 1.005 - 0.5], showgrid=False)
+    figure.update_yaxes(title="value")
+    return figure
+
+
+def channel_histogram(values: np.ndarray, *, bins: int = 48, height: int = 240) -> go.Figure:
+    """Draw how often a channel takes which value; exact zeros are counted in the axis title, not drawn.
+
+    After a ReLU most values are exactly zero: their bar would flatten all others.
+
+    Args:
+        values: Any shape; NaN and infinite values are left out.
+        bins: Number of bars.
+        height: Height in pixels.
+    """
+    finite = np.asarray(values, dtype=float).ravel()
+    finite = finite[np.isfinite(finite)]
+    drawn = finite[finite != 0]
+    zeros = 1 - len(drawn) / max(1, len(finite))
+    told = "under 1%" if zeros < 0.01 else f"{zeros:.0%}"
+    counts, edges = np.histogram(drawn, bins=bins)
+    bars = go.Bar(
+        x=(edges[1:] + edges[:-1]) / 2,
+        y=counts,
+        width=np.diff(edges),
+        marker={"color": ACCENT, "line": {"width": 0}},
+        customdata=np.column_stack([edges[:-1], edges[1:]]),
+        hovertemplate="%{customdata[0]:.3g} to %{customdata[1]:.3g}: %{y} positions<extra></extra>",
+    )
+    figure = new_figure([bars], height=height, bargap=0.04)
+    figure.update_xaxes(title="value" + (f" ({told} of the positions are exactly 0, not drawn)" if zeros else ""))
+    figure.update_yaxes(title="positions")
+    return figure
+
+
+def explained_variance_bars(ratios: Sequence[float] | np.ndarray, *, height: int = 260) -> go.Figure:
+    """Draw the share of variance on each principal component, and their running sum as a line.
+
+    Args:
+        ratios: (k,) `Projection.explained_variance_ratio`, 0..1.
+        height: Height in pixels.
+    """
+    shares = np.asarray(ratios, dtype=float)
+    components = np.arange(1, len(shares) + 1)
+    bars = go.Bar(
+        x=components,
+        y=shares,
+        name="each",
+        marker={"color": ACCENT, "cornerradius": 3},
+        hovertemplate="PC %{x}: %{y:.1%} of the variance<extra></extra>",
+    )
+    line = go.Scatter(
+        x=components,
+        y=np.cumsum(shares),
+        name="together",
+        mode="lines+markers",
+        line={"color": HIGHLIGHT, "width": 2},
+        hovertemplate="PC 1 to %{x}: %{y:.1%} of the variance<extra></extra>",
+    )
+    figure = new_figure([bars, line], height=height, bargap=0.3)
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    figure.update_xaxes(title="principal component", showgrid=False, tick0=1, dtick=max(1, len(shares) // 20))
+    figure.update_xaxes(range=[0.4, len(shares) + 0.6])
+    figure.update_yaxes(title="share of the variance", tickformat=".0%", rangemode="tozero")
+    return figure
+
+
+def _channel_trace(values: np.ndarray) -> go.Bar | go.Scatter:
+    hover = "channel %{x}: %{y:.3g}<extra></extra>"
+    if len(values) <= MAX_SEPARATE_BARS:
+        return go.Bar(y=values, marker={"color": ACCENT, "line": {"width": 0}}, hovertemplate=hover)
+    outline = {"color": ACCENT, "width": 1, "shape": "hvh"}
+    return go.Scatter(y=values, mode="lines", fill="tozeroy", fillcolor=ACCENT, line=outline, hovertemplate=hover)
+
+
+def _selected_trace(channel: int, value: float) -> go.Scatter:
+    return go.Scatter(
+        x=[channel, channel],
+        y=[0, value],
+        mode="lines+markers",
+        line={"color": HIGHLIGHT, "width": 2},
+        marker={"size": [0, 9], "opacity": 1},
+        hovertemplate=f"channel {channel} (selected): {value:.3g}<extra></extra>",
+    )
+
+
+def _accuracy(mean: float, std: float | None) -> str:
+    return f"{mean:.1%}" if std is None else f"{mean * 100:.1f} ± {std * 100:.1f}%"
+
+
+def _rows_height(count: int) -> int:
+    return 20 + ROW_HEIGHT * max(count, 1)
+
+
+def _name_rows(figure: go.Figure, names: Sequence[str]) -> go.Figure:
+    """Label rows by number, so that equal names stay separate rows, and put the first on top."""
+    count = len(names)
+    figure.update_yaxes(
+        tickmode="array",
+        tickvals=list(range(count)),
+        ticktext=[shortened(name) for name in names],
+        range=[count - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+        ticks="outside",
+        ticklen=6,
+        tickcolor=TRANSPARENT,
+    )
+    return figure

@@ -1,0 +1,96 @@
+"""Colours that everyone can tell apart: tables for values, a palette and symbols for categories."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from featlib.errors import FeatlibError
+
+COLORMAPS = ("viridis", "cividis", "magma")
+
+# 240 steps, not 256: the other codes of a byte stand for missing values and for captions, so that a whole mosaic is
+# one palette image.
+LEVELS = 240
+MISSING = 240
+MISSING_COLOR = (190, 190, 190)
+
+# Okabe & Ito's colours without black, which would vanish on a dark page, then three more to reach ten; yellow comes
+# last, as it is faint on white.
+CATEGORY_COLORS = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9467BD", "#8C8C00", "#AA3377", "#F0E442",
+)  # fmt: skip
+ACCENT, HIGHLIGHT, NEUTRAL = "#2F89C5", "#D55E00", "#8B939C"
+# As far from a white page as from a nearly black one: readable on both.
+TEXT_COLOR = (115, 122, 133)
+
+_RGB = np.ndarray
+
+
+@cache
+def color_table(colormap: str = "viridis") -> _RGB:
+    """Return the (240, 3) uint8 colours of a perceptually uniform colour map, lowest value first (read-only).
+
+    Raises:
+        FeatlibError: If the colour map is not one of `COLORMAPS`.
+    """
+    if colormap not in COLORMAPS:
+        raise FeatlibError(f"Unknown colormap {colormap!r}. Choose one of: {', '.join(COLORMAPS)}.")
+    from plotly.colors import hex_to_rgb, sequential
+
+    stops = np.array([hex_to_rgb(color) for color in getattr(sequential, colormap.capitalize())], dtype=float)
+    where = np.linspace(0, len(stops) - 1, LEVELS)
+    table = np.stack([np.interp(where, np.arange(len(stops)), band) for band in stops.T], axis=1)
+    table = np.rint(table).astype(np.uint8)
+    table.flags.writeable = False
+    return table
+
+
+def quantize(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
+    """Turn values into colour codes: 0..239 from `low` to `high`, 240 for NaN and infinite values.
+
+    Args:
+        values: Any shape.
+        low: Value of the first colour; lower values take it too. Broadcast against `values`.
+        high: Value of the last colour. Where it is not above `low`, everything takes the first colour.
+
+    Returns:
+        uint8 codes in the shape of `values`.
+    """
+    values = np.asarray(values, dtype=np.float32)
+    span = np.asarray(high, dtype=np.float32) - np.asarray(low, dtype=np.float32)
+    steps = np.where(span > 0, LEVELS / np.where(span > 0, span, 1), 0).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        codes = np.clip((values - low) * steps, 0, LEVELS - 1)
+    finite = np.isfinite(values)
+    return np.where(finite, codes, MISSING).astype(np.uint8)
+
+
+def colorize(
+    values: np.ndarray, vmin: float | None = None, vmax: float | None = None, colormap: str = "viridis"
+) -> _RGB:
+    """Colour values.
+
+    Args:
+        values: Any shape (…).
+        vmin: Value of the first colour; the smallest finite value if None.
+        vmax: Value of the last colour; the largest finite value if None.
+        colormap: One of `COLORMAPS`.
+
+    Returns:
+        (…, 3) uint8 RGB; NaN and infinite values are light grey.
+
+    Raises:
+        FeatlibError: If the colour map is unknown.
+    """
+    values = np.asarray(values)
+    low, high = value_range(values)
+    codes = quantize(values, low if vmin is None else vmin, high if vmax is None else vmax)
+    return np.concatenate([color_table(colormap), [MISSING_COLOR]]).astype(np.uint8)[codes]
+
+
+def value_range(values: np.ndarray) -> tuple[float, float]:
+    """Return the smallest and largest finite value, or (0, 0) if there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)

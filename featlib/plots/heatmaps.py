@@ -1,0 +1,152 @@
+"""Heat maps: vectors side by side, similarity of images, confusion of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from featlib.errors import FeatlibError
+from featlib.plots.layout import TRANSPARENT, check_lengths, new_figure, safe, shortened
+
+MAX_NAMES, MAX_COUNTED = 40, 24
+
+
+def vector_heatmap(X: np.ndarray, names: Sequence[str], *, colormap: str = "viridis") -> go.Figure:
+    """Draw vectors as rows of colours: one row per image, one column per channel.
+
+    The last colour stands for the 99.5th percentile of all values and whatever is above it; hover shows the value.
+
+    Args:
+        X: (n, D) vectors.
+        names: (n,) image names.
+        colormap: One of `COLORMAPS`.
+
+    Raises:
+        FeatlibError: If X is not (n, D) or the names do not fit it.
+    """
+    X = _checked_matrix(X)
+    count = check_lengths(vectors=X, names=names)
+    # A few values of a ReLU layer are far above all others: with them as the top, everything else is dark.
+    top = float(np.nanquantile(X, 0.995)) or float(np.nanmax(X))
+    heatmap = go.Heatmap(
+        z=X.astype(np.float32, copy=False),
+        zmax=top,
+        zmin=float(np.nanmin(X)),
+        colorscale=colormap,
+        customdata=np.repeat(_texts(names)[:, None], X.shape[1], axis=1) if X.size <= 20_000 else None,
+        hovertemplate=("%{customdata}" if X.size <= 20_000 else "row %{y}")
+        + "<br>channel %{x}: %{z:.3g}<extra></extra>",
+        colorbar=_color_bar("value (to the 99.5th percentile)"),
+    )
+    figure = new_figure([heatmap], height=int(np.clip(120 + 18 * count, 220, 720)))
+    figure.update_xaxes(title="channel", showgrid=False, zeroline=False)
+    _name_axis(figure.layout.yaxis, names, "image")
+    return figure
+
+
+def similarity_heatmap(similarity: np.ndarray, names: Sequence[str], *, colormap: str = "viridis") -> go.Figure:
+    """Draw how alike every image is to every other.
+
+    Args:
+        similarity: (n, n) similarities, as `cosine_similarity` returns.
+        names: (n,) image names.
+        colormap: One of `COLORMAPS`.
+
+    Raises:
+        FeatlibError: If the matrix is not square or the names do not fit it.
+    """
+    similarity = _checked_matrix(similarity, square=True)
+    count = check_lengths(similarities=similarity, names=names)
+    texts = _texts(names)
+    pairs = np.dstack([np.repeat(texts[:, None], count, axis=1), np.repeat(texts[None], count, axis=0)])
+    heatmap = go.Heatmap(
+        z=similarity.astype(np.float32, copy=False),
+        colorscale=colormap,
+        customdata=pairs if count <= 100 else None,
+        hovertemplate=("%{customdata[0]}<br>%{customdata[1]}" if count <= 100 else "rows %{y} and %{x}")
+        + "<br>similarity %{z:.3f}<extra></extra>",
+        colorbar=_flat_bar("cosine similarity"),
+    )
+    figure = new_figure([heatmap], height=int(np.clip(160 + 20 * count, 320, 640)))
+    _name_axis(figure.layout.xaxis, names, "image", angle=-60)
+    _name_axis(figure.layout.yaxis, names, "image")
+    figure.update_yaxes(scaleanchor="x", constrain="domain")
+    figure.update_xaxes(constrain="domain")
+    return figure
+
+
+def confusion_heatmap(confusion: np.ndarray, classes: Sequence[object] | np.ndarray) -> go.Figure:
+    """Draw which class was taken for which: rows are true, columns predicted; colours are shares of a row.
+
+    Args:
+        confusion: (k, k) counts, as in `ProbeResult.confusion`.
+        classes: (k,) class names.
+
+    Raises:
+        FeatlibError: If the matrix is not square or the names do not fit it.
+    """
+    confusion = _checked_matrix(confusion, square=True)
+    count = check_lengths(rows=confusion, classes=classes)
+    totals = confusion.sum(axis=1, keepdims=True)
+    names = _texts([str(name) for name in classes])
+    heatmap = go.Heatmap(
+        z=confusion / np.maximum(totals, 1),
+        zmin=0,
+        zmax=1,
+        colorscale="viridis",
+        xgap=1,
+        ygap=1,
+        text=np.where(confusion == 0, "", confusion.astype(str)),
+        texttemplate="%{text}" if count <= MAX_COUNTED else None,
+        customdata=np.dstack(
+            [np.repeat(names[:, None], count, axis=1), np.repeat(names[None], count, axis=0), confusion.astype(object)]
+        ),
+        hovertemplate="true: %{customdata[0]}<br>predicted: %{customdata[1]}<br>"
+        "%{customdata[2]} images, %{z:.0%} of the true class<extra></extra>",
+        showscale=count > MAX_COUNTED,
+        colorbar=_flat_bar("share of the true class") | {"tickformat": ".0%"},
+    )
+    figure = new_figure([heatmap], height=int(np.clip(150 + 30 * count, 240, 760)))
+    names_shown = [str(name) for name in classes]
+    _name_axis(figure.layout.xaxis, names_shown, "predicted class", angle=-45 if count > 6 else None)
+    _name_axis(figure.layout.yaxis, names_shown, "true class")
+    return figure
+
+
+def _color_bar(title: str) -> dict[str, object]:
+    return {"title": {"text": title, "side": "right"}, "thickness": 12, "outlinewidth": 0}
+
+
+def _flat_bar(title: str) -> dict[str, object]:
+    """A colour bar above a square matrix: beside it, it would stand far away on a wide page."""
+    place = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+    return {"title": {"text": title, "side": "top"}, "thickness": 10, "outlinewidth": 0, **place} | {
+        "len": 240,
+        "lenmode": "pixels",
+    }
+
+
+def _name_axis(axis: go.layout.XAxis, names: Sequence[str], title: str, angle: int | None = None) -> None:
+    """Label rows by number, so that equal names stay separate rows; too many names give way to the numbers."""
+    axis.update(title=title, showgrid=False, zeroline=False, constraintoward="top")
+    if axis.plotly_name == "yaxis":
+        axis.update(autorange="reversed", ticks="outside", ticklen=6, tickcolor=TRANSPARENT)
+    else:
+        axis.update(constraintoward="left")
+    if len(names) <= MAX_NAMES:
+        axis.update(tickvals=list(range(len(names))), ticktext=[shortened(name, 22) for name in names])
+    if angle is not None and len(names) <= MAX_NAMES:
+        axis.tickangle = angle
+
+
+def _texts(names: Sequence[str]) -> np.ndarray:
+    return np.array([safe(name) for name in names], dtype=object)
+
+
+def _checked_matrix(matrix: np.ndarray, *, square: bool = False) -> np.ndarray:
+    matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or matrix.size == 0 or (square and matrix.shape[0] != matrix.shape[1]):
+        raise FeatlibError(f"Received a matrix of shape {matrix.shape}; {'(n, n)' if square else '(n, D)'} is needed.")
+    return matrix

@@ -1,0 +1,60 @@
+"""What all figures share: no colours of a page, thin grey lines, tight margins, safe texts."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence, Sized
+from typing import Any
+
+import plotly.graph_objects as go
+
+from featlib.errors import FeatlibError
+
+TRANSPARENT = "rgba(0,0,0,0)"
+GRID = "rgba(128,128,128,0.22)"
+LINE = "rgba(128,128,128,0.75)"
+ROW_HEIGHT = 30
+
+
+def new_figure(traces: Sequence[Any], *, height: int, title: str | None = None, **layout: object) -> go.Figure:
+    """Return a figure that suits light and dark pages: the page's own background and letters show through."""
+    figure = go.Figure(list(traces))
+    figure.update_layout(
+        height=height,
+        paper_bgcolor=TRANSPARENT,
+        plot_bgcolor=TRANSPARENT,
+        margin={"l": 8, "r": 8, "t": 44 if title else 12, "b": 8},
+        title={"text": safe(title), "x": 0} if title else None,
+        showlegend=False,
+        **layout,
+    )
+    figure.update_xaxes(gridcolor=GRID, zerolinecolor=LINE, zerolinewidth=1, automargin=True)
+    figure.update_yaxes(gridcolor=GRID, zerolinecolor=LINE, zerolinewidth=1, automargin=True)
+    return figure
+
+
+def safe(text: object) -> str:
+    """Return a person's text as plain text: Plotly would read tags in it."""
+    return html.escape(str(text), quote=False)
+
+
+def shortened(text: object, length: int = 34) -> str:
+    """Return text safe for an axis, cut in the middle, so that the ends of file names stay readable."""
+    plain = str(text)
+    if len(plain) > length:
+        half = (length - 1) // 2
+        plain = f"{plain[:half]}…{plain[-half:]}"
+    return safe(plain)
+
+
+def check_lengths(**columns: Sized | None) -> int:
+    """Return the common length of the columns that are not None.
+
+    Raises:
+        FeatlibError: If they differ, with each one's length.
+    """
+    lengths = {name: len(column) for name, column in columns.items() if column is not None}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise FeatlibError(f"The columns of a figure must be equally long, but {told}.")
+    return next(iter(lengths.values()), 0)

@@ -1,0 +1,239 @@
+"""Single pictures: a map enlarged, a map over its photo, a film strip of stages, a sheet of thumbnails."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from featlib.errors import FeatlibError
+from featlib.plots.colors import TEXT_COLOR, colorize, value_range
+from featlib.plots.text import font_size, format_value, line_height, load_font, shorten
+from featlib.plots.tiles import enlarge, shrink, tile_shape
+
+RGB = tuple[int, int, int]
+
+
+def png_bytes(image: np.ndarray) -> bytes:
+    """Encode an RGB or RGBA uint8 picture as a PNG file, quickly."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def channel_image(
+    map2d: np.ndarray,
+    size: int = 448,
+    vmin: float | None = None,
+    vmax: float | None = None,
+    colormap: str = "viridis",
+) -> np.ndarray:
+    """Draw one channel large, each position a flat rectangle.
+
+    Args:
+        map2d: (h, w) values.
+        size: Length of the longer side of the picture, in pixels.
+        vmin: Value of the first colour; the smallest in the map if None.
+        vmax: Value of the last colour; the largest in the map if None.
+        colormap: One of `COLORMAPS`.
+
+    Returns:
+        (H, W, 3) uint8 RGB, in the proportions of the map.
+
+    Raises:
+        FeatlibError: If `map2d` is not (h, w).
+    """
+    map2d = _checked_map(map2d)
+    low, high = value_range(map2d)
+    height, width = tile_shape(map2d.shape, size)
+    values = enlarge(shrink(map2d, height, width), height, width)
+    return colorize(values, low if vmin is None else vmin, high if vmax is None else vmax, colormap)
+
+
+def color_bar(
+    vmin: float, vmax: float, *, width: int = 240, colormap: str = "viridis", text_color: RGB = TEXT_COLOR
+) -> np.ndarray:
+    """Draw the scale of a picture: the colours from left to right, the first and last value below.
+
+    Returns:
+        (H, width, 4) uint8 RGBA, transparent around the letters.
+    """
+    size = font_size(96)
+    canvas = _canvas(width, 12 + line_height(size) + 4, text_color)
+    gradient = np.tile(colorize(np.linspace(0, 1, width), 0, 1, colormap), (12, 1, 1))
+    canvas.paste(Image.fromarray(gradient), (0, 0))
+    for value, left in ((vmin, True), (vmax, False)):
+        text = format_value(value)
+        half = load_font(size).getlength(text) / 2
+        _write(canvas, text, half if left else width - half, 15, width / 2, size, text_color)
+    return np.asarray(canvas)
+
+
+def overlay(image: np.ndarray, map2d: np.ndarray, *, alpha: float = 0.55, colormap: str = "viridis") -> np.ndarray:
+    """Lay a map over the picture it was computed from: the stronger the value, the more of its colour is seen.
+
+    Args:
+        image: (H, W, 3) uint8, the picture as the network saw it (resized and cropped), so that places agree.
+        map2d: (h, w) values, enlarged smoothly to (H, W).
+        alpha: Opacity of the largest value, 0..1; the smallest has a third of it.
+        colormap: One of `COLORMAPS`.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        FeatlibError: If a shape is wrong or `alpha` is outside 0..1.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise FeatlibError(f"Received an image of {image.shape} {image.dtype}; (H, W, 3) uint8 is needed.")
+    if not 0 <= alpha <= 1:
+        raise FeatlibError(f"alpha={alpha:g} is outside 0 to 1.")
+    map2d = np.nan_to_num(_checked_map(map2d), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = value_range(map2d)
+    share = (map2d - low) / (high - low) if high > low else np.zeros_like(map2d)
+    size = (image.shape[1], image.shape[0])
+    share = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BILINEAR))
+    opacity = (alpha * (1 + 2 * share) / 3)[..., None]
+    mixed = image * (1 - opacity) + colorize(share, 0, 1, colormap) * opacity
+    return np.rint(mixed).astype(np.uint8)
+
+
+def contact_sheet(
+    thumbs: Sequence[np.ndarray],
+    captions: Sequence[str] | None = None,
+    *,
+    columns: int = 6,
+    size: int = 96,
+    text_color: RGB = TEXT_COLOR,
+) -> np.ndarray:
+    """Lay small pictures out in rows, each centred in a square with its caption below.
+
+    Args:
+        thumbs: (h, w, 3) uint8 pictures of any size; larger ones are reduced, smaller ones enlarged without
+            smoothing by a whole factor.
+        captions: One text per picture, up to two lines; cut to the width of the square.
+        columns: Pictures in a row.
+        size: Side of a square, in pixels.
+        text_color: RGB of the captions.
+
+    Returns:
+        (H, W, 4) uint8 RGBA, transparent between the pictures.
+
+    Raises:
+        FeatlibError: If there are no pictures, or not one caption per picture.
+    """
+    if not len(thumbs) or columns < 1:
+        raise FeatlibError(f"Received {len(thumbs)} pictures and columns={columns}; at least one each is needed.")
+    if captions is not None and len(captions) != len(thumbs):
+        raise FeatlibError(f"Received {len(captions)} captions for {len(thumbs)} pictures; one each is needed.")
+    texts = list(captions) if captions is not None else [""] * len(thumbs)
+    columns, font = min(columns, len(thumbs)), font_size(size)
+    lines = max(min(len(text.splitlines()), 2) for text in texts)
+    pitch_x, pitch_y = size + 10, size + lines * line_height(font) + (14 if lines else 10)
+    rows = -(-len(thumbs) // columns)
+    canvas = _canvas(columns * pitch_x - 10, rows * pitch_y - 10, text_color)
+    for number, (thumb, text) in enumerate(zip(thumbs, texts, strict=True)):
+        x, y = number % columns * pitch_x, number // columns * pitch_y
+        picture = _fit(thumb, size)
+        canvas.paste(picture, (x + (size - picture.width) // 2, y + (size - picture.height) // 2))
+        _write(canvas, text, x + size / 2, y + size + 4, size + 6, font, text_color)
+    return np.asarray(canvas)
+
+
+def film_strip(
+    stages: Sequence[tuple[str, np.ndarray]],
+    *,
+    tile: int = 128,
+    colormap: str = "viridis",
+    text_color: RGB = TEXT_COLOR,
+) -> np.ndarray:
+    """Draw one image's way through the network: a picture per stage, left to right, an arrow between them.
+
+    A network has many channels and a frame shows one plane: pass the mean over channels (`maps.mean(-1)`) and say
+    so in the label, or a few chosen channels.
+
+    Args:
+        stages: (label, picture) pairs; a picture is an RGB photo (h, w, 3) uint8, a plane (h, w), or float planes
+            (h, w, k), drawn one below the other. Each plane is coloured over its own values. A label may have two
+            lines.
+        tile: Length of the longer side of every frame, in pixels.
+        colormap: One of `COLORMAPS`.
+        text_color: RGB of labels and arrows.
+
+    Returns:
+        (H, W, 4) uint8 RGBA, transparent around the frames.
+
+    Raises:
+        FeatlibError: If there are no stages or a picture has none of these shapes.
+    """
+    if not len(stages):
+        raise FeatlibError("Received no stages; at least one (label, picture) pair is needed.")
+    frames = [(label, _frame(picture, tile, colormap)) for label, picture in stages]
+    arrow, font = tile // 4, font_size(tile)
+    lines = max(min(len(label.splitlines()), 2) for label, _ in frames)
+    height = max(frame.height for _, frame in frames)
+    width = len(frames) * (tile + arrow) - arrow
+    canvas = _canvas(width, height + lines * line_height(font) + 6, text_color)
+    draw = ImageDraw.Draw(canvas)
+    for number, (label, frame) in enumerate(frames):
+        x = number * (tile + arrow)
+        canvas.paste(frame, (x + (tile - frame.width) // 2, (height - frame.height) // 2))
+        _write(canvas, label, x + tile / 2, height + 5, tile + arrow - 4, font, text_color)
+        if number:
+            tip, middle, half = x - arrow * 0.3, height / 2, arrow * 0.2
+            draw.polygon([(tip - half, middle - half), (tip - half, middle + half), (tip, middle)], text_color)
+    return np.asarray(canvas)
+
+
+def _frame(picture: np.ndarray, tile: int, colormap: str) -> Image.Image:
+    picture = np.asarray(picture)
+    if picture.ndim == 3 and picture.dtype == np.uint8:
+        return _fit(picture, tile)
+    if picture.ndim not in (2, 3) or picture.size == 0:
+        raise FeatlibError(
+            f"Received a picture of {picture.shape} {picture.dtype}; a photo (h, w, 3) uint8, a plane (h, w) or "
+            "planes (h, w, k) is needed."
+        )
+    planes = np.moveaxis(np.atleast_3d(picture), -1, 0)
+    drawn = [Image.fromarray(channel_image(plane, tile, colormap=colormap)) for plane in planes]
+    frame = Image.new("RGBA", (drawn[0].width, len(drawn) * (drawn[0].height + 6) - 6))
+    for number, image in enumerate(drawn):
+        frame.paste(image, (0, number * (image.height + 6)))
+    return frame
+
+
+def _fit(picture: np.ndarray, side: int) -> Image.Image:
+    """Bring a picture to fit a square: reduce it smoothly, or enlarge it by a whole factor without smoothing."""
+    picture = np.asarray(picture)
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
+        raise FeatlibError(f"Received a picture of {picture.shape} {picture.dtype}; (h, w, 3) uint8 is needed.")
+    image, longest = Image.fromarray(picture), max(picture.shape[:2])
+    if longest > side:
+        height, width = tile_shape(picture.shape[:2], side)
+        return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    factor = side // longest
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def _canvas(width: int, height: int, text_color: RGB) -> Image.Image:
+    """A transparent canvas whose hidden colour is the text's, so that letters get no dark fringe."""
+    return Image.new("RGBA", (width, height), (*text_color, 0))
+
+
+def _write(canvas: Image.Image, text: str, x: float, y: float, width: float, size: int, color: RGB) -> None:
+    """Write up to two centred lines below one another, each cut to the width."""
+    draw, font = ImageDraw.Draw(canvas), load_font(size)
+    for number, line in enumerate(text.splitlines()[:2]):
+        line = shorten(line, width, size)
+        left = x - font.getlength(line) / 2
+        draw.text((round(left), y + number * line_height(size)), line, font=font, fill=color)
+
+
+def _checked_map(map2d: np.ndarray) -> np.ndarray:
+    map2d = np.asarray(map2d, dtype=np.float32)
+    if map2d.ndim != 2 or map2d.size == 0:
+        raise FeatlibError(f"Received a map of shape {map2d.shape}; one channel (h, w) is needed.")
+    return map2d

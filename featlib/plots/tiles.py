@@ -1,0 +1,229 @@
+"""All channels of a layer as one picture: coloured tiles with captions, drawn by NumPy as a palette image."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from featlib.errors import FeatlibError
+from featlib.plots.colors import LEVELS, MISSING, MISSING_COLOR, TEXT_COLOR, color_table, quantize
+from featlib.plots.text import font_size, format_range, line_height, text_mask
+
+Scale = Literal["channel", "shared"]
+
+# Codes of the palette: colours, missing, then captions from transparent to opaque.
+CLEAR = MISSING + 1
+TEXT_LEVELS = 256 - CLEAR
+GAP = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Mosaic:
+    """Channels drawn side by side, row by row.
+
+    Attributes:
+        codes: (H, W) uint8 palette codes.
+        palette: (256, 4) uint8 RGBA; gaps are transparent.
+        channels: The channels drawn, in order.
+        columns: Tiles in a row.
+        rows: Number of rows.
+        tile_width: Distance from one tile's left edge to the next one's, in pixels.
+        tile_height: Distance from one tile's upper edge to the next one's, in pixels.
+        map_width: Width of a tile without its gap.
+        map_height: Height of a tile without its caption and gap.
+        ranges: (k, 2) smallest and largest finite value of each channel drawn (in its caption).
+        limits: (k, 2) values of the first and last colour; equal in all rows if the scale is shared.
+    """
+
+    codes: np.ndarray
+    palette: np.ndarray
+    channels: tuple[int, ...]
+    columns: int
+    rows: int
+    tile_width: int
+    tile_height: int
+    map_width: int
+    map_height: int
+    ranges: np.ndarray
+    limits: np.ndarray
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """(H, W, 4) uint8 RGBA."""
+        return self.palette[self.codes]
+
+    @cached_property
+    def png(self) -> bytes:
+        """The picture as a PNG file: palette, quick compression."""
+        picture = Image.fromarray(self.codes, mode="P")
+        picture.putpalette(self.palette[:, :3].tobytes())
+        file = io.BytesIO()
+        picture.save(file, "PNG", compress_level=1, transparency=self.palette[:, 3].tobytes())
+        return file.getvalue()
+
+    def channel_at(self, x: float, y: float) -> int | None:
+        """Return the channel whose tile or caption holds the pixel (x, y), or None in a gap or outside."""
+        height, width = self.codes.shape
+        if not (0 <= x < width and 0 <= y < height):
+            return None
+        column, right = divmod(int(x), self.tile_width)
+        row, down = divmod(int(y), self.tile_height)
+        number = row * self.columns + column
+        if right >= self.map_width or down >= self.tile_height - GAP or number >= len(self.channels):
+            return None
+        return self.channels[number]
+
+
+def mosaic(
+    maps: np.ndarray,
+    channels: Sequence[int] | np.ndarray | None = None,
+    *,
+    scale: Scale = "channel",
+    tile: int = 96,
+    columns: int | None = None,
+    colormap: str = "viridis",
+    text_color: tuple[int, int, int] = TEXT_COLOR,
+) -> Mosaic:
+    """Draw channels of one image's feature maps as tiles, each with its number and range of values.
+
+    Small maps are enlarged without smoothing, so that every position stays one flat rectangle; maps larger than
+    the tile are averaged down. NaN and infinite values are grey.
+
+    Args:
+        maps: (h, w, c) feature maps of one image.
+        channels: Channels to draw, in this order; all if None.
+        scale: "channel" spreads the colours over each channel's own values, which shows its form; "shared" over the
+            values of all c channels (also those not drawn), which makes tiles comparable.
+        tile: Length of a tile's longer side, in pixels.
+        columns: Tiles in a row; up to 8 if None.
+        colormap: One of `COLORMAPS`.
+        text_color: RGB of the captions; the default can be read on light and dark pages.
+
+    Returns:
+        The mosaic.
+
+    Raises:
+        FeatlibError: If `maps` is not (h, w, c), a channel does not exist, or an option is out of bounds.
+    """
+    maps, picked = _checked(maps, channels, scale, tile, columns)
+    planes = np.ascontiguousarray(np.moveaxis(maps[..., picked], -1, 0), dtype=np.float32)  # (k, h, w)
+    ranges = _ranges(planes)
+    limits = ranges if scale == "channel" else np.broadcast_to(_ranges(maps[None]), ranges.shape)
+    height, width = tile_shape(planes.shape[1:], tile)
+    codes = quantize(shrink(planes, height, width), *limits.T[:, :, None, None])
+    size = font_size(tile)
+    captions = [
+        _caption(channel, low, high, width, size)
+        for channel, (low, high) in zip(picked.tolist(), ranges.tolist(), strict=True)
+    ]
+    columns = min(len(picked), columns or 8)
+    return Mosaic(
+        codes=_arrange(enlarge(codes, height, width), captions, columns, line_height(size) + 2),
+        palette=_palette(colormap, text_color),
+        channels=tuple(picked.tolist()),
+        columns=columns,
+        rows=-(-len(picked) // columns),
+        tile_width=width + GAP,
+        tile_height=height + line_height(size) + 2 + GAP,
+        map_width=width,
+        map_height=height,
+        ranges=ranges,
+        limits=limits,
+    )
+
+
+def tile_shape(shape: Sequence[int], side: int) -> tuple[int, int]:
+    """Return (height, width) in pixels for a map of `shape` whose longer side becomes `side`."""
+    height, width = shape
+    longest = max(height, width)
+    return max(1, round(side * height / longest)), max(1, round(side * width / longest))
+
+
+def enlarge(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Enlarge (…, h, w) to (…, height, width) by nearest neighbour."""
+    h, w = planes.shape[-2:]
+    rows, columns = np.arange(height) * h // height, np.arange(width) * w // width
+    return planes[..., rows[:, None], columns]
+
+
+def shrink(planes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Average (…, h, w) down where it is larger than (height, width); a side that fits is left as it is."""
+    h, w = planes.shape[-2:]
+    if h > height:
+        planes = _area_weights(h, height) @ planes
+    return planes if w <= width else planes @ _area_weights(w, width).T
+
+
+def _area_weights(size: int, target: int) -> np.ndarray:
+    """(target, size) weights: how much of each new pixel every old one covers."""
+    edges = np.linspace(0, size, target + 1)
+    old = np.arange(size)
+    overlap = np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old)
+    return (np.clip(overlap, 0, None) * target / size).astype(np.float32)
+
+
+def _ranges(planes: np.ndarray) -> np.ndarray:
+    """(k, 2) smallest and largest finite value of each of the k planes; (0, 0) where there is none."""
+    flat = planes.reshape(len(planes), -1)
+    finite = np.isfinite(flat)
+    if finite.all():
+        return np.stack([flat.min(axis=1), flat.max(axis=1)], axis=1)
+    low, high = np.where(finite, flat, np.inf).min(axis=1), np.where(finite, flat, -np.inf).max(axis=1)
+    return np.where(finite.any(axis=1)[:, None], np.stack([low, high], axis=1), 0)
+
+
+def _caption(channel: int, low: float, high: float, width: int, size: int) -> np.ndarray:
+    """Number on the left, range on the right; the number alone where both do not fit."""
+    number, values = text_mask(str(channel), size), text_mask(format_range(low, high), size)
+    space = width - number.shape[1] - values.shape[1]
+    if space < 4:
+        return number[:, :width]
+    return np.hstack([number, np.zeros((len(number), space), np.uint8), values])
+
+
+def _arrange(tiles: np.ndarray, captions: list[np.ndarray], columns: int, caption_height: int) -> np.ndarray:
+    count, height, width = tiles.shape
+    rows = -(-count // columns)
+    cells = np.full((rows * columns, height + caption_height + GAP, width + GAP), CLEAR, np.uint8)
+    cells[:count, :height, :width] = tiles
+    for cell, mask in zip(cells, captions, strict=False):
+        area = cell[height + 2 : height + 2 + len(mask), : mask.shape[1]]
+        area[...] = CLEAR + (mask.astype(np.uint16) * (TEXT_LEVELS - 1) + 127) // 255
+    grid = cells.reshape(rows, columns, *cells.shape[1:]).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(grid.reshape(rows * cells.shape[1], -1)[:-GAP, :-GAP])
+
+
+def _palette(colormap: str, text_color: tuple[int, int, int]) -> np.ndarray:
+    palette = np.empty((256, 4), np.uint8)
+    palette[:LEVELS, :3] = color_table(colormap)
+    palette[MISSING, :3] = MISSING_COLOR
+    palette[CLEAR:, :3] = text_color
+    palette[:CLEAR, 3] = 255
+    palette[CLEAR:, 3] = np.linspace(0, 255, TEXT_LEVELS)
+    return palette
+
+
+def _checked(
+    maps: np.ndarray,
+    channels: Sequence[int] | np.ndarray | None,
+    scale: str,
+    tile: int,
+    columns: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    maps = np.asarray(maps)
+    if maps.ndim != 3 or maps.size == 0:
+        raise FeatlibError(f"Received maps of shape {maps.shape}; one image's feature maps (h, w, c) are needed.")
+    picked = np.arange(maps.shape[2]) if channels is None else np.asarray(channels, dtype=np.intp)
+    if picked.ndim != 1 or len(picked) == 0 or picked.min() < 0 or picked.max() >= maps.shape[2]:
+        raise FeatlibError(f"Received channels {channels!r}; choose some of 0 to {maps.shape[2] - 1}.")
+    if scale not in ("channel", "shared"):
+        raise FeatlibError(f"Unknown scale {scale!r}. Choose one of: channel, shared.")
+    if tile < 8 or (columns is not None and columns < 1):
+        raise FeatlibError(f"Received tile={tile}, columns={columns}; at least 8 pixels and 1 column are needed.")
+    return maps, picked

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+from featlib.analysis import cosine_similarity, find_neighbors
+from featlib.errors import FeatlibError
+
+
+@pytest.fixture(scope="module", name="X")
+def vectors():
+    return np.random.default_rng(0).normal(size=(80, 24))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("query", [0, 17, 79])
+def test_neighbours_are_scikit_learns(X, metric, query, dtype):
+    distances, indices = NearestNeighbors(n_neighbors=9, metric=metric).fit(X).kneighbors(X[query : query + 1])
+    found = find_neighbors(X.astype(dtype), query, metric=metric)
+    assert indices[0, 0] == query
+    np.testing.assert_array_equal(found.indices, indices[0, 1:])
+    np.testing.assert_allclose(found.distances, distances[0, 1:], rtol=1e-4)
+    assert (found.query, found.metric) == (query, metric)
+
+
+def test_cosine_similarities_by_hand():
+    X = np.array([[1.0, 0], [2, 0], [0, 5], [-3, 0], [1, 1]])
+    found = find_neighbors(X, 0)
+    assert found.indices.tolist() == [1, 4, 2, 3]
+    np.testing.assert_allclose(found.similarities, [1, np.sqrt(0.5), 0, -1], atol=1e-12)
+
+
+def test_euclidean_similarity_falls_with_distance():
+    found = find_neighbors(np.array([[0.0], [3], [1]]), 0, metric="euclidean")
+    np.testing.assert_allclose(found.distances, [1, 3])
+    np.testing.assert_allclose(found.similarities, [1 / 2, 1 / 4])
+
+
+def test_the_query_is_left_out_even_among_its_copies():
+    found = find_neighbors(np.ones((4, 3)), 2)
+    assert found.indices.tolist() == [0, 1, 3]
+    np.testing.assert_allclose(found.similarities, 1)
+
+
+def test_vectors_of_zeros_have_similarity_zero():
+    X = np.array([[0.0, 0], [1, 0], [-1, 0]])
+    np.testing.assert_array_equal(find_neighbors(X, 0).similarities, [0, 0])
+    assert find_neighbors(X, 1).similarities.tolist() == [0, -1]
+    np.testing.assert_array_equal(cosine_similarity(X)[0], [0, 0, 0])
+
+
+def test_few_rows_give_few_neighbours():
+    assert find_neighbors(np.eye(3), 1, n_neighbors=50).indices.tolist() == [0, 2]
+    assert find_neighbors(np.eye(3), 1, n_neighbors=1).indices.tolist() == [0]
+    alone = find_neighbors(np.ones((1, 3)), 0)
+    assert alone.indices.shape == alone.similarities.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"query": 80}, "query=80.*0 to 79"),
+        ({"query": -1}, "query=-1"),
+        ({"query": 0, "n_neighbors": 0}, "n_neighbors=0"),
+        ({"query": 0, "metric": "l1"}, "'l1'.*cosine, euclidean"),
+    ],
+)
+def test_bad_options_are_refused(X, options, message):
+    with pytest.raises(FeatlibError, match=message):
+        find_neighbors(X, **options)
+
+
+def test_nan_and_emptiness_are_refused():
+    with pytest.raises(FeatlibError, match="NaN"):
+        find_neighbors(np.array([[1.0], [np.nan]]), 0)
+    with pytest.raises(FeatlibError, match=r"\(0, 3\)"):
+        cosine_similarity(np.zeros((0, 3)))
+
+
+def test_similarity_matrix_by_hand(X):
+    S = cosine_similarity(X)
+    unit = X / np.linalg.norm(X, axis=1, keepdims=True)
+    np.testing.assert_allclose(S, unit @ unit.T, atol=1e-6)
+    assert S.dtype == np.float32 and S.max() <= 1
