@@ -6,7 +6,13 @@ from featlib.features.engine import Progress
 from featlib.features.export import load_vectors, save_vectors, to_csv, to_npz
 from featlib.features.maps import Trace, feature_maps, trace_image
 from featlib.features.taps import POOLINGS, tap_model
-from featlib.features.vectors import VectorTable, extract_vectors, normalize_rows, raw_pixel_vectors
+from featlib.features.vectors import (
+    VectorTable,
+    combine_layers,
+    extract_vectors,
+    normalize_rows,
+    raw_pixel_vectors,
+)
 
 if TYPE_CHECKING:
     from featlib.features.extractor import FeatureExtractor
@@ -17,6 +23,7 @@ __all__ = [
     "Progress",
     "Trace",
     "VectorTable",
+    "combine_layers",
     "extract_vectors",
     "feature_maps",
     "load_vectors",

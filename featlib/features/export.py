@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import uuid
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,14 +38,29 @@ def to_npz(table: VectorTable) -> bytes:
 
 def to_csv(table: VectorTable) -> bytes:
     """Writes vectors as UTF-8 CSV: a row an image, with its id, name, labels, model, layer, pooling and D values."""
+    origin = [table.model, table.fingerprint, "+".join(table.layers), table.pooling]
+    rows = [[*origin, *(f"{value:.9g}" for value in row)] for row in table.X]
+    return _csv(table, ["model", "fingerprint", "layers", "pooling", *table.columns], rows)
+
+
+def coordinates_to_csv(table: VectorTable, coordinates: np.ndarray) -> bytes:
+    """Writes a projection of the vectors as UTF-8 CSV: a row an image, with its id, name, labels and x, y (and z).
+
+    Args:
+        table: the vectors that were projected.
+        coordinates: (n, 2) or (n, 3), rows in the order of the vectors.
+    """
+    rows = [[f"{value:.9g}" for value in row] for row in coordinates]
+    return _csv(table, list("xyz"[: coordinates.shape[1]]), rows)
+
+
+def _csv(table: VectorTable, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    labels = [f"{LABEL_PREFIX}{name}" for name in table.labels]
-    writer.writerow(["id", "name", *labels, "model", "fingerprint", "layers", "pooling", *table.columns])
-    origin = [table.model, table.fingerprint, "+".join(table.layers), table.pooling]
-    for i, row in enumerate(table.X):
+    writer.writerow(["id", "name", *(f"{LABEL_PREFIX}{name}" for name in table.labels), *columns])
+    for i, row in enumerate(rows):
         own = [str(values[i]) for values in table.labels.values()]
-        writer.writerow([table.ids[i], table.names[i], *own, *origin, *(f"{value:.9g}" for value in row)])
+        writer.writerow([table.ids[i], table.names[i], *own, *row])
     return text.getvalue().encode()
 
 
@@ -60,15 +78,52 @@ def save_vectors(table: VectorTable, path: str | Path) -> Path:
         The path written.
 
     Raises:
-        FeatlibError: another ending, or the folder does not exist.
+        FeatlibError: another ending, the folder does not exist, or the file cannot be written.
+    """
+    path = check_destination(path, tuple(WRITERS))
+    write_whole(path, WRITERS[path.suffix.lower()](table))
+    return path
+
+
+def check_destination(path: str | Path, endings: Sequence[str]) -> Path:
+    """Checks, before any long work, that a file of this name can be meant.
+
+    Args:
+        path: the file to write.
+        endings: the allowed endings, such as (".npz", ".csv").
+
+    Returns:
+        The path.
+
+    Raises:
+        FeatlibError: another ending, a folder of that name, or the folder around it does not exist.
     """
     path = Path(path)
-    if path.suffix.lower() not in WRITERS:
-        raise FeatlibError(f"Vectors are written as {' or '.join(WRITERS)}. Received: '{path.name}'.")
+    if path.suffix.lower() not in endings:
+        raise FeatlibError(f"The file's name must end in {' or '.join(endings)}. Received: '{path.name}'.")
     if not path.parent.is_dir():
         raise FeatlibError(f"The folder '{path.parent}' does not exist. Create it, or choose another place.")
-    path.write_bytes(WRITERS[path.suffix.lower()](table))
+    if os.path.isdir(path):  # noqa: PTH112 - unlike Path's own, it never raises
+        raise FeatlibError(f"'{path}' is a folder. Choose another name for the file.")
     return path
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file so that under its name there is never half of it, even when the work is interrupted.
+
+    Raises:
+        FeatlibError: the file cannot be written.
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link
+    part = target.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(target)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise FeatlibError(f"'{path}' cannot be written ({reason}). Choose another place.") from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_vectors(path: str | Path) -> VectorTable:
@@ -93,6 +148,8 @@ def load_vectors(path: str | Path) -> VectorTable:
 
 def _table(data: dict[str, np.ndarray]) -> VectorTable:
     labels = {name.removeprefix(LABEL_PREFIX): data[name] for name in data if name.startswith(LABEL_PREFIX)}
+    if {len(values) for values in (data["ids"], data["names"], *labels.values())} != {len(data["X"])}:
+        raise ValueError("its columns are not equally long")
     return VectorTable(
         X=data["X"],
         ids=tuple(data["ids"].tolist()),

@@ -1,0 +1,47 @@
+"""featlib: see what a convolutional network sees. Run it with `streamlit run app.py`."""
+
+import streamlit as st
+
+from featlib.recipes import predict_code
+from featlib.ui.frame import image_set, link_to, page, scene
+from featlib.ui.home import bring_images, show_views
+from featlib.ui.panels import show_code, show_image, show_maps, show_prediction, show_vector
+from featlib.ui.pickers import pick_image, settle_layer
+from featlib.ui.work import look, network
+
+with page(
+    "Home",
+    "See what a convolutional network sees",
+    "Pick a photo, look inside the network, compare many photos at once.",
+) as session:
+    bring_images(session)
+    images = image_set(session)
+    item = images[pick_image(session, images)]
+    backbone = network(session)
+    settle_layer(session, backbone)
+    layer = next(info for info in backbone.layers if info.path == session.layer)
+    trace = look(backbone, item)
+    output = trace.outputs[layer.path]
+
+    photo, answer, maps = st.columns([1, 1.2, 1.8], gap="medium")
+    with photo:
+        st.markdown("**What goes in**")
+        show_image(trace, item)
+    with answer:
+        st.markdown("**What comes out**")
+        show_prediction(backbone, trace)
+    with maps:
+        st.markdown(f"**What it sees on the way**, at `{layer.path}`")
+        if layer.kind == "maps":
+            show_maps(session, layer, output, count=15, columns=5)
+            link_to("Feature maps", "All channels, any layer")
+    show_vector(session, layer, output)
+
+    st.subheader("Many images at once", anchor=False)
+    st.markdown(
+        "Twelve views of each photo, one point each: cropped, mirrored, darker, grey. The deeper the layer, the better "
+        "the views of one photo keep together, whatever was done to it."
+    )
+    show_views(session, backbone, list(dict.fromkeys([session.layer, backbone.feature_layer])))
+    link_to("Projection", "Your images, any layer, PCA or t-SNE")
+    show_code(predict_code(scene(session)))

@@ -1,0 +1,1 @@
+"""The only package that imports streamlit: session, cache, frame, widgets, parts of pages."""

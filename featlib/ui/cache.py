@@ -1,0 +1,87 @@
+"""What all people on this server share: networks, image sets and results, kept by names and digests."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from featlib.features import Trace, trace_image
+from featlib.images import ImageItem, ImageSet, load_samples
+from featlib.models import Backbone, LayerInfo, list_layers, load_backbone
+
+STORE_BYTES = 512 * 2**20
+TRACES = 4  # about 80 MB each
+
+
+class ResultStore:
+    """Computed arrays by key, up to a number of bytes; the least recently used go first."""
+
+    def __init__(self, max_bytes: int = STORE_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._values: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> Any | None:  # noqa: ANN401 - whatever was put
+        """The value kept under `key`, or None."""
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][0]
+
+    def put(self, key: Hashable, value: Any, nbytes: int) -> None:  # noqa: ANN401
+        """Keeps `value`, of `nbytes` bytes, under `key`."""
+        with self._lock:
+            if key in self._values:
+                self._bytes -= self._values.pop(key)[1]
+            self._values[key] = (value, nbytes)
+            self._bytes += nbytes
+            while self._bytes > self._max_bytes and len(self._values) > 1:
+                self._bytes -= self._values.popitem(last=False)[1][1]
+
+
+@st.cache_resource(show_spinner=False)
+def results() -> ResultStore:
+    """The server's one store of computed vectors and projections."""
+    return ResultStore()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def backbone(model: str, weights: str, include_top: bool, size: int) -> Backbone:
+    """The network by its names."""
+    return load_backbone(
+        model,
+        weights=None if weights == "random" else weights,
+        include_top=include_top,
+        input_shape=(size, size, 3),
+    )
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def layers(fingerprint: str, _backbone: Backbone) -> list[LayerInfo]:
+    """The network's layers."""
+    return list_layers(_backbone)
+
+
+@st.cache_resource(show_spinner=False)
+def samples(name: str) -> ImageSet:
+    """A built-in image set."""
+    return load_samples(name)
+
+
+@st.cache_resource(max_entries=TRACES, show_spinner=False)
+def trace(fingerprint: str, image_id: str, _backbone: Backbone, _item: ImageItem) -> Trace:
+    """All layers' outputs for one image: the one forward pass behind every view of it."""
+    return trace_image(_backbone, _item)
+
+
+def vector_rows(fingerprint: str, layer: str, pooling: str, ids: tuple[str, ...]) -> list[np.ndarray | None]:
+    """The kept vectors of one layer, None for the images that have none yet."""
+    store = results()
+    return [store.get((fingerprint, layer, pooling, image_id)) for image_id in ids]

@@ -1,0 +1,129 @@
+"""Parts of the layers page: the table to pick from, the model's facts, the network with and without its top."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from featlib.models import Backbone, LayerInfo
+from featlib.ui.frame import link_to
+from featlib.ui.pickers import format_shape
+from featlib.ui.session import Session, widget_value
+
+KINDS = {
+    "maps": "feature maps",
+    "vector": "vector",
+    "probabilities": "class probabilities",
+    "other": "other",
+}
+
+
+def model_facts(backbone: Backbone) -> None:
+    """Size, input and preprocessing of the network in one row."""
+    params = sum(info.params for info in backbone.layers)
+    facts = {
+        "Layers": f"{len(backbone.layers)}",
+        "Parameters": f"{params / 1e6:.2f} M",
+        "Weights": backbone.weights,
+        "Input": format_shape(backbone.input_shape[:2]),
+        "Output": format_shape(backbone.layers[-1].output_shape),
+    }
+    for column, (name, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
+        column.metric(name, value)
+    st.caption(
+        f"Before an image enters it is scaled to cover the input, cropped to its centre, and preprocessed: "
+        f"{backbone.preprocessing.description}. Fingerprint {backbone.fingerprint[:12]}."
+    )
+
+
+def layer_table(session: Session, backbone: Backbone) -> None:
+    """All layers as a table; the chosen row is the chosen layer."""
+    search = st.text_input("Search", placeholder="name, class or shape, for example: add, Conv2D, 28 × 28")
+    infos = [info for info in backbone.layers if _matches(info, search)]
+    if not infos:
+        st.info(f"No layer matches “{search}”. There are {len(backbone.layers)} layers; clear the search to see them.")
+        return
+    paths = [info.path for info in infos]
+    key = f"layers {backbone.fingerprint} {search} {session.layer}"
+    rows = [paths.index(session.layer)] if session.layer in paths else []
+    st.dataframe(
+        _frame(infos),
+        hide_index=True,
+        height=420,
+        key=key,
+        on_select=lambda: _choose(session, paths, key),
+        selection_mode=["single-row", "single-cell"],
+        selection_default={"selection": {"rows": rows, "columns": [], "cells": []}},
+        column_config={
+            "Memory per image": st.column_config.NumberColumn(format="%.0f kB"),
+            "Parameters": st.column_config.NumberColumn(format="localized"),
+        },
+        alt=f"{len(infos)} layers with class, output shape, parameters, kind of output and memory per image.",
+    )
+    st.markdown(f"Chosen: **{_title(backbone, session.layer)}**. ◆ marks the end of a stage: a good first choice.")
+    with st.container(horizontal=True):
+        link_to("Feature maps", "Its feature maps")
+        link_to("Vectors", "Its vectors")
+        link_to("Projection", "Their projection")
+
+
+def show_top(session: Session, backbone: Backbone) -> None:
+    """The network with and without top side by side: what is cut off, and why the class outputs are missing."""
+    st.subheader("With and without the top", anchor=False)
+    maps = next(info for info in backbone.layers if info.path == backbone.feature_layer)
+    height, width, channels = maps.output_shape
+    with_top, without = st.columns(2, border=True)
+    classes = len(backbone.class_names or ()) or 1000
+    with_top.markdown(
+        f"**`include_top=True`**{' · now' if backbone.include_top else ''}\n\n"
+        f"`{backbone.feature_layer}` **({height}, {width}, {channels:,})**  \n"
+        f"↓ global average pooling: the mean of each channel  \n"
+        f"the vector **({channels:,})** — the bottleneck  \n"
+        f"↓ dense layer + softmax: {channels:,} × {classes:,} weights  \n"
+        f"class probabilities **({classes:,})**"
+    )
+    without.markdown(
+        f"**`include_top=False`**{'' if backbone.include_top else ' · now'}\n\n"
+        f"`{backbone.feature_layer}` **({height}, {width}, {channels:,})**  \n"
+        "and there it ends.  \n"
+        "The class outputs are missing because the layers that make them are not built: "
+        "they know ImageNet's 1,000 classes and nothing of yours.  \n"
+        f"Add `GlobalAveragePooling2D` to get the vector ({channels:,}), and your own head on it."
+    )
+    st.button(
+        "Show it without the top" if session.top else "Show it with the top",
+        on_click=setattr,
+        args=(session, "top", not session.top),
+    )
+
+
+def _matches(info: LayerInfo, search: str) -> bool:
+    text = f"{info.path} {info.class_name} {format_shape(info.output_shape)} {KINDS[info.kind]}".lower()
+    return all(word in text for word in search.lower().split())
+
+
+def _frame(infos: list[LayerInfo]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "#": [info.index for info in infos],
+            "Stage": ["◆" if info.stage_end else "" for info in infos],
+            "Layer": [info.path for info in infos],
+            "Class": [info.class_name for info in infos],
+            "Output shape": [format_shape(info.output_shape) for info in infos],
+            "Parameters": [info.params for info in infos],
+            "Output": [KINDS[info.kind] for info in infos],
+            "Memory per image": [None if b is None else b / 1024 for b in (i.bytes_per_image for i in infos)],
+        }
+    )
+
+
+def _choose(session: Session, paths: list[str], key: str) -> None:
+    selection = widget_value(key)["selection"]
+    rows = [row for row, _column in selection.get("cells", [])] or selection["rows"]
+    if rows and 0 <= rows[0] < len(paths):
+        session.layer = paths[rows[0]]
+
+
+def _title(backbone: Backbone, path: str) -> str:
+    info = next(info for info in backbone.layers if info.path == path)
+    return f"{info.path} ({info.class_name}), {format_shape(info.output_shape)}"

@@ -1,0 +1,162 @@
+"""Parts of the projection page."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from featlib import plots
+from featlib.analysis import Projection, neighbor_accuracy, perplexity_bounds
+from featlib.errors import FeatlibError
+from featlib.images import ImageSet
+from featlib.models import Backbone, LayerInfo
+from featlib.ui.components import thumbnail_row
+from featlib.ui.session import Session, bind, widget_value
+from featlib.ui.work import projection, vectors
+
+METHODS = {"pca": "PCA", "tsne": "t-SNE"}
+TOOLS = {"click": "click one", "lasso": "lasso many"}
+PREDICTED = "predicted class"
+MIN_IMAGES = 4  # t-SNE and a plane need at least this many points to say anything
+PANEL = 24
+
+
+def pick_projection(session: Session, backbone: Backbone, images: ImageSet) -> None:
+    """Method, dimensions, perplexity, colour, and what the mouse does."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.segmented_control(
+            "Method", list(METHODS), format_func=lambda method: METHODS[method], required=True, **bind("method")
+        )
+        st.segmented_control("Dimensions", [2, 3], format_func=lambda n: f"{n}-D", required=True, **bind("dimensions"))
+        if session.method == "tsne" and len(images) >= MIN_IMAGES:
+            low, high = perplexity_bounds(len(images))
+            high = max(low + 0.5, high // 0.5 * 0.5)
+            session.perplexity = float(np.clip(np.nan_to_num(session.perplexity, nan=30.0), low, high))
+            st.slider(
+                f"Perplexity ({low:g} to {high:g} for {len(images):,} images)",
+                low,
+                high,
+                step=0.5,
+                width=280,
+                help="About how many neighbours each image tries to keep close.",
+                **bind("perplexity"),
+            )
+        columns = [*images.label_columns, *([PREDICTED] if backbone.layers[-1].kind == "probabilities" else [])]
+        if columns:
+            if session.color not in columns:
+                session.color = columns[0]
+            st.selectbox("Colour", columns, width=180, **bind("color"))
+        st.segmented_control(
+            "Mouse",
+            list(TOOLS),
+            format_func=lambda tool: TOOLS[tool],
+            required=True,
+            **bind("tool"),
+        )
+
+
+def compute(
+    session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo
+) -> tuple[np.ndarray, Projection, np.ndarray | None] | None:
+    """The batch's vectors, their coordinates and what colours them; None where the work was stopped.
+
+    Raises:
+        FeatlibError: there are too few images.
+    """
+    if len(images) < MIN_IMAGES:
+        raise FeatlibError(
+            f"A projection needs at least {MIN_IMAGES} images; this set has {len(images)}. "
+            "Choose another set in the sidebar, or upload more on Home."
+        )
+    predicted = backbone.layers[-1].path if session.color == PREDICTED else None
+    place = st.empty()  # an old plot never stays on screen while a new one is computed
+    with place.container():
+        layers = list(dict.fromkeys([layer.path, *([predicted] if predicted else [])]))
+        parts = vectors(session, backbone, images, layers)
+        if parts is None:
+            return None
+        key = (backbone.fingerprint, layer.path, images.fingerprint)
+        result = projection(session, key, parts[layer.path], session.method, session.dimensions, session.perplexity)
+    if result is None:
+        return None
+    place.empty()
+    return parts[layer.path], result, _labels(session, backbone, images, parts.get(predicted or ""))
+
+
+def _labels(
+    session: Session, backbone: Backbone, images: ImageSet, probabilities: np.ndarray | None
+) -> np.ndarray | None:
+    if probabilities is not None:
+        return np.array([backbone.class_name(int(i)) for i in probabilities.argmax(axis=1)])
+    return images.labels_for(session.color) if session.color in images.label_columns else None
+
+
+@st.fragment
+def show_projection(
+    session: Session, images: ImageSet, X: np.ndarray, result: Projection, labels: np.ndarray | None
+) -> None:
+    """The scatter, and the pictures of the points that are picked."""
+    key = f"scatter {session.method} {session.dimensions} {session.tool} {session.layer} {images.fingerprint}"
+    if labels is not None and len(set(labels)) > 1:
+        right = neighbor_accuracy(X, labels)
+        st.markdown(
+            f"Before projecting, in all {X.shape[1]:,} dimensions, the 5 nearest images of an image name its "
+            f"{session.color} right for **{right:.0%}**."
+        )
+    plot, panel = st.columns([2.2, 1], gap="medium")
+    with plot:
+        st.plotly_chart(
+            plots.projection_scatter(
+                result,
+                ids=images.ids,
+                names=images.names,
+                labels=labels,
+                label_title=session.color or "label",
+                mode=session.tool,  # type: ignore[arg-type]
+            ),
+            key=key,
+            on_select="rerun",
+            selection_mode=("points",) if session.tool == "click" else ("points", "box", "lasso"),
+            alt=f"{METHODS[session.method]} of {len(images):,} images in {session.dimensions} dimensions, "
+            f"from {session.layer}, coloured by {session.color or 'nothing'}.",
+        )
+        _caption(result)
+    with panel:
+        _show_selected(session, images, _selected_ids(widget_value(key)), labels)
+
+
+def _selected_ids(event: dict | None) -> list[str]:
+    points = event["selection"]["points"] if event else []
+    ids = (point.get("customdata") for point in points)
+    return list(dict.fromkeys(found[0] if isinstance(found, list | tuple) else found for found in ids if found))
+
+
+def _show_selected(session: Session, images: ImageSet, ids: list[str], labels: np.ndarray | None) -> None:
+    position = {image_id: i for i, image_id in enumerate(images.ids)}
+    rows = [position[image_id] for image_id in ids if image_id in position]
+    if not rows:
+        how = "Click a point" if session.tool == "click" else "Draw a lasso around points"
+        if session.dimensions == 3:
+            how = "Click a point (a lasso needs 2-D)"
+        st.info(f"{how} to see {'its picture' if session.tool == 'click' else 'their pictures'} here.")
+        return
+    st.markdown(f"**{len(rows):,} selected**" + (f", the first {PANEL} shown" if len(rows) > PANEL else ""))
+    shown = rows[:PANEL]
+    thumbnail_row(
+        "selected",
+        images[shown],
+        shown,
+        captions=[str(labels[i]) if labels is not None else images.names[i] for i in shown],
+        side=200 if len(shown) == 1 else 96,
+    )
+
+
+def _caption(result: Projection) -> None:
+    if result.explained_variance_ratio is not None:
+        share = result.explained_variance_ratio.sum()
+        st.caption(f"The axes together hold {share:.0%} of the variance of the vectors. PCA is exact and repeatable.")
+    else:
+        st.caption(
+            f"Perplexity {result.perplexity:g}, seed {result.random_state}. Close means alike; the distances between "
+            "groups and the axes mean nothing."
+        )

@@ -1,0 +1,42 @@
+"""What every channel of one layer sees in one image."""
+
+import streamlit as st
+
+from featlib.recipes import feature_maps_code
+from featlib.ui.frame import image_set, page, scene
+from featlib.ui.panels import (
+    maps_controls,
+    show_channel,
+    show_code,
+    show_film_strip,
+    show_image,
+    show_maps,
+    show_vector,
+)
+from featlib.ui.pickers import pick_image, pick_layer
+from featlib.ui.work import look, network
+
+with page("Feature maps", "What does each channel answer to?", "Pick an image, a layer, a channel.") as session:
+    images = image_set(session)
+    item = images[pick_image(session, images)]
+    backbone = network(session)
+    layer = pick_layer(session, backbone)
+    trace = look(backbone, item)
+    output = trace.outputs[layer.path]
+
+    left, right = st.columns([1, 1.75], gap="medium")
+    if layer.kind == "maps":
+        with right:
+            maps_controls(session, output.shape[-1])
+            show_maps(session, layer, output)
+        with left:
+            show_channel(session, trace, layer, output)
+    else:
+        with left:
+            show_image(trace, item)
+        right.info(f"`{layer.path}` has no height and width any more, so there are no maps: this is its output.")
+    with right:
+        show_vector(session, layer, output)
+    st.subheader("Through the network", anchor=False)
+    show_film_strip(backbone, trace)
+    show_code(feature_maps_code(scene(session)))

@@ -1,0 +1,16 @@
+"""`model.summary()` to pick from, and what the top is."""
+
+from featlib.recipes import summary_code
+from featlib.ui.frame import page, scene
+from featlib.ui.layers import layer_table, model_facts, show_top
+from featlib.ui.panels import show_code
+from featlib.ui.pickers import settle_layer
+from featlib.ui.work import network
+
+with page("Layers", "What is inside the network?", "Every layer and what comes out of it. Pick a row.") as session:
+    backbone = network(session)
+    settle_layer(session, backbone)
+    model_facts(backbone)
+    layer_table(session, backbone)
+    show_top(session, backbone)
+    show_code(summary_code(scene(session)))

@@ -1,0 +1,27 @@
+"""A batch in two or three dimensions: like pictures lie together."""
+
+from featlib.recipes import projection_code
+from featlib.ui.frame import image_set, page, scene
+from featlib.ui.panels import show_code
+from featlib.ui.pickers import pick_layer, pick_part, sample_column
+from featlib.ui.projection import compute, pick_projection, show_projection
+from featlib.ui.work import network
+
+with page("Projection", "Do like pictures lie together?", "Change the layer and watch them move.") as session:
+    backbone = network(session)
+    layer = pick_layer(session, backbone)
+    images = image_set(session)
+    part = pick_part(session, images)
+    pick_projection(session, backbone, part)
+    result = compute(session, backbone, part, layer)
+    if result is not None:
+        show_projection(session, part, *result)
+    code = projection_code(
+        scene(session),
+        session.method,
+        session.dimensions,
+        session.perplexity,
+        limit=len(part) if len(part) < len(images) else None,
+        sample_by=sample_column(images),
+    )
+    show_code(code)

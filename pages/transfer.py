@@ -1,0 +1,26 @@
+"""The first lesson of transfer learning: a simple head on frozen vectors."""
+
+from featlib.recipes import transfer_code
+from featlib.ui.frame import image_set, page, scene
+from featlib.ui.panels import show_code
+from featlib.ui.pickers import pick_layer, pick_part
+from featlib.ui.transfer import compute, pick_label, show_accuracy, show_confusion, show_mistakes
+from featlib.ui.work import network
+
+with page(
+    "Transfer",
+    "What can be learned from frozen features?",
+    "A simple head on one layer's vectors; the network itself is not trained.",
+) as session:
+    images = image_set(session)
+    column = pick_label(session, images)
+    if column:
+        part = pick_part(session, images, column)
+        backbone = network(session)
+        layer = pick_layer(session, backbone)
+        lesson = compute(session, backbone, part, layer, column)
+        if lesson is not None:
+            show_accuracy(session, lesson, column)
+            show_confusion(lesson)
+            show_mistakes(part, lesson)
+        show_code(transfer_code(scene(session), column, limit=len(part) if len(part) < len(images) else None))

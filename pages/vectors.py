@@ -1,0 +1,31 @@
+"""The batch as (n, D): looked at, compared, taken away."""
+
+from featlib.recipes import vectors_code
+from featlib.ui.frame import image_set, page, scene
+from featlib.ui.panels import show_code
+from featlib.ui.pickers import pick_layer, pick_part, sample_column
+from featlib.ui.vectors import download, pick_vector, show_matrix, show_neighbors, show_similarity, table
+from featlib.ui.work import network
+
+with page(
+    "Vectors", "What is an image to the network?", "A row of numbers: images that are alike have rows that are alike."
+) as session:
+    backbone = network(session)
+    layer = pick_layer(session, backbone)
+    pick_vector(session, backbone)
+    images = image_set(session)
+    part = pick_part(session, images)
+    vectors = table(session, backbone, part)
+    if vectors is not None:
+        show_matrix(vectors)
+        show_neighbors(session, images, part, vectors)
+        show_similarity(vectors)
+        download(vectors)
+    code = vectors_code(
+        scene(session, session.pooling),
+        also=session.also,
+        l2=session.l2,
+        limit=len(part) if len(part) < len(images) else None,
+        sample_by=sample_column(images),
+    )
+    show_code(code)
