@@ -13,6 +13,10 @@ if KERAS_HOME.is_dir():
     os.environ["KERAS_HOME"] = str(KERAS_HOME)  # read once, when keras is imported
 
 
+def pytest_addoption(parser):
+    parser.addoption("--update-pictures", action="store_true", help="write the README's pictures anew")
+
+
 def pytest_collection_modifyitems(items):
     if KERAS_HOME.is_dir():
         return

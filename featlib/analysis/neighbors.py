@@ -79,6 +79,35 @@ def cosine_similarity(X: np.ndarray) -> np.ndarray:
     return np.clip(compare(checked_vectors(X)), -1.0, 1.0).astype(np.float32, copy=False)
 
 
+def neighbor_accuracy(X: np.ndarray, y: np.ndarray, *, n_neighbors: int = 5) -> float:
+    """Share of rows whose nearest other rows, by cosine, vote for the row's own label.
+
+    Leave-one-out k-nearest-neighbour accuracy, as scikit-learn's KNeighborsClassifier under LeaveOneOut.
+
+    Args:
+        X: (n, D) vectors.
+        y: (n,) labels.
+        n_neighbors: How many neighbours vote; all n - 1 others where there are fewer. Of equally many votes the label
+            first in sorted order wins.
+
+    Returns:
+        0..1.
+
+    Raises:
+        FeatlibError: If X has fewer than 2 rows or holds NaN, or there is not one label per row.
+    """
+    X = checked_vectors(X, min_rows=2)
+    classes, codes = np.unique(np.asarray(y), return_inverse=True)
+    if codes.shape != (len(X),):
+        raise FeatlibError(f"Received {codes.size} labels for {len(X)} vectors; one each is needed.")
+    similarity = cosine_similarity(X)
+    np.fill_diagonal(similarity, -np.inf)
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : min(n_neighbors, len(X) - 1)]
+    votes = np.zeros((len(X), len(classes)), int)
+    np.add.at(votes, (np.arange(len(X))[:, None], codes[nearest]), 1)
+    return float((votes.argmax(axis=1) == codes).mean())
+
+
 def _cosine_distances(X: np.ndarray, query: int) -> np.ndarray:
     lengths = np.sqrt(np.einsum("nd,nd->n", X, X, dtype=np.float64))
     products = (X @ X[query]).astype(np.float64) / np.where(lengths > 0, lengths, 1.0)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from featlib.analysis import cosine_similarity, find_neighbors
+from featlib.analysis import cosine_similarity, find_neighbors, neighbor_accuracy
 from featlib.errors import FeatlibError
 
 
@@ -82,3 +82,23 @@ def test_similarity_matrix_by_hand(X):
     unit = X / np.linalg.norm(X, axis=1, keepdims=True)
     np.testing.assert_allclose(S, unit @ unit.T, atol=1e-6)
     assert S.dtype == np.float32 and S.max() <= 1
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_neighbor_accuracy_equals_leave_one_out(k):
+    from sklearn.model_selection import LeaveOneOut, cross_val_score
+    from sklearn.neighbors import KNeighborsClassifier
+
+    rng = np.random.default_rng(3)
+    y = np.repeat(["a", "b", "c"], 15)
+    X = rng.normal(size=(45, 8)) + np.repeat(rng.normal(size=(3, 8)), 15, axis=0)
+    expected = cross_val_score(KNeighborsClassifier(k, metric="cosine", algorithm="brute"), X, y, cv=LeaveOneOut())
+    assert 0.4 < expected.mean() < 1
+    assert neighbor_accuracy(X, y, n_neighbors=k) == pytest.approx(expected.mean())
+
+
+def test_neighbor_accuracy_says_what_is_wrong():
+    with pytest.raises(FeatlibError, match="2 labels for 3 vectors"):
+        neighbor_accuracy(np.eye(3), np.array(["a", "b"]))
+    with pytest.raises(FeatlibError):
+        neighbor_accuracy(np.eye(1), np.array(["a"]))

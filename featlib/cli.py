@@ -1,0 +1,326 @@
+"""The `featlib` command: the library's jobs from a shell. It only translates."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from featlib.errors import FeatlibError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from featlib.analysis import Projection
+    from featlib.features import VectorTable
+    from featlib.images import ImageProblem, ImageSet
+    from featlib.models import Backbone, LayerInfo
+
+SAMPLES = "samples:"
+POOLINGS = {"avg": "avg", "max": "max", "flatten": "flatten", "none": None}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class OneLineError(click.ClickException):
+    """An error that a person can act on: one line on stderr, exit status 2."""
+
+    exit_code = 2
+
+
+class FeatlibGroup(click.Group):
+    """Commands whose FeatlibErrors are told in one line, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        """Runs a command."""
+        try:
+            return super().invoke(ctx)
+        except FeatlibError as error:
+            raise OneLineError(" ".join(str(error).split())) from error
+
+
+@click.group(cls=FeatlibGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="featlib")
+def main() -> None:
+    """See what a convolutional network sees: its layers, their vectors, a projection of them.
+
+    Everything runs on this machine. `streamlit run app.py` shows the same in the browser.
+    """
+    # What is wrong with an image is told once, by its name.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _network_options(command: Command) -> Command:
+    options = (
+        click.option("--weights", default="imagenet", show_default=True, help="imagenet, random, or a weights file."),
+        click.option("--no-top", is_flag=True, help="Leave out the classification layers (include_top=False)."),
+        click.option("--input-size", type=int, default=224, show_default=True, help="Height and width, in pixels."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("model")
+@_network_options
+def layers(model: str, weights: str, no_top: bool, input_size: int) -> None:
+    """List the layers of MODEL: EfficientNetLite0 (embedded) or MobileNetV2.
+
+    \b
+    featlib layers EfficientNetLite0
+    featlib layers MobileNetV2 --no-top --input-size 96
+    """  # noqa: D301 - click keeps the lines below \b
+    backbone = _load(model, weights, no_top, input_size)
+    for line in _layer_table(backbone.layers):
+        click.echo(line)
+    params = sum(layer.params for layer in backbone.layers)
+    click.echo(f"\n{len(backbone.layers)} layers, {params:,} params")
+    click.echo(f"input {backbone.input_shape}, RGB 0..255, {backbone.preprocessing.code}")
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True)
+@click.option("--model", default="EfficientNetLite0", show_default=True, help="EfficientNetLite0 or MobileNetV2.")
+@_network_options
+@click.option("--layer", multiple=True, help="A layer path; repeat it for several. [default: the last with maps]")
+@click.option("--pooling", type=click.Choice(list(POOLINGS)), default="avg", show_default=True)
+@click.option("--l2", is_flag=True, help="Scale each layer's part of a vector to length 1.")
+@click.option("--batch-size", type=int, default=32, show_default=True, help="Images in one forward pass.")
+@click.option("-o", "--output", required=True, help="The file to write: .npz or .csv.")
+def extract(
+    images: tuple[str, ...],
+    model: str,
+    weights: str,
+    no_top: bool,
+    input_size: int,
+    layer: tuple[str, ...],
+    pooling: str,
+    l2: bool,
+    batch_size: int,
+    output: str,
+) -> None:
+    """Turn IMAGES into one vector each.
+
+    IMAGES are folders (sub-folders become labels), zips, globs, files, or a built-in set: samples:photos,
+    samples:views, samples:digits, samples:shapes. Images that cannot be read are named, and the rest goes on.
+
+    \b
+    featlib extract photos/ -o vectors.npz
+    featlib extract samples:views --layer block4_add --layer head_relu --l2 -o vectors.csv
+    """  # noqa: D301 - click keeps the lines below \b
+    from featlib.features import extract_vectors, save_vectors
+    from featlib.features.export import WRITERS, check_destination
+    from featlib.models import find_layer
+
+    check_destination(output, tuple(WRITERS))
+    backbone = _load(model, weights, no_top, input_size)
+    for path in layer:
+        find_layer(backbone, path)  # a wrong name is told before many images are read
+    found = _read(images)
+    with _progress("Network") as progress:
+        table = extract_vectors(
+            backbone,
+            found,
+            layer or None,
+            pooling=POOLINGS[pooling],
+            l2_normalize=l2,
+            batch_size=batch_size,
+            on_progress=progress,
+        )
+    save_vectors(table, output)
+    click.echo(f"{output}: {table.X.shape} {table.X.dtype}, {' + '.join(table.layers)}, pooling {table.pooling}")
+
+
+@main.command()
+@click.argument("vectors")
+@click.option("--method", type=click.Choice(["pca", "tsne"]), default="pca", show_default=True)
+@click.option("--perplexity", type=float, help="t-SNE only: how many neighbours a point looks at. [default: 30]")
+@click.option("--components", type=click.IntRange(2, 3), default=2, show_default=True, help="2 or 3 dimensions.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same picture.")
+@click.option("--label", help="The label column that colours the .html. [default: the first]")
+@click.option("-o", "--output", help="The file to write: .csv, or .html with a picture. [default: CSV to the screen]")
+def project(
+    vectors: str,
+    method: str,
+    perplexity: float | None,
+    components: int,
+    seed: int,
+    label: str | None,
+    output: str | None,
+) -> None:
+    """Project VECTORS, an .npz file of `featlib extract`, to two or three coordinates.
+
+    \b
+    featlib project vectors.npz -o projection.csv
+    featlib project vectors.npz --method tsne --perplexity 10 -o projection.html
+    """  # noqa: D301 - click keeps the lines below \b
+    from featlib.analysis import project as project_vectors
+    from featlib.features import load_vectors
+    from featlib.features.export import check_destination, coordinates_to_csv, write_whole
+
+    destination = check_destination(output, (".csv", ".html")) if output else None
+    table = load_vectors(vectors)
+    labels = _labels(table, label)
+    with _progress("Projection") as progress:
+        projection = project_vectors(
+            table.X,
+            method=method,  # type: ignore[arg-type]
+            n_components=components,
+            perplexity=perplexity,
+            random_state=seed,
+            on_progress=lambda share, _coordinates: progress(round(share * 100), 100),
+        )
+    if destination is None:
+        click.echo(coordinates_to_csv(table, projection.coordinates), nl=False)
+    elif destination.suffix.lower() == ".csv":
+        write_whole(destination, coordinates_to_csv(table, projection.coordinates))
+    else:
+        write_whole(destination, _page(projection, table, labels))
+
+
+def _load(model: str, weights: str, no_top: bool, input_size: int) -> Backbone:
+    from featlib.models import list_models, load_backbone
+
+    if any(choice.name.lower() == model.lower() for choice in list_models()):
+        _import_keras()  # takes seconds, which a mistyped name does not need
+    return load_backbone(
+        model,
+        weights=None if weights == "random" else weights,
+        include_top=not no_top,
+        input_shape=(input_size, input_size, 3),
+    )
+
+
+def _import_keras() -> None:
+    """Imports Keras and TensorFlow without the lines that TensorFlow writes to stderr whatever its log level is."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with tempfile.TemporaryFile() as said:
+        stderr = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            said.seek(0)
+            os.write(stderr, said.read())  # then they may say why
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def _read(sources: Sequence[str]) -> ImageSet:
+    from featlib.images import ImageSet
+
+    parts = [_read_part(part) for part in _together(sources)]
+    found = ImageSet(
+        parts[0].name if len(parts) == 1 else "images",
+        tuple(item for part in parts for item in part.items),
+        tuple(problem for part in parts for problem in part.problems),
+    )
+    _report(found.problems, len(found))
+    if not len(found):
+        raise FeatlibError("None of the images could be read, so no file is written.")
+    return found
+
+
+def _together(sources: Sequence[str]) -> Iterator[str | list[str]]:
+    """Splits what was asked for into what `load_images` reads at once; paths side by side share their folder's name."""
+    from featlib.images.walk import is_glob
+
+    paths: list[str] = []
+    for source in sources:
+        if not source.startswith(SAMPLES) and not is_glob(source):
+            paths.append(source)
+            continue
+        if paths:
+            yield paths
+            paths = []
+        yield source
+    if paths:
+        yield paths if len(sources) > 1 else paths[0]
+
+
+def _read_part(source: str | list[str]) -> ImageSet:
+    from featlib.images import load_images, load_samples
+
+    if isinstance(source, str) and source.startswith(SAMPLES):
+        return load_samples(source.removeprefix(SAMPLES))
+    with _progress("Images") as progress:
+        return load_images(source, on_progress=progress)
+
+
+def _report(problems: Sequence[ImageProblem], good: int) -> None:
+    for problem in problems:
+        click.echo(f"Left out: {' '.join(problem.reason.split())}", err=True)
+    left_out = f"; {len(problems):,} left out" if problems else ""
+    click.echo(f"{good:,} of {good + len(problems):,} images{left_out}")
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with count and ETA on stderr, where that is a terminal. Yields what reports (done, in all)."""
+    with ExitStack() as stack:
+        bar = None
+
+        def update(done: int, total: int) -> None:
+            nonlocal bar
+            if bar is None:
+                shown = click.progressbar(
+                    length=total, label=label, show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()
+                )
+                bar = stack.enter_context(shown)
+            bar.update(done - bar.pos)
+
+        yield update
+
+
+def _layer_table(layers: Sequence[LayerInfo]) -> Iterator[str]:
+    """The layers as lines of aligned columns."""
+    from featlib.images.names import format_bytes
+
+    rows = [("", "path", "class", "output shape", "params", "memory/image", "")]
+    for layer in layers:
+        memory = "?" if layer.bytes_per_image is None else format_bytes(layer.bytes_per_image)
+        end = "stage end" if layer.stage_end else ""
+        shape = str(layer.output_shape)
+        rows.append((str(layer.index), layer.path, layer.class_name, shape, f"{layer.params:,}", memory, end))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    numbers = {0, 4, 5}
+    for row in rows:
+        cells = [
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _labels(table: VectorTable, column: str | None) -> tuple[str, np.ndarray | None]:
+    if column is None:
+        column = next(iter(table.labels), None)
+        return ("", None) if column is None else (column, table.labels[column])
+    if column not in table.labels:
+        known = ", ".join(f"'{name}'" for name in table.labels) or "none"
+        raise FeatlibError(f"There is no label column '{column}'. The vectors have: {known}.")
+    return column, table.labels[column]
+
+
+def _page(projection: Projection, table: VectorTable, labels: tuple[str, np.ndarray | None]) -> bytes:
+    """An HTML page that needs no network: Plotly's script is in it."""
+    from featlib.plots import projection_scatter
+
+    title, values = labels
+    figure = projection_scatter(
+        projection, ids=table.ids, names=table.names, labels=values, label_title=title, height=720
+    )
+    return figure.to_html(include_plotlyjs=True, config={"displaylogo": False}).encode()
+
+
+if __name__ == "__main__":
+    main()

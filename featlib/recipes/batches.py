@@ -1,0 +1,137 @@
+"""Programs about a batch of images."""
+
+from __future__ import annotations
+
+from featlib.analysis.projection import DEFAULT_PERPLEXITY, EARLY_ITERATIONS, MAIN_ITERATIONS, PCA_BEFORE_TSNE
+from featlib.recipes.parts import KERAS, image_set, literal, network, network_imports, prepare, program, vectors
+from featlib.recipes.scene import Scene, has_maps
+
+
+def vectors_code(
+    scene: Scene, *, also: str = "", l2: bool = False, limit: int | None = None, sample_by: str | None = None
+) -> str:
+    """The program that turns the images into `X` (n, D) and writes it to a file.
+
+    Args:
+        scene: the choices.
+        also: a second layer, whose vectors stand to the right of the first's.
+        l2: whether each layer's part is scaled to length 1.
+        limit: how many of the images are used; None for all.
+        sample_by: the label column of which each label gets an equal share of the limit.
+
+    Raises:
+        FeatlibError: a layer with height and width, and no pooling.
+    """
+    save = """
+print(X.shape, X.dtype)
+np.savez("vectors.npz", X=X, ids=images.ids, names=images.names)
+"""
+    return _batch_program(scene, set(), image_set(scene, limit, sample_by), vectors(scene, also, l2), save)
+
+
+def projection_code(
+    scene: Scene,
+    method: str = "pca",
+    n_components: int = 2,
+    perplexity: float | None = None,
+    random_state: int = 0,
+    *,
+    limit: int | None = None,
+    sample_by: str | None = None,
+) -> str:
+    """The program that projects the images' vectors to `coordinates` (n, n_components), the same as on screen.
+
+    Args:
+        scene: the choices.
+        method: "pca" or "tsne".
+        n_components: 2 or 3.
+        perplexity: t-SNE only; None takes the default.
+        random_state: the seed.
+        limit: how many of the images are used; None for all.
+        sample_by: the label column of which each label gets an equal share of the limit.
+
+    Raises:
+        FeatlibError: a layer with height and width, and no pooling.
+    """
+    imports = {"from sklearn.decomposition import PCA"}
+    if method == "tsne":
+        imports |= {"from openTSNE import TSNE"}
+        steps = _tsne_steps(n_components, perplexity, random_state)
+    else:
+        steps = f"""
+pca = PCA({n_components}, svd_solver=solver, random_state={random_state})
+coordinates = pca.fit_transform(X)  # (n, {n_components})
+print(pca.explained_variance_ratio_)
+"""
+    parts = image_set(scene, limit, sample_by), vectors(scene), _solver(scene), steps
+    return _batch_program(scene, imports, *parts)
+
+
+def transfer_code(scene: Scene, label_column: str, cv: int = 5, random_state: int = 0, limit: int | None = None) -> str:
+    """The program that learns the labels from the frozen vectors: `accuracies` (folds,), `predictions` (n,).
+
+    Args:
+        scene: the choices.
+        label_column: the labels to learn.
+        cv: number of folds; the size of the smallest class where that is less.
+        random_state: the seed of the shuffle into folds.
+        limit: how many of the images are used, an equal share of each label; None for all.
+
+    Raises:
+        FeatlibError: a layer with height and width, and no pooling.
+    """
+    imports = {
+        "from sklearn.linear_model import LogisticRegression",
+        "from sklearn.metrics import confusion_matrix",
+        "from sklearn.model_selection import StratifiedKFold, cross_val_predict",
+        "from sklearn.pipeline import make_pipeline",
+        "from sklearn.preprocessing import StandardScaler",
+    }
+    learn = f"""
+y = images.labels_for({literal(label_column)})  # (n,)
+classes, counts = np.unique(y, return_counts=True)
+head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+folds = StratifiedKFold(min({cv}, counts.min()), shuffle=True, random_state={random_state})
+
+predictions = cross_val_predict(head, X, y, cv=folds)  # (n,), each by a head that had not seen the image
+accuracies = [np.mean(predictions[test] == y[test]) for _, test in folds.split(X, y)]  # (folds,)
+print(f"accuracy {{np.mean(accuracies):.1%}} +- {{np.std(accuracies):.1%}}")
+print(f"always the commonest label: {{counts.max() / len(y):.1%}}")
+print(confusion_matrix(y, predictions))  # rows: true, columns: predicted
+"""
+    return _batch_program(scene, imports, image_set(scene, limit, label_column), vectors(scene), learn)
+
+
+def _batch_program(scene: Scene, imports: set[str], *blocks: str) -> str:
+    return program(network_imports(scene) | {KERAS} | imports, network(scene), prepare(scene), *blocks)
+
+
+def _solver(scene: Scene) -> str:
+    if has_maps(scene.layer) and scene.pooling == "flatten":
+        return """
+n, d = X.shape
+solver = "covariance_eigh" if d <= min(n, 4096) else "full" if n * d <= 2_000_000 else "randomized"
+X = X if solver == "randomized" else X.astype("float64")
+"""
+    return """
+X = X.astype("float64")
+solver = "covariance_eigh" if X.shape[1] <= len(X) else "full"  # both are exact
+"""
+
+
+def _tsne_steps(n_components: int, perplexity: float | None, random_state: int) -> str:
+    used = f"min({DEFAULT_PERPLEXITY}, (len(X) - 1) / 3)" if perplexity is None else f"{float(perplexity)}"
+    return f"""
+pca = PCA(min({PCA_BEFORE_TSNE}, *X.shape), svd_solver=solver, random_state={random_state})
+tsne = TSNE(
+    n_components={n_components},
+    perplexity={used},
+    early_exaggeration_iter={EARLY_ITERATIONS},
+    n_iter={MAIN_ITERATIONS},
+    neighbors="exact" if len(X) <= 1000 else "annoy",
+    negative_gradient_method="bh",
+    n_jobs=-1,
+    random_state={random_state},
+)
+coordinates = np.array(tsne.fit(pca.fit_transform(X)))  # (n, {n_components})
+"""

@@ -1,0 +1,144 @@
+"""A real server and a real Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(item.fspath).is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.browser)
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="needs Chromium (Debian: apt-get install chromium)"))
+
+
+class Server:
+    """`streamlit run app.py` on a free port, in a fresh process."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://localhost:{self.port}"
+        options = ["--server.headless", "true", "--server.port", str(self.port), "--server.fileWatcherType", "none"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._wait()
+
+    def _wait(self) -> None:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1).read()
+                return
+            except OSError:
+                time.sleep(0.25)
+        raise RuntimeError("The server did not start within a minute.")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def server():
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def fresh_server():
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """A person with a browser: opens a page, waits until it is complete, and looks for trouble."""
+
+    def __init__(self, browser, scheme: str = "light") -> None:
+        context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
+        self.page = context.new_page()
+        self.requests: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def open(self, url: str) -> None:
+        self.page.goto(url)
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until the script has run to its end and nothing is computed any more."""
+        running = '[data-testid="stApp"][data-test-script-state="running"], [data-testid="stSpinner"]'
+        self.page.wait_for_selector('[data-testid="stApp"]', timeout=60_000)
+        quiet = 0
+        for _ in range(1200):
+            quiet = 0 if self.page.locator(running).count() else quiet + 1
+            if quiet >= 10:
+                return
+            time.sleep(0.1)
+        raise AssertionError("The page did not come to rest within two minutes.")
+
+    def see(self, text: str):
+        """The element that shows the text, waited for."""
+        found = self.page.get_by_text(text).first
+        found.wait_for(timeout=30_000)
+        return found
+
+    def assert_no_exception(self) -> None:
+        boxes = self.page.locator('[data-testid="stException"]').all_inner_texts()
+        assert not boxes, boxes
+
+    def query(self) -> dict[str, str]:
+        from urllib.parse import parse_qsl, urlparse
+
+        return dict(parse_qsl(urlparse(self.page.url).query))
+
+
+@pytest.fixture
+def visitor(chromium):
+    visitor = Visitor(chromium)
+    yield visitor
+    visitor.page.context.close()
+
+
+@pytest.fixture
+def dark_visitor(chromium):
+    visitor = Visitor(chromium, "dark")
+    yield visitor
+    visitor.page.context.close()

@@ -1,0 +1,161 @@
+"""Each page as a person meets it: by link on a fresh server, in light and dark, with mouse and files."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlparse
+
+import pytest
+
+LINKS = {
+    "/": "See what a convolutional network sees",
+    "/layers?layer=block10_add": "What is inside the network?",
+    "/feature_maps?images=photos&image=3&layer=block10_add&channel=7": "What does each channel answer to?",
+    "/vectors?images=views&layer=head_relu": "What is an image to the network?",
+    "/projection?images=views&layer=head_relu&method=tsne&perplexity=12": "Do like pictures lie together?",
+    "/transfer?images=views&layer=head_relu&size=96": "What can be learned from frozen features?",
+}
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_link_works_when_opened_first_on_a_fresh_server(fresh_server, visitor, link):
+    visitor.open(fresh_server.url + link)
+    visitor.see(LINKS[link])
+    visitor.assert_no_exception()
+    assert not visitor.page.locator('[data-testid="stAlertContentError"]').count()
+    asked = dict(part.split("=") for part in urlparse(link).query.split("&") if part)
+    assert visitor.query().items() >= asked.items()
+    visitor.see("The code")
+    outside = [url for url in visitor.requests if url.startswith("http") and urlparse(url).hostname != "localhost"]
+    assert not outside, "everything comes from this machine"
+
+
+def test_the_frame_is_there_before_tensorflow(fresh_server, visitor):
+    start = time.perf_counter()
+    visitor.page.goto(fresh_server.url)
+    visitor.see("Nothing you load leaves this machine.")
+    visitor.see("coffee")  # the photos to choose from
+    frame = time.perf_counter() - start
+    visitor.see("What comes out")
+    content = time.perf_counter() - start
+    print(f"frame after {frame:.1f} s, prediction after {content:.1f} s")
+    assert frame < content / 2
+
+
+def test_a_tour_in_dark(server, dark_visitor):
+    """Through the navigation, in one session, choices kept."""
+    visitor = dark_visitor
+    visitor.open(server.url + "/?image=3&layer=block10_add")
+    for name in ("Layers", "Feature maps", "Vectors", "Projection", "Transfer", "Home"):
+        visitor.page.get_by_test_id("stSidebar").get_by_role("link", name=name, exact=True).click()
+        visitor.settle()
+        visitor.assert_no_exception()
+        assert visitor.query()["layer"] == "block10_add", name
+        assert visitor.query()["image"] == "3", name
+    background = visitor.page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+    red, green, blue = (int(part) for part in background.removeprefix("rgb(").removesuffix(")").split(","))
+    assert max(red, green, blue) < 60, "the dark theme is dark"
+
+
+def test_a_layer_is_picked_in_the_table(server, visitor):
+    visitor.open(server.url + "/layers")
+    table = visitor.page.get_by_test_id("stDataFrame")
+    box = table.bounding_box()
+    row_height = 35
+    visitor.page.mouse.click(box["x"] + 300, box["y"] + row_height * 3.5)  # the third row, on its name
+    visitor.see("stem_bn (BatchNormalization)")
+    visitor.settle()
+    assert visitor.query()["layer"] == "stem_bn"
+    visitor.page.get_by_role("link", name="Its feature maps").click()
+    visitor.see("channel 0 of stem_bn")
+
+
+def test_a_channel_is_enlarged_by_a_click_and_by_keyboard(server, visitor):
+    visitor.open(server.url + "/feature_maps?images=photos&image=3&layer=block10_add")
+    visitor.page.get_by_role("button", name="Channel 7:").click()
+    visitor.see("channel 7 of block10_add: 14 × 14 places")
+    visitor.settle()
+    assert visitor.query()["channel"] == "7"
+    assert visitor.page.get_by_role("button", name="Channel 7:").get_attribute("aria-pressed") == "true"
+    visitor.page.get_by_role("button", name="Channel 9:").focus()
+    visitor.page.keyboard.press("Enter")
+    visitor.see("channel 9 of block10_add")
+    visitor.assert_no_exception()
+
+
+def test_another_photo_is_picked_on_the_shelf(server, visitor):
+    visitor.open(server.url)
+    visitor.page.get_by_role("button", name="coffee").click()
+    visitor.see("coffee as the network sees it")
+    visitor.settle()
+    assert visitor.query()["image"] == "4"
+    chart = visitor.page.locator('[aria-label*="The five likeliest classes"], [alt*="The five likeliest classes"]')
+    assert "espresso" in (chart.first.get_attribute("aria-label") or chart.first.get_attribute("alt"))
+
+
+def test_a_lasso_shows_the_pictures(server, visitor):
+    visitor.open(server.url + "/projection?images=views&layer=head_relu&method=pca&tool=lasso")
+    plot = visitor.page.locator(".js-plotly-plot .draglayer .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.02)]
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    visitor.page.mouse.move(*points[0])
+    visitor.page.mouse.down()
+    for point in points[1:]:
+        visitor.page.mouse.move(*point, steps=12)
+    visitor.page.mouse.up()
+    visitor.see("120 selected")
+    visitor.page.locator(".row img").nth(23).wait_for()
+    visitor.assert_no_exception()
+
+
+def test_a_click_on_a_point_shows_its_picture(server, visitor):
+    visitor.open(server.url + "/projection?images=photos&layer=head_relu")
+    point = visitor.page.locator(".js-plotly-plot .scatterlayer .point").first
+    point.scroll_into_view_if_needed()
+    box = point.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    visitor.page.mouse.move(x - 3, y)
+    visitor.page.mouse.move(x, y, steps=3)
+    visitor.page.locator(".js-plotly-plot .hoverlayer .hovertext").wait_for(state="attached")
+    visitor.page.mouse.click(x, y)
+    visitor.see("1 selected")
+
+
+def test_images_are_uploaded_and_the_bad_one_is_named(server, visitor, photos, tmp_path):
+    from PIL import Image
+
+    good = tmp_path / "my cat.png"
+    Image.fromarray(photos[photos.names.index("chelsea")].pixels).save(good)
+    bad = tmp_path / "broken.jpg"
+    bad.write_bytes(b"this is no picture")
+    visitor.open(server.url)
+    visitor.page.get_by_text("Use your own images").click()
+    visitor.page.locator('input[type="file"]').first.set_input_files([good, bad])
+    visitor.see("my cat.png as the network sees it")
+    visitor.see("'broken.jpg'")
+    visitor.settle()
+    assert visitor.query()["images"] == "uploads"
+    visitor.page.get_by_test_id("stSidebar").get_by_role("link", name="Feature maps", exact=True).click()
+    visitor.settle()
+    assert visitor.page.get_by_role("button", name="my cat.png").count() == 1
+    visitor.assert_no_exception()
+
+
+def test_a_hostile_file_name_stays_text(server, visitor, photos, tmp_path):
+    from PIL import Image
+
+    name = "<img src=x onerror=document.title='owned'>.png"
+    Image.fromarray(photos[1].pixels).save(tmp_path / name)
+    visitor.open(server.url)
+    visitor.page.get_by_text("Use your own images").click()
+    visitor.page.locator('input[type="file"]').first.set_input_files([tmp_path / name])
+    visitor.see("as the network sees it: 224 × 224")
+    visitor.see("1 of your own images")
+    visitor.settle()
+    for page in ("Feature maps", "Vectors"):
+        visitor.page.get_by_test_id("stSidebar").get_by_role("link", name=page, exact=True).click()
+        visitor.settle()
+        assert "owned" not in visitor.page.title()
+        visitor.assert_no_exception()

@@ -1,0 +1,392 @@
+"""The command line: real runs, in this process and as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import featlib
+from featlib.cli import main
+from featlib.images.names import natural_key
+from featlib.models import list_models
+from tests.images.corpus import corpus
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ("tensorflow", "keras", "sklearn", "streamlit", "plotly", "openTSNE", "pandas")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs the command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """What a person's shell has: nothing that the tests set for TensorFlow."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    return own | {"PYTHONPATH": str(ROOT), **variables}
+
+
+def process(*arguments, cwd: Path, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "featlib.cli", *map(str, arguments)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+def write_photos(folder: Path, photos, names=("chelsea", "china", "coffee", "flower")) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.png" for name in names]
+    for path, name in zip(paths, names, strict=True):
+        Image.fromarray(photos[photos.names.index(name)].thumbnail(160)).save(path)
+    return paths
+
+
+@pytest.fixture
+def vectors(tmp_path, lite0):
+    """A file of the vectors of 24 views."""
+    path = tmp_path / "vectors.npz"
+    table = featlib.extract_vectors(lite0, featlib.load_samples("views")[:24], "block4_add")
+    return featlib.save_vectors(table, path), table
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["layers", "--help"], ["extract", "-h"], ["project", "--help"]])
+def test_help_is_quick_and_light(arguments):
+    code = f"""
+import sys, time
+start = time.perf_counter()
+from featlib.cli import main
+main({arguments}, standalone_mode=False)
+print(time.perf_counter() - start, [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    seconds, loaded = done.stderr.split(maxsplit=1)
+    assert float(seconds) < 0.8
+    assert loaded.strip() == "[]"
+    assert "Usage:" in done.stdout
+
+
+def test_help_names_every_network_and_sample_set(run):
+    text = run("extract", "--help").output
+    assert all(choice.name in text for choice in list_models())
+    assert all(f"samples:{sample.name}" in " ".join(text.split()) for sample in featlib.images.list_samples())
+
+
+def test_layers_shows_the_summary_as_aligned_columns(run, lite0):
+    result = run("layers", "efficientnetlite0")
+    assert result.exit_code == 0
+    header, *rows = result.stdout.splitlines()[: len(lite0.layers) + 1]
+    for row, layer in zip(rows, lite0.layers, strict=True):
+        assert row.split()[:3] == [str(layer.index), layer.path, layer.class_name]
+        assert str(layer.output_shape) in row
+        assert f" {layer.params:,} " in row
+        assert row.endswith("stage end") == layer.stage_end
+    columns = [header.index(title) for title in ("path", "class", "output shape")]
+    assert all(row[start - 1] == " " and row[start] != " " for row in rows for start in columns)
+    assert "61.2 KB" in rows[137]  # 7 × 7 × 320 float32
+    assert "144 layers, 4,694,024 params" in result.stdout
+    assert "x = (x - 127) / 128" in result.stdout
+
+
+def test_layers_of_a_network_as_asked(run):
+    result = run("layers", "MobileNetV2", "--weights", "random", "--no-top", "--input-size", 96)
+    assert result.exit_code == 0
+    assert "(3, 3, 1280)" in result.stdout
+    assert "predictions" not in result.stdout
+    assert "input (96, 96, 3)" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ([], {}),
+        (["--layer", "block4_add", "--layer", "stem_relu"], {"layers": ["block4_add", "stem_relu"]}),
+        (["--layer", "block4_add", "--pooling", "max", "--l2"], {"layers": "block4_add", "l2_normalize": True}),
+        (["--layer", "predictions", "--pooling", "none", "--batch-size", 2], {"layers": "predictions"}),
+    ],
+)
+def test_extract_writes_the_library_s_vectors(run, lite0, photos, options, asked):
+    result = run("extract", "samples:photos", *options, "-o", "vectors.npz")
+    assert result.exit_code == 0, result.output
+    pooling = options[options.index("--pooling") + 1] if "--pooling" in options else "avg"
+    expected = featlib.extract_vectors(lite0, photos, pooling=None if pooling == "none" else pooling, **asked)
+    written = featlib.load_vectors("vectors.npz")
+    np.testing.assert_allclose(written.X, expected.X, atol=1e-5)
+    assert (written.ids, written.names, written.layers) == (expected.ids, expected.names, expected.layers)
+    assert (written.pooling, written.fingerprint) == (pooling, lite0.fingerprint)
+    np.testing.assert_array_equal(written.labels["photo"], expected.labels["photo"])
+    assert "10 of 10 images\n" in result.stdout
+    assert f"vectors.npz: (10, {expected.X.shape[1]}) float32" in result.stdout
+    assert result.stderr == ""
+
+
+def test_extract_to_csv_with_another_network_and_size(run, tmp_path, photos):
+    write_photos(tmp_path / "set" / "a", photos)
+    options = ["--model", "MobileNetV2", "--weights", "random", "--no-top", "--input-size", 96]
+    result = run("extract", "set", *options, "-o", "vectors.csv")
+    assert result.exit_code == 0, result.output
+    network = featlib.load_backbone("MobileNetV2", weights=None, include_top=False, input_shape=(96, 96, 3))
+    expected = featlib.extract_vectors(network, "set").X
+    rows = list(csv.DictReader(io.StringIO(Path("vectors.csv").read_text(encoding="utf-8"))))
+    assert [row["label:folder"] for row in rows] == ["a"] * 4
+    found = np.array([[float(value) for name, value in row.items() if name.startswith("out_relu:")] for row in rows])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_images_come_in_many_ways_and_keep_their_order(run, tmp_path, photos):
+    cats = write_photos(tmp_path / "cats", photos, ["chelsea"])
+    cups = write_photos(tmp_path / "cups", photos, ["coffee", "china"])
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.write(cats[0], "inside/z.png")
+    result = run("extract", "cups", "cats", "cup*/c*.png", "more.zip", cats[0], "-o", "v.npz", "--layer", "stem_relu")
+    assert result.exit_code == 0, result.output
+    table = featlib.load_vectors("v.npz")
+    in_folders = ["cups/china.png", "cups/coffee.png", "cats/chelsea.png"]
+    assert [Path(name).name for name in table.names] == [
+        *(Path(name).name for name in in_folders), "china.png", "coffee.png", "z.png", "chelsea.png"
+    ]  # fmt: skip
+    assert list(table.names[:3]) == in_folders
+    assert list(table.labels["folder"][:3]) == ["cups", "cups", "cats"]
+    np.testing.assert_allclose(table.X[2], table.X[6], atol=1e-5)  # the same cat, by folder and by name
+    assert cups[0].name == "coffee.png"
+
+
+def test_a_bad_name_cannot_forge_a_line(run, tmp_path, photos):
+    write_photos(tmp_path / "set", photos)
+    (tmp_path / "set" / "x\nError y.png").write_bytes(b"?")
+    result = run("extract", "set", "-o", "vectors.npz", "--layer", "stem_relu")
+    assert result.exit_code == 0
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("Left out: ")
+
+
+def test_nothing_but_bad_images_writes_nothing(run, tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.png").write_bytes(b"")
+    result = run("extract", "set", "-o", "vectors.npz")
+    assert result.exit_code == 2
+    assert "0 of 1 images; 1 left out" in result.stdout
+    assert result.stderr.splitlines()[-1].startswith("Error: None of the images could be read")
+    assert not (tmp_path / "vectors.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["layers", "ResNet"], r"No network named 'ResNet'.*'EfficientNetLite0'"),
+        (["layers", "MobileNetV2", "--weights", "mine.h5"], "No weights file at 'mine.h5'"),
+        (["layers", "MobileNetV2", "--input-size", "8"], r"sides of 32 to 1024 pixels. Received: \(8, 8, 3\)"),
+        (["extract", "samples:photo", "-o", "v.npz"], "No samples named 'photo'.*Did you mean 'photos'"),
+        (["extract", "nowhere", "-o", "v.npz"], "There is no file 'nowhere'"),
+        (["extract", "samples:photos", "-o", "v.txt"], r"must end in \.npz or \.csv. Received: 'v.txt'"),
+        (["extract", "samples:photos", "-o", "no/v.npz"], "The folder 'no' does not exist"),
+        (["extract", "samples:photos", "--layer", "block4", "-o", "v.npz"], "Did you mean 'block4_add'"),
+        (["extract", "samples:photos", "--batch-size", "0", "-o", "v.npz"], "batch_size must be at least 1"),
+        (["extract", "samples:photos", "--pooling", "none", "-o", "v.npz"], "which is no vector"),
+        (["project", "no.npz"], "No file at 'no.npz'"),
+        (["project", "no.npz", "-o", "v.png"], r"must end in \.csv or \.html"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(run, tmp_path, arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    *_, line = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert re.search(message, line)
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_leaves_the_old_file_whole(run, tmp_path, vectors, monkeypatch):
+    path, _ = vectors
+    before = path.read_bytes()
+    write = Path.write_bytes
+
+    def interrupted(self, data):
+        write(self, data[: len(data) // 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    assert run("extract", "samples:photos", "--layer", "stem_relu", "-o", path).exit_code == 1
+    assert path.read_bytes() == before
+    assert run("project", path, "-o", "p.csv").exit_code == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["vectors.npz"]
+
+
+def test_a_file_that_cannot_be_written(run, tmp_path, vectors):
+    result = run("project", vectors[0], "-o", "x" * 300 + ".csv")
+    assert result.exit_code == 2
+    assert "cannot be written (file name too long). Choose another place." in result.stderr
+    (tmp_path / "folder.csv").mkdir()
+    assert "'folder.csv' is a folder" in run("project", vectors[0], "-o", "folder.csv").stderr
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["folder.csv", "vectors.npz"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs links")
+def test_a_link_stays_a_link(run, tmp_path, vectors):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "p.csv").symlink_to(tmp_path / "real" / "p.csv")
+    assert run("project", vectors[0], "-o", "p.csv").exit_code == 0
+    assert (tmp_path / "p.csv").is_symlink()
+    assert (tmp_path / "real" / "p.csv").read_text().startswith("id,name")
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ([], {}),
+        (["--components", 3], {"n_components": 3}),
+        (["--method", "tsne", "--perplexity", 4, "--seed", 5], {"method": "tsne", "perplexity": 4, "random_state": 5}),
+    ],
+)
+def test_project_writes_the_library_s_coordinates(run, vectors, options, asked):
+    path, table = vectors
+    result = run("project", path, *options, "-o", "projection.csv")
+    assert result.exit_code == 0, result.output
+    rows = list(csv.reader(io.StringIO(Path("projection.csv").read_text(encoding="utf-8"))))
+    expected = featlib.project(table.X, **asked).coordinates
+    axes = ["x", "y", "z"][: expected.shape[1]]
+    assert rows[0] == ["id", "name", "label:photo", "label:view", *axes]
+    assert [tuple(row[:3]) for row in rows[1:]] == list(zip(table.ids, table.names, table.labels["photo"], strict=True))
+    np.testing.assert_allclose(np.array([row[4:] for row in rows[1:]], float), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_project_without_a_file_prints_csv(run, vectors):
+    result = run("project", vectors[0])
+    assert result.exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(result.stdout_bytes.decode())))
+    assert [row["name"] for row in rows] == list(vectors[1].names)
+    assert rows[0]["name"].startswith("china · ")
+
+
+@pytest.mark.parametrize(("options", "column"), [([], "photo"), (["--components", 3, "--label", "view"], "view")])
+def test_project_draws_a_page_that_needs_no_network(run, tmp_path, lite0, photos, options, column):
+    images = featlib.load_samples("views")[:24]
+    table = featlib.extract_vectors(lite0, images, "stem_relu")
+    names = ("</script><script>alert(1)</script>", *table.names[1:])
+    featlib.save_vectors(type(table)(**{**vars(table), "names": names}), "vectors.npz")
+    result = run("project", "vectors.npz", *options, "-o", "projection.html")
+    assert result.exit_code == 0, result.output
+    page = Path("projection.html").read_text(encoding="utf-8")
+    assert "Plotly.newPlot" in page
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)\s*=", page)
+    assert "alert(1)</script>" not in page
+    figure = page[page.rindex("Plotly.newPlot") :]
+    assert all(f'"{label}"' in figure for label in set(table.labels[column]))
+    assert all(image_id in figure for image_id in table.ids)
+    assert ("turntable" in figure) == ("--components" in options)
+
+
+def test_project_tells_the_label_columns(run, vectors):
+    result = run("project", vectors[0], "--label", "folder", "-o", "p.html")
+    assert result.exit_code == 2
+    assert "no label column 'folder'. The vectors have: 'photo', 'view'." in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--perplexity", 100, "--method", "tsne"], ["--components", 4]])
+def test_project_states_the_bounds(run, vectors, arguments):
+    result = run("project", vectors[0], *arguments)
+    assert result.exit_code == 2
+    assert "7.667" in result.stderr or "2<=x<=3" in result.stderr
+
+
+def test_a_damaged_vectors_file(run, vectors):
+    path, table = vectors
+    featlib.save_vectors(type(table)(**{**vars(table), "names": table.names[:3]}), path)
+    result = run("project", path)
+    assert result.exit_code == 2
+    assert "'vectors.npz' does not hold vectors written by featlib (its columns are not equally long)" in result.stderr
+
+
+def test_as_a_process_it_says_nothing_but_its_own(tmp_path, photos):
+    write_photos(tmp_path / "set", photos)
+    (tmp_path / "set" / "empty.png").write_bytes(b"")
+    Image.new("1", (12_000, 12_000)).save(tmp_path / "set" / "vast.png")
+    done = process("extract", "set", "-o", "vectors.npz", cwd=tmp_path)
+    assert done.returncode == 0
+    empty, vast = done.stderr.splitlines()
+    assert empty == "Left out: 'empty.png' is empty (0 bytes): export or download it again."
+    assert vast.startswith("Left out: 'vast.png' has more than 64 megapixels")
+    assert done.stdout.splitlines() == [
+        "4 of 6 images; 2 left out",
+        "vectors.npz: (4, 1280) float32, head_relu, pooling avg",
+    ]
+    done = process("project", "vectors.npz", "-o", "projection.csv", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len((tmp_path / "projection.csv").read_text().splitlines()) == 5
+
+
+def test_errors_as_a_process(tmp_path):
+    done = process("layers", "ResNet", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("Error: No network named 'ResNet'.")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+def test_a_terminal_sees_progress(tmp_path, photos):
+    import pty
+
+    write_photos(tmp_path / "set", photos)
+    terminal, stderr = pty.openpty()
+    arguments = ["extract", "set", "samples:views", "--layer", "block4_add", "--batch-size", "4", "-o", "v.npz"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "featlib.cli", *arguments],
+        cwd=tmp_path,
+        env=environment(COLUMNS="100", TERM="xterm"),
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+    )
+    os.close(stderr)
+    seen = b""
+    with contextlib.suppress(OSError):  # raised at the end by Linux; elsewhere the last read is empty
+        while piece := os.read(terminal, 65536):
+            seen += piece
+    os.close(terminal)
+    assert running.wait() == 0
+    seen = seen.decode()
+    assert re.search(r"Images[^\r]*4/4", seen)
+    assert re.search(r"Network[^\r]*\d+/124  00:00:\d\d", seen)  # count and time to go
+    assert re.search(r"Network[^\r]*124/124", seen)
+    assert "oneDNN" not in seen
+    assert "cuda" not in seen.lower()
+
+
+def test_the_whole_corpus_of_odd_images_in_one_call(run, tmp_path, lite0):
+    odd = sorted(corpus(), key=lambda image: natural_key(image.name))
+    good, bad = [image for image in odd if image.ok], [image for image in odd if not image.ok]
+    (tmp_path / "set").mkdir()
+    for image in odd:
+        (tmp_path / "set" / image.name).write_bytes(image.data)
+    result = run("extract", "set", "--layer", "stem_relu", "-o", "vectors.npz")
+    assert result.exit_code == 0, result.output
+    assert f"{len(good)} of {len(odd)} images; {len(bad)} left out" in result.stdout
+    told = result.stderr.splitlines()
+    assert len(told) == len(bad)
+    for line, image in zip(told, bad, strict=True):  # in the folder's order
+        assert line.startswith("Left out: ")
+        assert image.name in line
+        assert image.reason_contains in line
+    table = featlib.load_vectors("vectors.npz")
+    assert table.names == tuple(image.name for image in good)
+    expected = featlib.extract_vectors(lite0, [image.data for image in good], "stem_relu").X
+    np.testing.assert_allclose(table.X, expected, atol=1e-5)
