@@ -28,7 +28,7 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
     if layer.kind == "maps":
         with right:
             maps_controls(session, output.shape[-1])
-            show_maps(session, layer, output)
+            show_maps(session, layer, output, page=session.page)
         with left:
             show_channel(session, trace, layer, output)
     else:

@@ -4,7 +4,7 @@ from featlib.recipes import projection_code
 from featlib.ui.frame import image_set, page, scene
 from featlib.ui.panels import show_code
 from featlib.ui.pickers import pick_layer, pick_part, sample_column
-from featlib.ui.projection import compute, pick_projection, show_projection
+from featlib.ui.projection import compute, perplexity_used, pick_projection, show_projection
 from featlib.ui.work import network
 
 with page("Projection", "Do like pictures lie together?", "Change the layer and watch them move.") as session:
@@ -20,7 +20,7 @@ with page("Projection", "Do like pictures lie together?", "Change the layer and 
         scene(session),
         session.method,
         session.dimensions,
-        session.perplexity,
+        perplexity_used(session, part),
         limit=len(part) if len(part) < len(images) else None,
         sample_by=sample_column(images),
     )

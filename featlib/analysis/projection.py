@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -177,19 +176,12 @@ def _tsne(
         negative_gradient_method="fft" if len(X) > 10_000 and n_components == 2 else "bh",
         callbacks=None if on_progress is None else _callback(on_progress),
         callbacks_every_iters=CALLBACK_EVERY,
-        n_jobs=_jobs(len(X)),
+        # One thread: the approximate neighbours of a large batch depend on the number of threads, and threads wait for
+        # each other 750 times, which takes longer than it saves on a machine that has other work.
+        n_jobs=1,
         random_state=random_state,
     ).fit(reduced)
     return _Fit(np.array(embedding), kl_divergence=float(embedding.kl_divergence))
-
-
-def _jobs(n: int) -> int:
-    """One thread for small batches, and never all cores.
-
-    Threads wait for each other 750 times: two of them gain a third on an idle machine of two cores, and take three
-    times as long as one on a busy one. The result does not depend on it.
-    """
-    return 1 if n <= 2000 else max(1, (os.cpu_count() or 1) - 1)
 
 
 def _callback(on_progress: OnProgress) -> Callable[[int, float, np.ndarray], None]:

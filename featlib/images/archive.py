@@ -127,8 +127,8 @@ def _check_member(info: zipfile.ZipInfo, name: str) -> None:
     check_length(info.file_size, name)
     if info.file_size > _RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
         raise ImageError(
-            f"'{name}' would unpack from {format_bytes(info.compress_size)} to {format_bytes(info.file_size)},"
-            " as no photo does: unpack it yourself if you trust it."
+            f"'{name}' would unpack from {format_bytes(info.compress_size)} to"
+            f" {format_bytes(info.file_size)}, as no photo does: unpack it yourself if you trust it."
         )
 
 

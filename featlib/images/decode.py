@@ -31,11 +31,13 @@ from featlib.images.read import (
     is_file_like,
     read_file_like,
     read_path,
+    to_path,
 )
 from featlib.images.sniff import FORMATS, READABLE, describe, image_format
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "decode_array", "decode_bytes", "decode_image", "decode_pil"]
 
+# The most pixels of one image: 192 MB decoded. Known from the header, so more are refused before they are decoded.
 MAX_PIXELS = 64_000_000
 
 # What Pillow's readers raise on damaged files, found by feeding them such.
@@ -87,7 +89,7 @@ def decode_image(source: object, name: str | None = None) -> np.ndarray:
     if isinstance(source, Image.Image):
         return decode_pil(source, clean_name(name or pil_name(source) or "PIL image"))
     if isinstance(source, str | os.PathLike):
-        path = Path(source).expanduser()
+        path = to_path(source)
         shown = clean_name(name or path.name or str(path))
         return decode_bytes(read_path(path, shown), shown)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -159,8 +161,8 @@ def _check_array(array: np.ndarray, name: str) -> None:
         )
     if array.dtype not in (np.uint8, np.uint16, np.bool_):
         raise ImageError(
-            f"'{name}' has dtype {array.dtype}, and an image array is uint8 0..255 (or uint16 0..65535, or bool):"
-            " scale and convert it, for example (x * 255).astype('uint8') for values from 0 to 1."
+            f"'{name}' has dtype {array.dtype}, and an image array is uint8 0..255 (or uint16 0..65535, or"
+            " bool): scale and convert it, for example (x * 255).astype('uint8') for values from 0 to 1."
         )
     _check_size(array.shape[1], array.shape[0], name)
 

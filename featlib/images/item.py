@@ -69,7 +69,7 @@ class ImageItem:
         return decode_bytes(self._encoded(self._source), self.name)
 
     def thumbnail(self, size: int = 96) -> np.ndarray:
-        """Returns the image shrunk (never enlarged) to a long side of at most `size`: (h, w, 3) uint8, read-only."""
+        """Shrinks the image (never enlarges) to a long side of at most `size`: (h, w, 3) uint8, read-only."""
         cached = THUMBNAILS.get((self.id, size))
         if cached is None:
             cached = self._draw_thumbnail(size)

@@ -14,14 +14,16 @@ from PIL import Image
 from featlib.errors import ImageError
 from featlib.images.decode import decode_array, decode_bytes, decode_pil
 from featlib.images.imageset import ImageSet
-from featlib.images.item import ImageItem, ImageProblem, digest_bytes, digest_pixels
+from featlib.images.item import ImageItem, ImageProblem, Source, digest_bytes, digest_pixels
 from featlib.images.names import clean_name
-from featlib.images.read import file_like_name, read_path
+from featlib.images.read import file_like_name, read_path, to_path
 from featlib.images.sources import MAX_TOTAL_BYTES, Candidate, find_candidates
 from featlib.images.walk import is_glob
 
+# More files than this in one load are most often a wrong folder, such as the whole home folder.
 MAX_IMAGES = 10_000
 
+# Called with (images done, images in all).
 Progress = Callable[[int, int], None]
 
 
@@ -34,14 +36,14 @@ def load_images(
 ) -> ImageSet:
     """Loads images from a folder, files, a zip, uploads or arrays.
 
-    Every image is decoded once to check it, and its pixels are let go: an image on disk is read again when its
-    pixels are asked for. What cannot be read is listed in `.problems`, and the rest goes on. Sub-folders become
-    the label column "folder"; of nested folders it is the innermost one.
+    Every image is decoded once to check it, and its pixels are let go: an image on disk is read again when
+    its pixels are asked for. What cannot be read is listed in `.problems`, and the rest goes on. Sub-folders
+    become the label column "folder"; of nested folders it is the innermost one.
 
     Args:
-        source: A folder (with its sub-folders), an image file, a .zip or its bytes, a glob, a list of paths, bytes,
-            open files, uploads, PIL images, arrays, ImageItems or (name, bytes) pairs, an (n, h, w, 3) uint8
-            array, or an ImageSet, which is returned as it is.
+        source: A folder (with its sub-folders), an image file, a .zip or its bytes, a glob, a list of paths,
+            bytes, open files, uploads, PIL images, arrays, ImageItems or (name, bytes) pairs, an (n, h, w, 3)
+            uint8 array, or an ImageSet, which is returned as it is.
         name: The set's name. By default the folder's or file's own.
         max_images: More files than this are refused.
         on_progress: Called with (images done, images in all) in the calling thread.
@@ -83,32 +85,32 @@ def _check(candidate: Candidate | ImageProblem) -> ImageItem | ImageProblem:
     if isinstance(candidate.source, ImageItem):
         return candidate.source
     try:
-        return _decode_once(candidate)
+        digest, source = _decode_once(candidate.source, candidate.name)
     except ImageError as error:
         return ImageProblem(candidate.name, str(error))
+    return ImageItem(digest, candidate.name, dict(candidate.labels), source)
 
 
-def _decode_once(candidate: Candidate) -> ImageItem:
-    name, source, labels = candidate.name, candidate.source, dict(candidate.labels)
+def _decode_once(source: Source | Image.Image, name: str) -> tuple[str, Source]:
+    """Decodes an image to check it. Returns its id, and what to keep to decode it again."""
     if isinstance(source, Path):
         data = read_path(source, name)
         decode_bytes(data, name)
-        return ImageItem(digest_bytes(data), name, labels, source.absolute())
+        return digest_bytes(data), source.absolute()
     if isinstance(source, bytes):
         decode_bytes(source, name)
-        return ImageItem(digest_bytes(source), name, labels, source)
-    if isinstance(source, Image.Image):
-        pixels = decode_pil(source, name)
-        return ImageItem(digest_pixels(pixels), name, labels, pixels)
-    assert_array: np.ndarray = source  # type: ignore[assignment]
-    return ImageItem(digest_pixels(decode_array(assert_array, name)), name, labels, assert_array)
+        return digest_bytes(source), source
+    if isinstance(source, np.ndarray):
+        return digest_pixels(decode_array(source, name)), source
+    pixels = decode_pil(source, name)
+    return digest_pixels(pixels), pixels
 
 
 def _default_name(source: object) -> str:
     if isinstance(source, str) and is_glob(source):
         return clean_name(source)
     if isinstance(source, str | os.PathLike):
-        path = Path(source).expanduser().resolve()
+        path = to_path(source).resolve()
         return clean_name(path.name if path.is_dir() else path.stem)
     shown = file_like_name(source)
     return clean_name(Path(shown).stem) if shown else "images"

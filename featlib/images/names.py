@@ -1,11 +1,13 @@
-"""Names of images: what to show, what is system junk, which folder labels a picture. Never used to open files."""
+"""Names of images: what to show, what is system junk, which folder labels. Never used to open files."""
 
 from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
 
+# The label column of images that lie in folders.
 LABEL_COLUMN = "folder"
+# Characters of a name that are shown; what is longer is an attack on the screen or a mistake.
 MAX_NAME = 200
 
 _JUNK = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", "@eadir", "icon\r"}
@@ -19,13 +21,13 @@ def clean_name(name: str) -> str:
     """
     parts = PurePosixPath(_DRIVE.sub("", name.replace("\\", "/"))).parts
     kept = "/".join(part for part in parts if part not in ("/", "//", "..", "."))
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in kept)
-    return _shorten(shown) or "image"
+    return printable(kept) or "image"
 
 
-def _shorten(name: str) -> str:
-    # The end is kept: it holds the file name.
-    return name if len(name) <= MAX_NAME else "…" + name[1 - MAX_NAME :]
+def printable(text: str) -> str:
+    """Returns a text for messages: no control characters, and of a long one the end, which holds the file name."""
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return shown if len(shown) <= MAX_NAME else "…" + shown[1 - MAX_NAME :]
 
 
 def folder_labels(name: str) -> dict[str, str]:
@@ -35,7 +37,7 @@ def folder_labels(name: str) -> dict[str, str]:
 
 
 def is_system_junk(name: str) -> bool:
-    """Tells files that an operating system adds by itself: `.DS_Store`, `__MACOSX/…`, `Thumbs.db`, `._a.jpg`."""
+    """Tells files an operating system adds by itself: `.DS_Store`, `__MACOSX/…`, `Thumbs.db`, `._a.jpg`."""
     parts = name.replace("\\", "/").split("/")
     return any(part.lower() in _JUNK for part in parts) or parts[-1].startswith("._")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from featlib.errors import ImageError
 from featlib.images.names import format_bytes
 
+# The largest file that is taken as one image. Camera JPEGs have 2 to 20 MB.
 MAX_BYTES = 50 * 2**20
 
 
@@ -16,10 +18,36 @@ def check_length(length: int, name: str) -> None:
     if length == 0:
         raise ImageError(f"'{name}' is empty (0 bytes): export or download it again.")
     if length > MAX_BYTES:
+        # Its true size is not known here: no more than the limit is read of open files and zips.
         raise ImageError(
-            f"'{name}' is {format_bytes(length)}, and one image may have at most {format_bytes(MAX_BYTES)}:"
-            " save it smaller."
+            f"'{name}' is larger than {format_bytes(MAX_BYTES)}, the most that one image may have: save it smaller."
         )
+
+
+def to_path(source: str | os.PathLike[str]) -> Path:
+    """Makes a path of what a person passed; `~` is the home folder.
+
+    Raises:
+        ImageError: It is empty, which would mean the current folder.
+    """
+    if not os.fspath(source):
+        raise ImageError("Received an empty path: pass a file or a folder, '.' for the current one.")
+    return Path(os.path.expanduser(source))  # noqa: PTH111 - Path's raises where there is no such user
+
+
+def is_folder(path: Path) -> bool:
+    """Tells a folder; False also for a name that is longer than the system allows."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path's raises for such a name
+
+
+def is_file(path: Path) -> bool:
+    """Tells a regular file, no pipe or device; False also for a name that is longer than the system allows."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path's raises for such a name
+
+
+def exists(path: Path) -> bool:
+    """Tells whether there is anything at a path; False also for a name that is longer than the system allows."""
+    return os.path.exists(path)  # noqa: PTH110 - Path's raises for such a name
 
 
 def read_path(path: Path, name: str) -> bytes:
@@ -36,16 +64,18 @@ def read_path(path: Path, name: str) -> bytes:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ImageError(f"'{name}' cannot be opened ({reason.lower()}): check the file's permissions.") from error
+        raise ImageError(
+            f"'{name}' cannot be opened ({reason.lower()}): check the path and its permissions."
+        ) from error
     check_length(len(data), name)
     return data
 
 
 def why_no_file(path: Path, name: str) -> str:
     """Says in one sentence why a path is no file to read."""
-    if path.is_dir():
+    if is_folder(path):
         return f"'{name}' is a folder, not an image: load_images reads folders."
-    if path.exists():
+    if exists(path):
         return f"'{name}' is not a regular file, so it cannot be read as an image."
     if str(path).startswith(("http:/", "https:/")):
         return f"'{name}' is a web address: download the image first and pass the file."

@@ -59,20 +59,20 @@ def list_samples() -> tuple[SampleInfo, ...]:
         SampleInfo(
             "photos",
             "Photos",
-            "Colour photographs from scikit-learn and scikit-image: a temple, a cat, a rocket, an espresso, …",
+            "Colour photographs from scikit-learn and scikit-image: a temple, a cat, a rocket, …",
             len(PHOTOS),
         ),
         SampleInfo(
             "views",
             "Views",
-            "Twelve views of each photo, cropped, flipped, turned, darkened, …: does the network see the same thing?",
+            "Each photo cropped, flipped, turned, darkened, …: does the network still see the same?",
             len(PHOTOS) * len(VIEWS),
         ),
         SampleInfo("digits", "Digits", "Handwritten digits of 8 × 8 pixels from scikit-learn.", DIGITS_COUNT),
         SampleInfo(
             "shapes",
             "Shapes",
-            "Drawn shapes in every mix of shape, colour, size, rotation and texture: which layer knows which?",
+            "Drawn in every mix of shape, colour, size, rotation and texture: which layer knows which?",
             SHAPES_COUNT,
         ),
     )

@@ -14,6 +14,7 @@ SIDE = 96
 _SCALE = 4  # drawn this much larger and averaged down: smooth edges
 _PAPER = (247, 245, 240)
 _MAX_SHIFT = 4
+_OUTLINE = 2  # pixels
 
 # Areas as shares of the picture, so that a large star is as large as a large circle.
 SIZES = {"small": 0.085, "large": 0.25}
@@ -34,40 +35,46 @@ SHAPES_COUNT = len(SHAPES) * len(COLOURS) * len(SIZES) * len(ROTATIONS) * len(TE
 def draw_shapes() -> Iterator[tuple[dict[str, str], np.ndarray]]:
     """Yields (labels, (96, 96, 3) uint8) of every mix, always the same pictures in the same order."""
     random = np.random.default_rng(0)
-    for shape, colour, size, rotation, texture in product(SHAPES, COLOURS, SIZES, ROTATIONS, TEXTURES):
-        labels = {"shape": shape, "colour": colour, "size": size, "rotation": rotation, "texture": texture}
-        picture = _paint(_coverage(shape, size, rotation, texture), COLOURS[colour])
-        shift = random.integers(-_MAX_SHIFT, _MAX_SHIFT, size=2, endpoint=True)
-        yield labels, np.roll(picture, shift, axis=(0, 1))
+    for shape in SHAPES:
+        # Drawn once, painted in every colour.
+        forms = {form: _coverage(shape, *form) for form in product(SIZES, ROTATIONS, TEXTURES)}
+        for colour, (form, coverage) in product(COLOURS, forms.items()):
+            size, rotation, texture = form
+            labels = {"shape": shape, "colour": colour, "size": size, "rotation": rotation, "texture": texture}
+            shift = random.integers(-_MAX_SHIFT, _MAX_SHIFT, size=2, endpoint=True)
+            yield labels, np.roll(_paint(coverage, COLOURS[colour]), shift, axis=(0, 1))
 
 
 def _paint(coverage: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Lays the colour, its light accent and its dark outline on paper by their coverage (96, 96, 3) from 0 to 1."""
+    """Lays colour, light accent and dark outline on paper by their coverage, (96, 96, 3) from 0 to 1."""
     base = np.array(colour, dtype=np.float64)
     inks = np.stack([base, base * 0.25 + 255 * 0.75, base * 0.62])
     paper = (1 - coverage.sum(axis=2, keepdims=True)) * _PAPER
     return np.rint(coverage @ inks + paper).astype(np.uint8)
 
 
-@cache
 def _coverage(shape: str, size: str, rotation: str, texture: str) -> np.ndarray:
     """How much of each pixel is base, accent and outline: (96, 96, 3) from 0 to 1, together at most 1."""
     angle = math.radians(ROTATIONS[rotation])
     points = _scaled(_outline(shape), SIZES[size]) @ _rotation(angle).T
-    inside = _filled(points)
-    edge = inside & ~_filled(points * (1 - 0.08 * math.sqrt(SIZES["large"] / SIZES[size]) ** 0.5))
+    inside, edge = _filled(points)
     accent = inside & ~edge & _texture(texture, angle)
-    layers = np.stack([inside & ~edge & ~accent, accent, edge], axis=2).astype(np.float64)
-    return layers.reshape(SIDE, _SCALE, SIDE, _SCALE, 3).mean(axis=(1, 3))
+    layers = (inside & ~edge & ~accent, accent, edge)
+    return np.stack([np.asarray(Image.fromarray(layer).convert("L").reduce(_SCALE)) for layer in layers], 2) / 255
 
 
-def _filled(points: np.ndarray) -> np.ndarray:
-    side = SIDE * _SCALE
-    mask = Image.new("L", (side, side))
-    ImageDraw.Draw(mask).polygon([tuple(point) for point in (points + 0.5) * side], fill=255)
-    return np.asarray(mask) > 0
+def _filled(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What lies inside of a polygon, and which part of it is the outline: two (384, 384) bool."""
+    # Rounded: an upright side must not lean by a float's last digit, which would make a step.
+    corners = [tuple(point) for point in np.round((points + 0.5) * (SIDE * _SCALE), 3)]
+    inside, line = Image.new("1", (SIDE * _SCALE,) * 2), Image.new("1", (SIDE * _SCALE,) * 2)
+    ImageDraw.Draw(inside).polygon(corners, fill=1)
+    # Closed, and one side more for the joint at the first corner. Half of the line lies outside.
+    ImageDraw.Draw(line).line([*corners, *corners[:2]], fill=1, width=2 * _OUTLINE * _SCALE, joint="curve")
+    return np.asarray(inside), np.asarray(inside) & np.asarray(line)
 
 
+@cache
 def _texture(texture: str, angle: float) -> np.ndarray:
     """The accent's pattern over the whole picture, turned with the shape: (384, 384) bool."""
     steps = np.arange(SIDE * _SCALE) / _SCALE - SIDE / 2 + 0.5 / _SCALE
@@ -76,7 +83,7 @@ def _texture(texture: str, angle: float) -> np.ndarray:
     if texture == "striped":
         return (turned[..., 1] / 8) % 1 < 0.5
     if texture == "dotted":
-        return ((turned / 9 + 0.5) % 1 - 0.5).__pow__(2).sum(axis=-1) < 0.29**2
+        return np.hypot(*np.moveaxis((turned / 9 + 0.5) % 1 - 0.5, -1, 0)) < 0.29
     return np.zeros(x.shape, dtype=bool)
 
 

@@ -68,6 +68,6 @@ def _describe_text(head: bytes) -> str:
     text = head.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n").lower()
     if b"\x00" in head or text[:-1].count("\N{REPLACEMENT CHARACTER}") > len(text) // 20:
         return "an unknown kind of file"
-    if "<svg" in text:
+    if text.startswith("<svg") or (text.startswith(("<?xml", "<!doctype svg", "<!--")) and "<svg" in text):
         return "an SVG drawing"
     return "a web page" if text.startswith(("<!doctype html", "<html")) else "a text file"

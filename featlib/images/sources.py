@@ -15,12 +15,26 @@ from featlib.errors import ImageError
 from featlib.images.archive import read_archive
 from featlib.images.decode import pil_name
 from featlib.images.item import ImageItem, ImageProblem
-from featlib.images.names import clean_name, folder_labels, format_bytes, is_system_junk
-from featlib.images.read import MAX_BYTES, file_like_name, is_file_like, read_file_like, why_no_file
+from featlib.images.names import clean_name, folder_labels, format_bytes, is_system_junk, printable
+from featlib.images.read import (
+    MAX_BYTES,
+    exists,
+    file_like_name,
+    is_file,
+    is_file_like,
+    is_folder,
+    read_file_like,
+    to_path,
+    why_no_file,
+)
 from featlib.images.sniff import is_zip
 from featlib.images.walk import common_folder, find_files, glob_files, is_glob
 
+# The most encoded bytes that one load keeps in memory: uploads, bytes and the members of zips.
 MAX_TOTAL_BYTES = 2**30
+
+
+Given = Path | bytes | np.ndarray | Image.Image | ImageItem
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,7 @@ class Candidate:
     """Something that should turn out to be one image."""
 
     name: str
-    source: Path | bytes | np.ndarray | Image.Image | ImageItem
+    source: Given
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,9 +71,9 @@ def find_candidates(source: object, *, max_images: int, max_bytes: int) -> list[
     """
     entries = _entries(source, max_images)
     if len(entries) == 1 and isinstance(source, str | os.PathLike) and not is_glob(source):
-        _check_exists(Path(source).expanduser())
+        _check_exists(to_path(source))
     room = Room(max_images, max_bytes)
-    root = common_folder([Path(entry).expanduser() for entry in entries if isinstance(entry, str | os.PathLike)])
+    root = common_folder([to_path(entry) for entry in entries if isinstance(entry, str | os.PathLike)])
     found: list[Candidate | ImageProblem] = []
     for number, entry in enumerate(entries, start=1):
         for candidate in _expand(entry, number, root, room, alone=len(entries) == 1):
@@ -94,8 +108,8 @@ def _array_entries(array: np.ndarray) -> list[Any]:
         return [array]
     if array.dtype not in (np.uint8, np.uint16, np.bool_) or array.shape[3] not in (1, 3, 4):
         raise ImageError(
-            f"Received an array of shape {array.shape} and dtype {array.dtype}: a batch is (n, height, width, 3)"
-            " of uint8 0..255, with the channels last."
+            f"Received an array of shape {array.shape} and dtype {array.dtype}: a batch is (n, height, width,"
+            " 3) of uint8 0..255, with the channels last."
         )
     return list(array)
 
@@ -110,8 +124,8 @@ def _is_named(entry: object) -> bool:
 
 
 def _check_exists(path: Path) -> None:
-    if not path.exists():
-        raise ImageError(why_no_file(path, str(path)))
+    if not exists(path):
+        raise ImageError(why_no_file(path, printable(str(path))))
 
 
 def _expand(entry: Any, number: int, root: Path | None, room: Room, *, alone: bool) -> Found:  # noqa: ANN401
@@ -120,7 +134,7 @@ def _expand(entry: Any, number: int, root: Path | None, room: Room, *, alone: bo
     elif isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
         yield from _expand_named(entry[0], entry[1], room)
     elif isinstance(entry, str | os.PathLike):
-        yield from _expand_path(Path(entry).expanduser(), root, room, alone=alone)
+        yield from _expand_path(to_path(entry), root, room, alone=alone)
     elif is_file_like(entry):
         yield from _expand_named(file_like_name(entry) or f"image {number}", entry, room)
     elif isinstance(entry, Image.Image):
@@ -137,7 +151,7 @@ def _expand(entry: Any, number: int, root: Path | None, room: Room, *, alone: bo
 def _expand_named(name: str, thing: Any, room: Room) -> Found:  # noqa: ANN401
     shown = clean_name(name)
     if isinstance(thing, str | os.PathLike):
-        yield Candidate(shown, Path(thing).expanduser(), folder_labels(shown))
+        yield Candidate(shown, to_path(thing), folder_labels(shown))
     elif isinstance(thing, np.ndarray | Image.Image):
         yield Candidate(shown, thing, folder_labels(shown))
     elif is_system_junk(name):
@@ -164,9 +178,9 @@ def _expand_bytes(name: str, data: bytes, room: Room) -> Found:
 
 
 def _expand_path(path: Path, root: Path | None, room: Room, *, alone: bool) -> Found:
-    if path.is_dir():
+    if is_folder(path):
         yield from _expand_folder(path, path if alone else path.parent, room)
-    elif path.suffix.lower() == ".zip" and path.is_file():
+    elif path.suffix.lower() == ".zip" and is_file(path):
         yield from _expand_zip(path, clean_name(path.name), room)
     else:
         inside = root is not None and path.is_relative_to(root)
@@ -190,7 +204,7 @@ def _expand_folder(folder: Path, root: Path, room: Room) -> Found:
 def _expand_zip(source: Path | bytes, shown: str, room: Room) -> Found:
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     if size > MAX_TOTAL_BYTES:
-        reason = f"'{shown}' is {format_bytes(size)}, and a zip may have {format_bytes(MAX_TOTAL_BYTES)}: split it."
+        reason = f"'{shown}' is {format_bytes(size)}, and a zip may have at most 1 GB: split it."
         yield ImageProblem(shown, reason)
         return
     yield from _or_problem(shown, lambda: _zip_members(source, shown, room))

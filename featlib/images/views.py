@@ -10,13 +10,15 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 MAX_SIDE = 320
 _ANGLE = 12.0
+_CLOSEST = 0.6
 
 
 def draw_views(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields (name, (h, w, 3) uint8) of the twelve views of a photo, each at most 320 pixels on the long side."""
+    """Yields (name, (h, w, 3) uint8) of the twelve views of a photo, each at most 320 pixels wide or high."""
     image = Image.fromarray(pixels)
-    # Crops stay below the limit without enlarging: all start from a photo that is somewhat larger.
-    image.thumbnail((2 * MAX_SIDE, 2 * MAX_SIDE), Image.Resampling.LANCZOS)
+    # Larger than the views by as much as the closest crop takes away: no view is ever enlarged.
+    side = math.ceil(MAX_SIDE / _CLOSEST)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
     for name, draw in VIEWS.items():
         view = draw(image)
         view.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
@@ -53,7 +55,7 @@ VIEWS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "right": _crop(0.3, 0.15, 0.7),
     "top": _crop(0.15, 0.0, 0.7),
     "bottom": _crop(0.15, 0.3, 0.7),
-    "zoom": _crop(0.2, 0.2, 0.6),
+    "zoom": _crop(0.2, 0.2, _CLOSEST),
     "flip": ImageOps.mirror,
     "turned": _rotate,
     "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.5),

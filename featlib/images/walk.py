@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from featlib.errors import ImageError
 from featlib.images.item import ImageProblem
-from featlib.images.names import clean_name, is_hidden, is_system_junk, natural_key
+from featlib.images.names import clean_name, is_hidden, is_system_junk, natural_key, printable
+from featlib.images.read import exists, is_folder, to_path
+
+_WEB = ("http:/", "https:/")
 
 
 def find_files(folder: Path, max_files: int) -> list[Path | ImageProblem]:
@@ -22,7 +25,8 @@ def find_files(folder: Path, max_files: int) -> list[Path | ImageProblem]:
     files = list(islice(_walk(folder, problems), max_files + 1))
     if len(files) > max_files:
         raise ImageError(
-            f"'{folder}' holds more than {max_files:,} files: choose a folder within it, or raise max_images."
+            f"'{printable(str(folder))}' holds more than {max_files:,} files:"
+            " choose a folder within it, or raise max_images."
         )
     return [*sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix())), *problems]
 
@@ -49,8 +53,17 @@ def _is_skipped(name: str) -> bool:
 
 
 def is_glob(source: object) -> bool:
-    """Tells a string with wildcards that is not itself the name of a file."""
-    return isinstance(source, str) and any(c in source for c in "*?[") and not Path(source).expanduser().exists()
+    """Tells a string with wildcards that is not itself the name of a file, nor a web address."""
+    return (
+        isinstance(source, str)
+        and _has_wildcard(source)
+        and not source.startswith(_WEB)
+        and not exists(to_path(source))
+    )
+
+
+def _has_wildcard(part: str) -> bool:
+    return any(char in part for char in "*?[")
 
 
 def glob_files(pattern: str, max_files: int) -> list[Path]:
@@ -59,20 +72,25 @@ def glob_files(pattern: str, max_files: int) -> list[Path]:
     Raises:
         ImageError: No file matches, or more than `max_files` do.
     """
-    path = Path(pattern).expanduser()
-    base = Path(path.anchor) if path.anchor else Path()
-    matches = (p for p in base.glob(str(path.relative_to(path.anchor))) if p.is_file())
-    files = list(islice((p for p in matches if not _is_skipped(p.relative_to(base).as_posix())), max_files + 1))
+    path = to_path(pattern)
+    shown = printable(pattern)
+    # Hidden files are left out, but a hidden folder that is spelled out is meant.
+    base = Path(*takewhile(lambda part: not _has_wildcard(part), path.parts))
+    matches = (p for p in base.glob(str(path.relative_to(base))) if not _is_skipped(p.relative_to(base).as_posix()))
+    try:
+        files = list(islice((p for p in matches if p.is_file()), max_files + 1))
+    except ValueError as error:
+        raise ImageError(f"'{shown}' is no pattern to find files by ({error}): write for example **/*.jpg.") from error
     if not files:
-        raise ImageError(f"No file matches '{pattern}': check the path, and use ** for folders within folders.")
+        raise ImageError(f"No file matches '{shown}': check the path, and use ** for folders within folders.")
     if len(files) > max_files:
-        raise ImageError(f"'{pattern}' matches more than {max_files:,} files: narrow it, or raise max_images.")
+        raise ImageError(f"'{shown}' matches more than {max_files:,} files: narrow it, or raise max_images.")
     return sorted(files, key=lambda p: natural_key(p.as_posix()))
 
 
 def common_folder(paths: Sequence[Path]) -> Path | None:
-    """Returns the deepest folder that holds all the files, or None if there is none (two drives, no files)."""
-    parents = [os.path.abspath(path.parent) for path in paths if not path.is_dir()]  # noqa: PTH100 - keeps links
+    """Returns the deepest folder that holds all the files, or None (two drives, no files)."""
+    parents = [os.path.abspath(path.parent) for path in paths if not is_folder(path)]  # noqa: PTH100 - keeps links
     try:
         return Path(os.path.commonpath(parents))
     except ValueError:

@@ -130,7 +130,7 @@ tsne = TSNE(
     n_iter={MAIN_ITERATIONS},
     neighbors="exact" if len(X) <= 1000 else "annoy",
     negative_gradient_method="bh",
-    n_jobs=-1,
+    n_jobs=1,
     random_state={random_state},
 )
 coordinates = np.array(tsne.fit(pca.fit_transform(X)))  # (n, {n_components})

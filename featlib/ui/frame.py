@@ -16,6 +16,7 @@ from featlib.models import DEFAULT_MODEL, list_models
 from featlib.recipes import Scene
 from featlib.ui import cache
 from featlib.ui.session import Session, bind, current_session, write_url
+from featlib.ui.text import plain
 
 PAGES = (
     ("app.py", "Home", ":material/home:"),
@@ -51,17 +52,17 @@ def page(name: str, question: str, advice: str) -> Iterator[Session]:
     st.header(question, anchor=False)
     st.markdown(advice)
     for notice in session.notices:
-        st.warning(notice)
+        st.warning(plain(notice))
     session.notices.clear()
     try:
         yield session
     except WeightsNotFoundError as error:
-        st.error(str(error))
+        st.error(plain(error))
         with st.container(horizontal=True):
             st.button("Use random weights", on_click=setattr, args=(session, "weights", "random"))
             st.button(f"Use {DEFAULT_MODEL}", on_click=setattr, args=(session, "model", DEFAULT_MODEL), type="primary")
     except FeatlibError as error:
-        st.error(str(error))
+        st.error(plain(error))
     write_url(session)
 
 

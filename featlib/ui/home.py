@@ -9,86 +9,73 @@ import streamlit as st
 
 from featlib import plots
 from featlib.analysis import neighbor_accuracy
-from featlib.images import MAX_BYTES, ImageSet, load_images
+from featlib.errors import ImageError
+from featlib.images import MAX_BYTES, ImageProblem, ImageSet, load_images
 from featlib.models import Backbone
 from featlib.ui import cache
 from featlib.ui.frame import UPLOADS
 from featlib.ui.session import Session
 from featlib.ui.work import move_bar, projection, vectors
 
-TYPES = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"]
 PROBLEMS_SHOWN = 8
 
 
 def bring_images(session: Session) -> None:
     """Upload files, a folder or a zip, or take a picture. What cannot be read is named; the rest is used."""
     with st.expander("**Use your own images** · they stay on this machine"):
-        files, folder, archive, camera = st.tabs(["Files", "Folder", "Zip", "Camera"])
-        limit = MAX_BYTES // 2**20
+        files, folder, camera = st.tabs(["Files or a zip", "Folder", "Camera"])
         with files:
-            _offer(
-                session,
-                st.file_uploader(f"Image files, up to {limit} MB each", TYPES, accept_multiple_files=True, key="files"),
-            )
+            label = f"JPEG, PNG, WebP, BMP, GIF or TIFF of up to {MAX_BYTES // 2**20} MB each, or a zip of them"
+            _take(session, st.file_uploader(label, accept_multiple_files=True, key="files"))
         with folder:
-            _offer(
-                session,
-                st.file_uploader(
-                    "A folder; the names of its sub-folders become the labels",
-                    TYPES,
-                    accept_multiple_files="directory",
-                    key="folder",
-                ),
-            )
-        with archive:
-            _offer(session, st.file_uploader("A zip of images; its folders become the labels", ["zip"], key="zip"))
+            label = "A folder: the names of its sub-folders become the labels"
+            _take(session, st.file_uploader(label, accept_multiple_files="directory", key="folder"))
         with camera:
             if st.toggle("Use the camera", help="Works on this machine, or over https."):
-                _offer(session, st.camera_input("Take a picture", key="camera"))
+                _take(session, st.camera_input("Take a picture", key="camera"))
         _report(session)
 
 
-def _offer(session: Session, uploaded: Any) -> None:  # noqa: ANN401 - an upload, or a list of them
-    """Loads what was uploaded, once."""
-    if not uploaded:
-        return
-    files = uploaded if isinstance(uploaded, list) else [uploaded]
+def _take(session: Session, uploaded: Any) -> None:  # noqa: ANN401 - an upload, or a list of them
+    """Loads what was uploaded, once. Images that were brought before stay where nothing new is usable."""
+    files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded else []
     upload_id = " ".join(file.file_id for file in files)
-    if upload_id in session.seen_uploads:
+    if not files or upload_id in session.seen_uploads:
         return
-    session.seen_uploads.add(upload_id)
     bar = st.progress(0.0, text="Reading …")
     try:
         loaded = load_images(
-            uploaded,
+            files,
             name="your images",
             on_progress=lambda done, n: move_bar(bar, done / n, f"Reading {done:,} of {n:,} images"),
         )
-    finally:
-        bar.empty()
-    session.uploads = loaded
+    except ImageError as error:
+        loaded = ImageSet("your images", (), (ImageProblem("upload", str(error)),))
+    session.seen_uploads.add(upload_id)
+    session.upload_problems = loaded.problems
     if len(loaded):
+        session.uploads = loaded
         session.images, session.image = UPLOADS, 0
-        st.rerun()
+    st.rerun()
 
 
 def _report(session: Session) -> None:
-    loaded = session.uploads
-    if loaded is None:
-        return
-    if len(loaded):
-        labels = f", labelled by {', '.join(loaded.label_columns)}" if loaded.label_columns else ""
-        st.success(f"{len(loaded):,} of your images are in use{labels}. Choose “Your images” in the sidebar.")
-    if loaded.problems:
-        st.warning(f"{len(loaded.problems):,} could not be used:")
-        for problem in loaded.problems[:PROBLEMS_SHOWN]:
+    """Says what became of the last upload."""
+    if session.uploads is not None:
+        columns = session.uploads.label_columns
+        labels = f", labelled by {', '.join(columns)}" if columns else ""
+        st.success(f"{len(session.uploads):,} of your own images are here{labels}: “Your images” in the sidebar.")
+    problems = session.upload_problems
+    if problems:
+        st.warning(f"{len(problems):,} {'file' if len(problems) == 1 else 'files'} could not be used:")
+        for problem in problems[:PROBLEMS_SHOWN]:
             st.text(problem.reason)
-        if len(loaded.problems) > PROBLEMS_SHOWN:
-            st.caption(f"and {len(loaded.problems) - PROBLEMS_SHOWN:,} more.")
+        if len(problems) > PROBLEMS_SHOWN:
+            st.caption(f"and {len(problems) - PROBLEMS_SHOWN:,} more.")
 
 
 def show_views(session: Session, backbone: Backbone, layers: Sequence[str]) -> None:
-    """A projection of twelve views of each photo, from two layers: what looks alike, and what is alike."""
+    """A projection of twelve views of each photo, from each of the layers."""
     images: ImageSet = cache.samples("views")
     parts = vectors(session, backbone, images, layers)
     if parts is None:

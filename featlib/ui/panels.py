@@ -42,11 +42,17 @@ def show_prediction(backbone: Backbone, trace: Trace) -> None:
 
 
 def show_maps(
-    session: Session, layer: LayerInfo, maps: np.ndarray, *, count: int = CHANNELS_ON_A_PAGE, columns: int = 6
+    session: Session,
+    layer: LayerInfo,
+    maps: np.ndarray,
+    *,
+    count: int = CHANNELS_ON_A_PAGE,
+    columns: int = 6,
+    page: int = 1,
 ) -> None:
-    """The layer's channels as tiles to pick from, sorted, scaled and paged as the session says."""
+    """One page of the layer's channels as tiles to pick from, sorted and scaled as the session says."""
     order = sort_channels(channel_statistics(maps[np.newaxis]), session.sort)  # type: ignore[arg-type]
-    first = (session.page - 1) * count
+    first = (page - 1) * count
     picture = plots.mosaic(maps, order[first : first + count], scale=session.scale, tile=TILE, columns=columns)  # type: ignore[arg-type]
     tiles = [
         Tile(

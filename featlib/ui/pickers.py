@@ -9,6 +9,7 @@ from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo, find_layer
 from featlib.ui.components import thumbnail_row
 from featlib.ui.session import Session, bind
+from featlib.ui.text import plain
 
 SHELF = 10  # thumbnails shown at a time
 LIMITS = (300, 1000, 3000)  # images a batch page may be limited to
@@ -116,7 +117,9 @@ def settle_layer(session: Session, backbone: Backbone) -> None:
             find_layer(backbone, path)
         except FeatlibError as error:
             setattr(session, name, default)
-            st.warning(f"{error}{f' Showing {default!r}.' if default else ''}")
+            st.warning(plain(f"{error}{f' Showing {default!r}.' if default else ''}"))
+    if session.also == session.layer:
+        session.also = ""
 
 
 def default_layer(backbone: Backbone) -> str:

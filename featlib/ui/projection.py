@@ -19,6 +19,7 @@ TOOLS = {"click": "click one", "lasso": "lasso many"}
 PREDICTED = "predicted class"
 MIN_IMAGES = 4  # t-SNE and a plane need at least this many points to say anything
 PANEL = 24
+PERPLEXITY_STEP = 0.5
 
 
 def pick_projection(session: Session, backbone: Backbone, images: ImageSet) -> None:
@@ -29,23 +30,14 @@ def pick_projection(session: Session, backbone: Backbone, images: ImageSet) -> N
         )
         st.segmented_control("Dimensions", [2, 3], format_func=lambda n: f"{n}-D", required=True, **bind("dimensions"))
         if session.method == "tsne" and len(images) >= MIN_IMAGES:
-            low, high = perplexity_bounds(len(images))
-            high = max(low + 0.5, high // 0.5 * 0.5)
-            session.perplexity = float(np.clip(np.nan_to_num(session.perplexity, nan=30.0), low, high))
-            st.slider(
-                f"Perplexity ({low:g} to {high:g} for {len(images):,} images)",
-                low,
-                high,
-                step=0.5,
-                width=280,
-                help="About how many neighbours each image tries to keep close.",
-                **bind("perplexity"),
-            )
+            _pick_perplexity(session, images)
         columns = [*images.label_columns, *([PREDICTED] if backbone.layers[-1].kind == "probabilities" else [])]
         if columns:
             if session.color not in columns:
                 session.color = columns[0]
             st.selectbox("Colour", columns, width=180, **bind("color"))
+        else:
+            session.color = ""
         st.segmented_control(
             "Mouse",
             list(TOOLS),
@@ -53,6 +45,34 @@ def pick_projection(session: Session, backbone: Backbone, images: ImageSet) -> N
             required=True,
             **bind("tool"),
         )
+
+
+def _pick_perplexity(session: Session, images: ImageSet) -> None:
+    low, high = _perplexity_range(images)
+    if low == high:  # a slider needs two ends
+        st.caption(f"Perplexity {low:g}, the only one for {len(images):,} images.")
+        return
+    st.slider(
+        f"Perplexity ({low:g} to {high:g} for {len(images):,} images)",
+        low,
+        high,
+        step=PERPLEXITY_STEP,
+        width=280,
+        help="About how many neighbours each image tries to keep close.",
+        **bind("perplexity", shown=perplexity_used(session, images)),
+    )
+
+
+def perplexity_used(session: Session, images: ImageSet) -> float:
+    """The chosen perplexity, or the nearest one that so many images allow. The choice stays, for a larger set."""
+    if len(images) < MIN_IMAGES:
+        return session.perplexity
+    return float(np.clip(session.perplexity, *_perplexity_range(images)))
+
+
+def _perplexity_range(images: ImageSet) -> tuple[float, float]:
+    low, high = perplexity_bounds(len(images))
+    return low, high // PERPLEXITY_STEP * PERPLEXITY_STEP
 
 
 def compute(
@@ -76,7 +96,8 @@ def compute(
         if parts is None:
             return None
         key = (backbone.fingerprint, layer.path, images.fingerprint)
-        result = projection(session, key, parts[layer.path], session.method, session.dimensions, session.perplexity)
+        perplexity = perplexity_used(session, images)
+        result = projection(session, key, parts[layer.path], session.method, session.dimensions, perplexity)
     if result is None:
         return None
     place.empty()
@@ -97,7 +118,7 @@ def show_projection(
 ) -> None:
     """The scatter, and the pictures of the points that are picked."""
     key = f"scatter {session.method} {session.dimensions} {session.tool} {session.layer} {images.fingerprint}"
-    if labels is not None and len(set(labels)) > 1:
+    if labels is not None and 1 < len(set(labels)) < len(labels):  # no label is one image's alone
         right = neighbor_accuracy(X, labels)
         st.markdown(
             f"Before projecting, in all {X.shape[1]:,} dimensions, the 5 nearest images of an image name its "

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import streamlit as st
 
-from featlib.images import ImageSet
+from featlib.images import ImageProblem, ImageSet
 from featlib.models import DEFAULT_MODEL
 
 KEY = "featlib"
@@ -45,6 +45,7 @@ class Session:
         label: label column that the probe learns; empty for the first.
         limit: the most images a batch page uses.
         uploads: the person's own images.
+        upload_problems: what of the last upload could not be used.
         seen_uploads: ids of the uploads that were loaded already.
         stopped: key of the work the person stopped.
         notices: what to say once.
@@ -72,6 +73,7 @@ class Session:
     label: str = ""
     limit: int = 300
     uploads: ImageSet | None = field(default=None, metadata={"url": False})
+    upload_problems: tuple[ImageProblem, ...] = field(default=(), metadata={"url": False})
     seen_uploads: set[str] = field(default_factory=set, metadata={"url": False})
     stopped: str = field(default="", metadata={"url": False})
     notices: list[str] = field(default_factory=list, metadata={"url": False})
@@ -164,4 +166,7 @@ def _read(text: str, default: Any) -> Any:  # noqa: ANN401
         if text not in ("0", "1"):
             raise ValueError(text)
         return text == "1"
-    return type(default)(text)
+    value = type(default)(text)
+    if not isinstance(value, str) and not 0 <= value < float("inf"):  # nan is refused too
+        raise ValueError(text)
+    return value

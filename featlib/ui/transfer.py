@@ -17,6 +17,7 @@ from featlib.models import Backbone, LayerInfo
 from featlib.ui import cache
 from featlib.ui.components import thumbnail_row
 from featlib.ui.session import Session, bind
+from featlib.ui.text import plain
 from featlib.ui.work import move_bar, vectors
 
 MISTAKES = 18
@@ -48,8 +49,8 @@ def pick_label(session: Session, images: ImageSet) -> str | None:
     if not obstacle:
         return session.label
     st.info(
-        f"{obstacle} Learning needs labels, and at least two images of each, since part of them is held back to test "
-        "on. Upload a folder with one sub-folder for each class on Home, or take a built-in set:"
+        f"{plain(obstacle)} Learning needs labels, and at least two images of each, since part of them is held back "
+        "to test on. Upload a folder with one sub-folder for each class on Home, or take a built-in set:"
     )
     with st.container(horizontal=True):
         for name in ("shapes", "views", "digits"):
