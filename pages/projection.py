@@ -4,7 +4,7 @@ from featlib.recipes import projection_code
 from featlib.ui.frame import image_set, page, scene
 from featlib.ui.panels import show_code
 from featlib.ui.pickers import pick_layer, pick_part, sample_column
-from featlib.ui.projection import compute, perplexity_used, pick_projection, show_projection
+from featlib.ui.projection import compute, perplexity_used, pick_projection, show_agreement, show_projection
 from featlib.ui.work import network
 
 with page("Projection", "Do like pictures lie together?", "Change the layer and watch them move.") as session:
@@ -15,7 +15,9 @@ with page("Projection", "Do like pictures lie together?", "Change the layer and 
     pick_projection(session, backbone, part)
     result = compute(session, backbone, part, layer)
     if result is not None:
-        show_projection(session, part, *result)
+        X, projection, labels = result
+        show_agreement(session, X, labels)
+        show_projection(session, part, projection, labels)
     code = projection_code(
         scene(session),
         session.method,

@@ -27,6 +27,7 @@ PAGES = (
     ("pages/transfer.py", "Transfer", ":material/school:"),
 )
 UPLOADS = "uploads"
+STYLE = '<style>[data-testid="stMainBlockContainer"] { padding-top: 2.5rem; }</style>'  # more of the page at once
 FAVICON = "👁️"  # an emoji: a material icon would be fetched from a font host
 
 
@@ -43,6 +44,7 @@ def page(name: str, question: str, advice: str) -> Iterator[Session]:
         The session, with choices that are possible.
     """
     st.set_page_config(page_title=f"{name} · featlib", page_icon=FAVICON, layout="wide")
+    st.html(STYLE)
     session = current_session()
     _check_choices(session)
     with st.sidebar:

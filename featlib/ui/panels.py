@@ -82,7 +82,7 @@ def maps_controls(session: Session, channels: int) -> None:
     session.page = min(max(session.page, 1), pages)
     session.channel = min(max(session.channel, 0), channels - 1)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Sort by", list(SORTS), format_func=lambda key: SORTS[key], width=230, **bind("sort"))
+        st.selectbox("Sort by", list(SORTS), format_func=lambda key: SORTS[key], width=200, **bind("sort"))
         st.segmented_control(
             "Colours span",
             list(SCALES),
@@ -91,7 +91,7 @@ def maps_controls(session: Session, channels: int) -> None:
             help="Each channel by itself shows its form; all channels together make the tiles comparable.",
             **bind("scale"),
         )
-        st.number_input("Channel", 0, channels - 1, step=1, width=150, **bind("channel"))
+        st.number_input("Channel", 0, channels - 1, step=1, width=120, **bind("channel"))
         if pages > 1:
             st.pagination(pages, **bind("page"))
 

@@ -92,7 +92,7 @@ def pick_layer(session: Session, backbone: Backbone) -> LayerInfo:
             f"Layer ({len(infos)})",
             list(infos),
             format_func=lambda path: layer_title(infos[path]),
-            width=320,
+            width=290,
             **bind("layer"),
         )
         st.segmented_control(

@@ -12,6 +12,7 @@ from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo
 from featlib.ui.components import thumbnail_row
 from featlib.ui.session import Session, bind, widget_value
+from featlib.ui.text import plain
 from featlib.ui.work import projection, vectors
 
 METHODS = {"pca": "PCA", "tsne": "t-SNE"}
@@ -19,6 +20,7 @@ TOOLS = {"click": "click one", "lasso": "lasso many"}
 PREDICTED = "predicted class"
 MIN_IMAGES = 4  # t-SNE and a plane need at least this many points to say anything
 PANEL = 24
+MOST_COMPARED = 3000  # images; every one is compared with every other
 PERPLEXITY_STEP = 0.5
 
 
@@ -112,18 +114,27 @@ def _labels(
     return images.labels_for(session.color) if session.color in images.label_columns else None
 
 
+def show_agreement(session: Session, X: np.ndarray, labels: np.ndarray | None) -> None:
+    """How far like lies beside like before the projection, which can tear neighbours apart."""
+    if session.images == "photos":
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(
+                "Ten photos of ten things have nothing like them to lie beside. There are twelve views of each:"
+            )
+            st.button("Use the views", on_click=setattr, args=(session, "images", "views"))
+    if labels is None or len(X) > MOST_COMPARED or not 1 < len(set(labels)) < len(labels):
+        return
+    right = neighbor_accuracy(X, labels)
+    st.markdown(
+        f"Before projecting, in all {X.shape[1]:,} dimensions, the 5 nearest images of an image name its "
+        f"{plain(session.color)} right for **{right:.0%}**."
+    )
+
+
 @st.fragment
-def show_projection(
-    session: Session, images: ImageSet, X: np.ndarray, result: Projection, labels: np.ndarray | None
-) -> None:
+def show_projection(session: Session, images: ImageSet, result: Projection, labels: np.ndarray | None) -> None:
     """The scatter, and the pictures of the points that are picked."""
     key = f"scatter {session.method} {session.dimensions} {session.tool} {session.layer} {images.fingerprint}"
-    if labels is not None and 1 < len(set(labels)) < len(labels):  # no label is one image's alone
-        right = neighbor_accuracy(X, labels)
-        st.markdown(
-            f"Before projecting, in all {X.shape[1]:,} dimensions, the 5 nearest images of an image name its "
-            f"{session.color} right for **{right:.0%}**."
-        )
     plot, panel = st.columns([2.2, 1], gap="medium")
     with plot:
         st.plotly_chart(

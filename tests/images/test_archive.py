@@ -293,12 +293,26 @@ def test_a_jpeg_with_a_zip_at_its_end_is_a_jpeg():
     assert load_images(jpeg).names == ("image 1",)
 
 
-def test_a_zip64_directory_is_measured_too(monkeypatch):
-    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
-    data = zipped({f"{index:0200d}": b"" for index in range(6000)})
-    assert b"PK\x06\x06" in data
-    monkeypatch.undo()
-    assert "holds more than 10 files" in load_images(data, max_images=10).problems[0].reason
+def zip64(monkeypatch, members: dict[str, bytes], size: int) -> bytes:
+    """A zip with a large zip's second list of contents, and any size of that list in the old place."""
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 2)
+        data = zipped(members)
+    end = data.rindex(b"PK\x05\x06")
+    assert data[end - 20 : end - 16] == b"PK\x06\x07"
+    return data[: end + 12] + struct.pack("<L", size) + data[end + 16 :]
+
+
+def test_a_large_zip_is_measured_by_its_second_list(monkeypatch):
+    many = zip64(monkeypatch, {f"{index:0200d}": b"" for index in range(6000)}, size=10)
+    assert load_images(many, max_images=10_000).problems
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    assert "holds more than 10 files" in load_images(many, max_images=10).problems[0].reason
+
+
+def test_a_large_zip_without_a_size_in_the_old_place(monkeypatch):
+    few = zip64(monkeypatch, dict.fromkeys(["a.png", "b.png", "c.png"], PNG), size=0xFFFFFFFF)
+    assert load_images(few).names == ("a.png", "b.png", "c.png")
 
 
 def test_damage_anywhere_is_an_image_error_or_a_problem():

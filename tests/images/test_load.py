@@ -198,6 +198,8 @@ def test_links_lead_around_only_once(tmp_path):
     found = load_images(tmp_path / "set")
     assert found.names == ("a/x.png", "b/y.png")
     assert {problem.name for problem in found.problems} == {"lost.png", "pipe.png", "pipe.zip"}
+    (problem,) = load_images(tmp_path / "set/pipe.zip").problems  # opening it would wait for ever
+    assert "is not a regular file" in problem.reason
 
 
 def test_a_hidden_folder_that_is_named_is_meant(tmp_path):
