@@ -7,7 +7,9 @@ from featlib.ui.panels import show_code
 from featlib.ui.pickers import settle_layer
 from featlib.ui.work import network
 
-with page("Layers", "What is inside the network?", "Every layer and what comes out of it. Pick a row.") as session:
+with page(
+    "Layers", "What is inside the network?", "Every layer and what comes out of it. Click one to choose it."
+) as session:
     backbone = network(session)
     settle_layer(session, backbone)
     model_facts(backbone)

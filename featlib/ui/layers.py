@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import Any
+
 import streamlit as st
 
 from featlib.models import Backbone, LayerInfo
@@ -37,30 +38,31 @@ def model_facts(backbone: Backbone) -> None:
 
 
 def layer_table(session: Session, backbone: Backbone) -> None:
-    """All layers as a table; the chosen row is the chosen layer."""
+    """All layers as a table; a click on a row chooses its layer."""
     search = st.text_input("Search", placeholder="name, class or shape, for example: add, Conv2D, 28 × 28")
     infos = [info for info in backbone.layers if _matches(info, search)]
     if not infos:
         st.info(f"No layer matches “{search}”. There are {len(backbone.layers)} layers; clear the search to see them.")
         return
     paths = [info.path for info in infos]
-    key = f"layers {backbone.fingerprint} {search} {session.layer}"
-    rows = [paths.index(session.layer)] if session.layer in paths else []
+    key = f"layers {backbone.fingerprint} {search}"
+    st.markdown(f"Chosen: **{_title(backbone, session.layer)}**. ◆ marks the end of a stage: a good first choice.")
     st.dataframe(
-        _frame(infos),
+        _columns(infos, session.layer),
         hide_index=True,
         height=420,
         key=key,
         on_select=lambda: _choose(session, paths, key),
-        selection_mode=["single-row", "single-cell"],
-        selection_default={"selection": {"rows": rows, "columns": [], "cells": []}},
+        selection_mode="single-cell",
         column_config={
+            "●": st.column_config.TextColumn(width=30, help="The chosen layer"),
+            "◆": st.column_config.TextColumn(width=30, help="The end of a stage"),
+            "#": st.column_config.NumberColumn(width=40),
             "Memory per image": st.column_config.NumberColumn(format="%.0f kB"),
             "Parameters": st.column_config.NumberColumn(format="localized"),
         },
         alt=f"{len(infos)} layers with class, output shape, parameters, kind of output and memory per image.",
     )
-    st.markdown(f"Chosen: **{_title(backbone, session.layer)}**. ◆ marks the end of a stage: a good first choice.")
     with st.container(horizontal=True):
         link_to("Feature maps", "Its feature maps")
         link_to("Vectors", "Its vectors")
@@ -102,26 +104,24 @@ def _matches(info: LayerInfo, search: str) -> bool:
     return all(word in text for word in search.lower().split())
 
 
-def _frame(infos: list[LayerInfo]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "#": [info.index for info in infos],
-            "Stage": ["◆" if info.stage_end else "" for info in infos],
-            "Layer": [info.path for info in infos],
-            "Class": [info.class_name for info in infos],
-            "Output shape": [format_shape(info.output_shape) for info in infos],
-            "Parameters": [info.params for info in infos],
-            "Output": [KINDS[info.kind] for info in infos],
-            "Memory per image": [None if b is None else b / 1024 for b in (i.bytes_per_image for i in infos)],
-        }
-    )
+def _columns(infos: list[LayerInfo], chosen: str) -> dict[str, list[Any]]:
+    return {
+        "●": ["●" if info.path == chosen else "" for info in infos],
+        "#": [info.index for info in infos],
+        "◆": ["◆" if info.stage_end else "" for info in infos],
+        "Layer": [info.path for info in infos],
+        "Class": [info.class_name for info in infos],
+        "Output shape": [format_shape(info.output_shape) for info in infos],
+        "Parameters": [info.params for info in infos],
+        "Output": [KINDS[info.kind] for info in infos],
+        "Memory per image": [None if b is None else b / 1024 for b in (i.bytes_per_image for i in infos)],
+    }
 
 
 def _choose(session: Session, paths: list[str], key: str) -> None:
-    selection = widget_value(key)["selection"]
-    rows = [row for row, _column in selection.get("cells", [])] or selection["rows"]
-    if rows and 0 <= rows[0] < len(paths):
-        session.layer = paths[rows[0]]
+    cells = widget_value(key)["selection"]["cells"]
+    if cells and 0 <= cells[0][0] < len(paths):
+        session.layer = paths[cells[0][0]]
 
 
 def _title(backbone: Backbone, path: str) -> str:
