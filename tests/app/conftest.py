@@ -1,0 +1,34 @@
+"""The app's caches are the process's: they outlive a test. Networks and image sets may, since they never change."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.app.driver import SIZE
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """BLAS threads that wait for each other on two busy cores take twenty times as long as one."""
+    import scipy.linalg  # noqa: F401 - brings a BLAS of its own, which must be there to be limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture
+def fresh():
+    """For tests that count or stop work: nothing has been computed yet."""
+    from featlib.ui import cache
+
+    cache.results.clear()
+    cache.trace.clear()
+
+
+@pytest.fixture(scope="session")
+def lite96():
+    """The oracle: the same network as the app's, loaded past the app."""
+    from featlib.models import load_backbone
+
+    return load_backbone("EfficientNetLite0", input_shape=(SIZE, SIZE, 3))

@@ -1,0 +1,59 @@
+"""The program at the end of a page, run as it stands there, makes what the page shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.app.driver import element, open_page, traces
+
+
+@pytest.fixture
+def outcome(tmp_path, monkeypatch):
+    """Runs a page's program and gives its variables."""
+    monkeypatch.chdir(tmp_path)
+
+    def execute(at):
+        variables = {"__name__": "program"}
+        exec(compile(at.code[0].value, "program.py", "exec"), variables)
+        return variables
+
+    return execute
+
+
+def numbers(at, key, name):
+    return np.array(traces(at, key)[0][name], float)
+
+
+def test_feature_maps(outcome):
+    at = open_page("feature_maps", layer="block9_add", channel=5, image=2)
+    maps = outcome(at)["maps"]
+    np.testing.assert_allclose(
+        np.ravel(numbers(at, "vector", "y")), maps.reshape(-1, 112).mean(axis=0), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_vectors_of_two_layers_of_a_part_of_the_images(outcome):
+    at = open_page("vectors", layer="block4_add", also="head_relu", pooling="max", l2=1, images="digits", limit=300)
+    X = outcome(at)["X"]
+    assert X.shape == (300, 1320)
+    np.testing.assert_allclose(numbers(at, "matrix", "z"), X[:40], rtol=1e-3, atol=1e-4)
+
+
+def test_projection(outcome):
+    at = open_page("projection", images="views", layer="block9_add", dimensions=3)
+    coordinates = outcome(at)["coordinates"]
+    drawn = np.concatenate([np.transpose([np.ravel(t[axis]) for axis in "xyz"]) for t in traces(at, "scatter")])
+    assert coordinates.shape == drawn.shape == (120, 3)
+    # Axes may be mirrored, and the chart draws one label after the other: the views come in that order too.
+    np.testing.assert_allclose(
+        np.sort(np.abs(coordinates), axis=0), np.sort(np.abs(drawn), axis=0), rtol=0.01, atol=0.01
+    )
+
+
+def test_transfer(outcome):
+    at = open_page("transfer", images="shapes", layer="block4_add", label="colour", limit=300)
+    made = outcome(at)
+    assert f"block4_add {np.mean(made['accuracies']):.0%};" in element(at, "plotly_chart", "accuracy").proto.alt
+    wrong = int((made["predictions"] != made["y"]).sum())
+    assert f"{wrong} of 300 are wrong" in element(at, "plotly_chart", "confusion").proto.alt

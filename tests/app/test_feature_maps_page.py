@@ -1,0 +1,215 @@
+"""Channels: picked, sorted, scaled, paged; and layers that have none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featlib.analysis import channel_statistics, sort_channels
+from featlib.features import feature_maps
+from tests.app.driver import (
+    choices,
+    data,
+    element,
+    has,
+    labelled,
+    open_page,
+    pick,
+    run,
+    said,
+    traces,
+    values,
+)
+
+WIDE = "block5_expand_relu"  # 240 channels: five pages
+
+
+@pytest.fixture(scope="module")
+def maps(lite96, photos):
+    return feature_maps(lite96, photos[:2], WIDE)
+
+
+def test_a_channel_by_its_number():
+    at = open_page("feature_maps", layer=WIDE)
+    labelled(at.number_input, "Channel").set_value(5)
+    run(at)
+    assert at.query_params["channel"] == "5"
+    assert data(at, "maps")["selected"] == 5
+    assert f"Channel 5 of {WIDE}, enlarged." in [image.alt for image in _images(at)]
+
+
+def test_a_channel_by_its_tile():
+    at = pick(open_page("feature_maps", layer=WIDE), "maps", 7)
+    assert at.query_params["channel"] == "7"
+    assert labelled(at.number_input, "Channel").value == 7
+    assert data(at, "maps")["selected"] == 7
+    assert choices(pick(at, "maps", 0)).channel == 0, "channel 0 is a channel"
+
+
+def test_a_tile_on_home_is_picked_too():
+    at = pick(open_page(layer=WIDE), "maps", 3)
+    assert at.query_params["channel"] == "3"
+
+
+def test_home_shows_the_first_channels_whatever_page_was_looked_at():
+    at = open_page(layer="block4_add", page=20)
+    assert not at.error
+    assert values(at, "maps") == list(range(15))
+
+
+def test_an_image_by_its_thumbnail():
+    at = pick(open_page("feature_maps"), "shelf", 3)
+    assert at.query_params["image"] == "3"
+    assert data(at, "shelf")["selected"] == 3
+    assert [picture["caption"] for picture in data(at, "shelf")["pictures"]][3] == "chelsea"
+
+
+def test_the_channels_numbers_are_those_of_the_network(maps):
+    at = open_page("feature_maps", layer=WIDE, channel=9)
+    channel = maps[0, ..., 9]
+    shown = {metric.label: metric.value for metric in at.metric}
+    assert shown == {
+        "mean": f"{channel.mean():.3g}",
+        "max": f"{channel.max():.3g}",
+        "zeros": f"{(channel == 0).mean():.0%}",
+    }
+    tile = data(at, "maps")["tiles"][9]
+    assert tile["label"] == f"Channel 9: {channel.min():.3g} to {channel.max():.3g}"
+
+
+@pytest.mark.parametrize("sort", ["index", "mean", "max", "sparsity"])
+def test_channels_are_sorted(maps, sort):
+    at = open_page("feature_maps", layer=WIDE)
+    labelled(at.selectbox, "Sort by").set_value(sort)
+    run(at)
+    order = sort_channels(channel_statistics(maps[:1]), sort)
+    assert values(at, "maps") == order[:48].tolist()
+    if sort != "index":
+        assert values(at, "maps") != list(range(48))
+
+
+def test_a_shared_scale_changes_the_colours_and_not_the_order():
+    at = open_page("feature_maps", layer=WIDE)
+    before = data(at, "maps")
+    labelled(at.segmented_control, "Colours span").set_value("shared")
+    after = data(run(at), "maps")
+    assert after["source"] != before["source"]
+    assert after["tiles"] == before["tiles"]
+
+
+def test_channels_are_paged():
+    at = open_page("feature_maps", layer=WIDE)
+    at.pagination[0].set_value(5)
+    run(at)
+    assert at.query_params["page"] == "5"
+    assert values(at, "maps") == list(range(192, 240))
+    at = pick(at, "maps", 200)
+    assert choices(at).channel == 200
+    assert choices(at).page == 5
+
+
+def test_a_layer_with_fewer_channels_has_no_page_and_no_channel_out_of_range():
+    at = open_page("feature_maps", layer=WIDE, page=5, channel=200)
+    labelled(at.selectbox, "Layer").set_value("block4_add")
+    run(at)
+    assert not at.pagination
+    assert values(at, "maps") == list(range(40))
+    assert labelled(at.number_input, "Channel").value == 39
+    assert at.query_params["channel"] == "39"
+    assert "page" not in at.query_params
+
+
+def test_the_end_of_a_stage_is_one_click():
+    at = open_page("feature_maps")
+    ends = labelled(at.segmented_control, "Ends")
+    assert ends.value == "block4_add"
+    ends.set_value("block10_add")
+    run(at)
+    assert at.query_params["layer"] == "block10_add"
+    assert labelled(at.selectbox, "Layer").value == "block10_add"
+    labelled(at.selectbox, "Layer").set_value("block9_add")
+    assert labelled(run(at).segmented_control, "Ends").value is None
+
+
+def test_the_vector_is_the_mean_of_each_channel(maps):
+    at = open_page("feature_maps", layer=WIDE, image=1)
+    np.testing.assert_allclose(np.ravel(traces(at, "vector")[0]["y"]), maps[1].mean(axis=(0, 1)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("page", ["", "feature_maps"])
+@pytest.mark.parametrize(("layer", "size"), [("avg_pool", 1280), ("predictions", 1000)])
+def test_a_layer_without_height_and_width_shows_its_vector(page, layer, size, lite96, photos):
+    at = open_page(page, layer=layer)
+    assert not at.error
+    assert not has(at, "bidi_component", "maps")
+    vector = np.ravel(traces(at, "vector")[0]["y"])
+    assert len(vector) == size
+    np.testing.assert_allclose(vector, feature_maps(lite96, photos[:1], layer)[0], rtol=1e-3, atol=1e-6)
+    if page:
+        assert f"`{layer}` has no height and width" in said(at)
+
+
+@pytest.mark.parametrize(
+    ("page", "layer"),
+    [
+        *(
+            (page, layer)
+            for page in ("layers", "vectors", "projection")
+            for layer in ("input", "avg_pool", "predictions")
+        ),
+        ("transfer", "avg_pool"),
+    ],
+)
+def test_any_kind_of_layer_is_fine_on_any_page(page, layer):
+    at = open_page(page, layer=layer, images="views")
+    assert not at.error
+    assert not at.warning
+    assert at.query_params["layer"] == layer
+
+
+def test_the_input_is_a_layer_with_three_channels():
+    at = open_page("feature_maps", layer="input")
+    assert values(at, "maps") == [0, 1, 2]
+
+
+def test_the_film_strip_goes_through_the_stages(lite96):
+    ends = [info for info in lite96.layers if info.stage_end]
+    at = open_page("feature_maps", layer="predictions")
+    assert any(f"end of each of {len(ends)} stages" in image.alt for image in _images(at))
+
+
+def test_a_long_set_is_walked_in_steps():
+    at = open_page("feature_maps", images="views")
+    assert values(at, "shelf") == list(range(10))
+    at.button(key="shelf after").click()
+    run(at)
+    assert values(at, "shelf") == list(range(10, 20))
+    assert at.query_params["image"] == "10"
+    labelled(at.selectbox, "Image (").set_value(119)
+    run(at)
+    assert values(at, "shelf") == list(range(110, 120))
+    assert at.button(key="shelf after").disabled
+    at.button(key="shelf before").click()
+    assert values(run(at), "shelf") == list(range(100, 110))
+
+
+def test_a_smaller_set_begins_at_its_first_image():
+    at = open_page("feature_maps", images="views", image=119)
+    labelled(at.selectbox, "Images").set_value("photos")
+    run(at)
+    assert at.query_params["image"] == "0"
+    assert data(at, "shelf")["selected"] == 0
+
+
+def test_home_names_what_is_in_the_photo(lite96, photos):
+    at = open_page(image=4)
+    bars = traces(at, "prediction")[0]
+    probabilities = feature_maps(lite96, photos[4:5], "predictions")[0]
+    best = lite96.class_names[probabilities.argmax()]
+    assert best == "coffeepot", "an espresso, seen in 96 pixels"
+    assert f"likeliest classes: {best} {probabilities.max():.0%}" in element(at, "plotly_chart", "prediction").proto.alt
+    np.testing.assert_allclose(np.sort(np.ravel(bars["x"]))[::-1], np.sort(probabilities)[::-1][:5], rtol=1e-3)
+
+
+def _images(at):
+    return [image for element in at.image for image in element.proto.imgs]

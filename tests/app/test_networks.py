@@ -1,0 +1,162 @@
+"""The choice of network: weights, top, input size, and a network whose weights are not here."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featlib.errors import WeightsNotFoundError
+from featlib.features import feature_maps
+from featlib.models import load_backbone, zoo
+from tests.app.driver import (
+    PAGES,
+    choices,
+    elements,
+    go,
+    has,
+    labelled,
+    open_page,
+    press,
+    run,
+    said,
+    traces,
+    values,
+)
+
+MESSAGE = "The ImageNet weights of MobileNetV2 are not on this machine. Download https://example.org/a_b.h5"
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """MobileNetV2's ImageNet weights cannot be had, as on a machine without a network."""
+    original = zoo._load_mobilenet
+
+    def load(weights, *args):
+        if weights == "imagenet":
+            raise WeightsNotFoundError(MESSAGE)
+        return original(weights, *args)
+
+    monkeypatch.setattr(zoo, "_load_mobilenet", load)
+
+
+def test_random_weights_are_another_network(photos):
+    at = open_page("feature_maps", layer="block4_add")
+    trained = np.ravel(traces(at, "vector")[0]["y"])
+    labelled(at.segmented_control, "Weights").set_value("random")
+    run(at)
+    assert at.query_params["weights"] == "random"
+    random = np.ravel(traces(at, "vector")[0]["y"])
+    wanted = load_backbone("EfficientNetLite0", weights=None, input_shape=(96, 96, 3))
+    maps = feature_maps(wanted, photos[:1], "block4_add")[0]
+    np.testing.assert_allclose(random, maps.mean(axis=(0, 1)), rtol=1e-3, atol=1e-5)
+    assert not np.allclose(random, trained)
+    assert "weights=None" in at.code[0].value
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("choice", [{"weights": "random"}, {"top": "0"}], ids=["random", "no top"])
+def test_every_page_works_with_random_weights_and_without_the_top(page, choice):
+    at = open_page(page, images="views", layer="block4_add", limit=300, **choice)
+    assert not at.error
+    assert not at.warning
+    assert choice.items() <= at.query_params.items()
+
+
+def test_taking_the_weights_choice_away_keeps_it():
+    at = open_page("layers", weights="random")
+    labelled(at.segmented_control, "Weights").set_value(None)
+    run(at)
+    assert choices(at).weights == "random"
+
+
+def test_without_the_top_home_says_why_there_are_no_classes():
+    at = open_page(top=0)
+    assert not has(at, "plotly_chart", "prediction")
+    assert "ends at head_relu and names no classes" in said(at)
+    labelled(at.toggle, "Include top").set_value(True)
+    run(at)
+    assert has(at, "plotly_chart", "prediction")
+    assert "top" not in at.query_params
+
+
+@pytest.mark.parametrize(("size", "side"), [(96, 12), (128, 16), (224, 28)])
+def test_the_input_size_is_the_size_of_the_maps(size, side):
+    at = open_page("feature_maps", size=size)
+    assert any(f"{side} × {side} × 40 → 40" in text.value for text in at.markdown)
+    assert f"input_shape=({size}, {size}, 3)" in at.code[0].value or size == 224
+
+
+def test_another_input_size_is_chosen_in_the_sidebar():
+    at = open_page("layers")
+    labelled(at.selectbox, "Input size").set_value(128)
+    run(at)
+    assert at.query_params["size"] == "128"
+    assert next(metric.value for metric in at.metric if metric.label == "Input") == "128 × 128"
+
+
+@pytest.mark.keras_home
+def test_mobilenet_on_every_page(photos):
+    at = open_page(model="MobileNetV2", size=224, image=4)
+    assert not at.error
+    likeliest = next(chart.proto.alt for chart in elements(at, "plotly_chart") if chart.key == "prediction")
+    assert "espresso" in likeliest
+    wanted = load_backbone("MobileNetV2")
+    assert at.query_params["layer"] in [info.path for info in wanted.layers]
+    for page in PAGES[1:]:
+        go(at, page)
+        assert not at.error
+        assert not at.warning
+        assert at.query_params["model"] == "MobileNetV2"
+    go(at, "feature_maps")
+    labelled(at.selectbox, "Layer").set_value("out_relu")
+    run(at)
+    maps = feature_maps(wanted, photos[4:5], "out_relu")[0]
+    np.testing.assert_allclose(np.ravel(traces(at, "vector")[0]["y"]), maps.mean(axis=(0, 1)), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.keras_home
+def test_another_network_has_other_layers_and_says_so():
+    at = open_page("feature_maps", layer="block9_add", also="block4_add", size=224, top=0)
+    labelled(at.selectbox, "Network").set_value("MobileNetV2")
+    run(at)
+    assert not at.error
+    assert ["'block9_add'" in warning.value for warning in at.warning] == [True, False]
+    assert at.query_params["layer"] == "block_2_add"
+    assert "also" not in at.query_params
+    assert not run(at).warning
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_missing_weights_are_a_message_and_two_ways_on(offline, page):
+    at = open_page(page, model="MobileNetV2", size=128, images="views", layer="block_2_add")
+    assert [error.value for error in at.error] == [MESSAGE]
+    assert {"Use random weights", "Use EfficientNetLite0"} <= {button.label for button in at.button}
+    assert labelled(at.selectbox, "Network").value == "MobileNetV2"
+    assert at.query_params["model"] == "MobileNetV2"
+
+
+def test_missing_weights_random_ones_instead(offline):
+    at = open_page("feature_maps", model="MobileNetV2", size=128)
+    press(at, "Use random weights")
+    assert not at.error
+    assert at.query_params["weights"] == "random"
+    assert at.query_params["model"] == "MobileNetV2"
+    assert len(values(at, "maps")) > 10
+
+
+def test_missing_weights_the_embedded_network_instead(offline):
+    at = open_page("feature_maps", model="MobileNetV2", size=128)
+    press(at, "Use EfficientNetLite0")
+    assert not at.error
+    assert at.query_params["model"] == "EfficientNetLite0"
+    assert at.query_params["layer"] == "block4_add"
+
+
+def test_missing_weights_leave_the_other_pages_and_choices_alone(offline):
+    at = open_page("feature_maps", model="MobileNetV2", size=128, image=3)
+    go(at, "layers")
+    assert [error.value for error in at.error] == [MESSAGE]
+    labelled(at.selectbox, "Network").set_value("EfficientNetLite0")
+    go(run(at), "feature_maps")
+    assert not at.error
+    assert at.query_params["image"] == "3"

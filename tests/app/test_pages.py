@@ -1,0 +1,226 @@
+"""Every page by its link, one after the other in one visit, and what stands in the URL."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featlib.ui.session import Session, url_fields
+from tests.app.driver import PAGES, SIZE, choices, go, labelled, open_page, press, run, said
+
+HEADINGS = {
+    "": "See what a convolutional network sees",
+    "layers": "What is inside the network?",
+    "feature_maps": "What does each channel answer to?",
+    "vectors": "What is an image to the network?",
+    "projection": "Do like pictures lie together?",
+    "transfer": "What can be learned from frozen features?",
+}
+
+# A link that says something else than the default in every field.
+EVERYTHING = {
+    "model": "MobileNetV2",
+    "weights": "random",
+    "top": "0",
+    "size": "96",
+    "images": "views",
+    "image": "17",
+    "layer": "block_5_expand_relu",
+    "pooling": "max",
+    "also": "block_2_add",
+    "l2": "1",
+    "channel": "7",
+    "sort": "mean",
+    "scale": "shared",
+    "page": "2",
+    "method": "tsne",
+    "dimensions": "3",
+    "perplexity": "12.5",
+    "color": "view",
+    "tool": "lasso",
+    "label": "view",
+    "limit": "1000",
+}
+
+IMPOSSIBLE = {
+    "model": "ResNet50",
+    "weights": "mine",
+    "top": "yes",
+    "images": "cats",
+    "image": "first",
+    "pooling": "sum",
+    "l2": "2",
+    "channel": "-1",
+    "sort": "beauty",
+    "scale": "log",
+    "page": "1.5",
+    "method": "umap",
+    "dimensions": "4",
+    "perplexity": "nan",
+    "tool": "pen",
+    "limit": "many",
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_works_alone(page):
+    at = open_page(page)
+    assert at.header[0].value == HEADINGS[page]
+    assert not at.error
+    assert not at.warning
+    if page != "transfer":  # there, photos of one each are nothing to learn from
+        assert labelled(at.expander, "**The code**")
+        assert "import" in at.code[0].value
+    assert at.query_params["model"] == "EfficientNetLite0"
+    assert at.query_params["images"] == "photos"
+    assert at.query_params["image"] == "0"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_leads_to_every_page(page):
+    at = open_page(page)
+    links = [link.proto.page for link in at.sidebar if link.type == "page_link"]
+    assert [link.rsplit("/", 1)[-1] for link in links] == list(PAGES)
+
+
+@pytest.mark.parametrize("order", [PAGES, PAGES[::-1]], ids=["forwards", "backwards"])
+def test_choices_survive_a_walk_through_all_pages(order):
+    at = open_page(order[0], layer="block9_add", image=3, images="views", pooling="max")
+    for page in (*order[1:], order[0]):
+        go(at, page)
+        assert at.header[0].value == HEADINGS[page]
+        assert not at.error
+        assert not at.warning
+        wanted = {"layer": "block9_add", "image": "3", "images": "views", "pooling": "max", "size": str(SIZE)}
+        assert wanted.items() <= at.query_params.items()
+
+
+def test_the_link_of_these_tests_says_everything():
+    assert set(EVERYTHING) == set(url_fields())
+    default = Session()
+    assert not [name for name, value in EVERYTHING.items() if str(getattr(default, name)) == value]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_that_says_everything_shows_just_that(page):
+    at = open_page(page, **EVERYTHING)
+    assert not at.error
+    assert not at.warning
+    assert dict(at.query_params) == EVERYTHING
+
+
+def test_a_link_sets_the_widgets():
+    at = open_page("feature_maps", **EVERYTHING)
+    assert labelled(at.selectbox, "Images").value == "views"
+    assert labelled(at.selectbox, "Network").value == "MobileNetV2"
+    assert labelled(at.selectbox, "Input size").value == 96
+    assert labelled(at.toggle, "Include top").value is False
+    assert labelled(at.segmented_control, "Weights").value == "random"
+    assert labelled(at.selectbox, "Image (").value == 17
+    assert labelled(at.selectbox, "Layer").value == "block_5_expand_relu"
+    assert labelled(at.selectbox, "Sort by").value == "mean"
+    assert labelled(at.segmented_control, "Colours span").value == "shared"
+    assert labelled(at.number_input, "Channel").value == 7
+    assert at.pagination[0].value == 2
+    at = open_page("vectors", **EVERYTHING)
+    assert labelled(at.segmented_control, "Pooling").value == "max"
+    assert labelled(at.selectbox, "Append").value == "block_2_add"
+    assert labelled(at.toggle, "Length 1").value is True
+    at = open_page("projection", **EVERYTHING)
+    assert labelled(at.segmented_control, "Method").value == "tsne"
+    assert labelled(at.segmented_control, "Dimensions").value == 3
+    assert labelled(at.slider, "Perplexity").value == 12.5
+    assert labelled(at.selectbox, "Colour").value == "view"
+    assert labelled(at.segmented_control, "Mouse").value == "lasso"
+    at = open_page("transfer", **EVERYTHING)
+    assert labelled(at.segmented_control, "Learn to name").value == "view"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_link_cannot_mean_is_named_and_the_default_shown(page):
+    at = open_page(page, **IMPOSSIBLE)
+    assert not at.error
+    assert len(at.warning) == len(IMPOSSIBLE)
+    for name, value in IMPOSSIBLE.items():
+        assert any(f"{name}={value}" in warning.value for warning in at.warning), name
+        assert getattr(choices(at), name) == getattr(Session(), name)
+        if name in at.query_params:
+            assert at.query_params[name] != value
+    assert not run(at).warning, "said once is enough"
+
+
+@pytest.mark.parametrize("size", ["97", "big", "-96"])
+def test_an_impossible_input_size_is_named(size):
+    at = open_page("layers", size=size)
+    assert [f"size={size}" in warning.value for warning in at.warning] == [True]
+    assert at.query_params.get("size", "224") == "224"
+    assert choices(at).size == 224
+
+
+def test_a_link_to_somebodys_uploads_says_that_they_are_not_here():
+    at = open_page("vectors", images="uploads")
+    assert ["upload them again on Home" in warning.value for warning in at.warning] == [True]
+    assert at.query_params["images"] == "photos"
+
+
+@pytest.mark.parametrize("page", ["", "layers", "feature_maps", "vectors", "projection"])
+def test_a_layer_that_is_not_there_is_named_and_another_shown(page):
+    at = open_page(page, layer="block4_ad", also="nothing")
+    assert len(at.warning) == 2
+    assert "'block4_ad'" in at.warning[0].value
+    assert "'block4_add'" in at.warning[0].value
+    assert "'nothing'" in at.warning[1].value
+    assert at.query_params["layer"] == "block4_add"
+    assert "also" not in at.query_params
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_numbers_out_of_range_do_no_harm(page):
+    at = open_page(page, image=10**30, channel=10**30, page=10**30, limit=10**30, perplexity=1e30, images="views")
+    assert not at.error
+    assert choices(at).image in (0, 10**30)
+    assert np.all([code.value for code in at.code])
+
+
+def test_columns_that_are_not_there_become_the_first():
+    at = open_page("projection", color="mood", images="views")
+    assert at.query_params["color"] == "photo"
+    at = open_page("transfer", label="mood", images="views", limit=300)
+    assert at.query_params["label"] == "photo"
+    assert not at.error
+
+
+@pytest.mark.parametrize("name", ["model", "layer", "also", "sort", "image"])
+def test_a_link_brings_no_pictures_or_markup_into_the_page(name):
+    at = open_page("layers", **{name: "![x](http://example.org/x.png) `a` <b> :red[c] $x$"})
+    assert len(at.warning) == 1
+    text = at.warning[0].value
+    assert r"!\[x\](http://example.org/x.png) \`a\` \<b\> :red\[c\] \$x\$" in text
+
+
+def test_a_changed_choice_is_written_into_the_url():
+    at = open_page("feature_maps")
+    labelled(at.selectbox, "Layer").set_value("block9_add")
+    run(at)
+    assert at.query_params["layer"] == "block9_add"
+    assert "sort" not in at.query_params
+    labelled(at.selectbox, "Sort by").set_value("sparsity")
+    labelled(at.selectbox, "Images").set_value("views")
+    run(at)
+    assert at.query_params["sort"] == "sparsity"
+    assert at.query_params["images"] == "views"
+    again = open_page("feature_maps", **dict(at.query_params))
+    assert said(again) == said(at)
+
+
+def test_switching_back_to_a_default_takes_it_out_of_the_url():
+    at = open_page("layers", top=0)
+    assert at.query_params["top"] == "0"
+    press(at, "Show it with the top")
+    assert "top" not in at.query_params
+
+
+def test_two_visits_do_not_share_choices():
+    one, other = open_page("layers", layer="block9_add"), open_page("layers")
+    assert choices(run(one)).layer == "block9_add"
+    assert choices(run(other)).layer == "block4_add"

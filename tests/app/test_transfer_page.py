@@ -1,0 +1,116 @@
+"""The first lesson of transfer learning: the numbers on screen are linear_probe's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featlib.analysis import linear_probe
+from featlib.features import extract_vectors, raw_pixel_vectors
+from featlib.images import load_samples
+from featlib.models import load_backbone
+from tests.app.driver import SIZE, choices, data, element, elements, has, labelled, open_page, press, run, said, traces
+
+LAYER = "block9_add"
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return load_samples("shapes").sample(300, by="shape")
+
+
+@pytest.fixture(scope="module")
+def at():
+    return open_page("transfer", images="shapes", limit=300, layer=LAYER)
+
+
+def accuracies(at):
+    """Bar -> accuracy, from the chart."""
+    return {
+        str(name): float(value)
+        for trace in traces(at, "accuracy")
+        for name, value in zip(np.ravel(trace["y"]), np.ravel(trace["x"]), strict=True)
+    }
+
+
+def test_the_bars_are_those_of_the_probe(at, lite96, shapes):
+    y = shapes.labels_for("shape")
+    untrained = load_backbone("EfficientNetLite0", weights=None, input_shape=(SIZE, SIZE, 3))
+    layer = linear_probe(extract_vectors(lite96, shapes, LAYER).X, y)
+    random = linear_probe(extract_vectors(untrained, shapes, LAYER).X, y)
+    pixels = linear_probe(raw_pixel_vectors(shapes), y)
+    shown = accuracies(at)
+    assert sorted(shown.values()) == pytest.approx(
+        sorted([layer.mean_accuracy, random.mean_accuracy, pixels.mean_accuracy, layer.majority_accuracy]), abs=0.011
+    )
+    assert max(shown.values()) == pytest.approx(layer.mean_accuracy, abs=0.011), "trained beats all others"
+    assert layer.mean_accuracy > random.mean_accuracy
+    assert layer.mean_accuracy > layer.majority_accuracy + 0.5
+    alt = element(at, "plotly_chart", "accuracy").proto.alt
+    for name in (LAYER, "random weights", "raw pixels", "commonest label"):
+        assert name in alt
+    assert f"{layer.cv}-fold stratified" in said(at)
+    assert "over 300 images" in said(at)
+
+
+def test_the_heading_says_the_layers_accuracy(at):
+    heading = next(h.value for h in at.subheader if "get the right" in h.value)
+    assert heading == f"{max(accuracies(at).values()):.0%} get the right shape"
+
+
+def test_the_confusion_and_the_mistakes_tell_the_same(at, shapes):
+    confusion = np.array(traces(at, "confusion")[0]["z"], float)
+    assert confusion.shape == (6, 6)
+    wrong = len(shapes) - round(max(accuracies(at).values()) * len(shapes))
+    assert f"{wrong} of 300 are wrong" in element(at, "plotly_chart", "confusion").proto.alt
+    if wrong:
+        pictures = data(at, "mistakes")["pictures"]
+        assert len(pictures) == min(wrong, 18)
+        for picture in pictures:
+            assert picture["caption"].startswith(f"{shapes.labels_for('shape')[picture['value']]} → ")
+    else:
+        assert "None: all 300 images got the right label" in said(at)
+
+
+def test_another_label_column():
+    at = open_page("transfer", images="shapes", limit=300, layer="block4_add", label="colour")
+    assert labelled(at.segmented_control, "Learn to name").value == "colour"
+    assert any(h.value.endswith("get the right colour") for h in at.subheader)
+    labelled(at.segmented_control, "Learn to name").set_value("size")
+    run(at)
+    assert at.query_params["label"] == "size"
+    assert any(h.value.endswith("get the right size") for h in at.subheader)
+    assert np.array(traces(at, "confusion")[0]["z"]).shape == (2, 2)
+
+
+def test_mistakes_are_pictures_with_both_labels():
+    at = open_page("transfer", images="shapes", limit=300, layer="input")
+    shown = data(at, "mistakes")["pictures"]
+    assert len(shown) == 18
+    assert not data(at, "mistakes")["pickable"]
+    for picture in shown:
+        true, predicted = picture["caption"].split(" → ")
+        assert true != predicted
+        assert true in picture["title"]
+
+
+def test_a_random_network_is_not_compared_with_itself():
+    at = open_page("transfer", images="shapes", limit=300, layer="block4_add", weights="random")
+    assert "random weights" not in accuracies(at)
+    assert len(accuracies(at)) == 3
+
+
+def test_images_of_one_each_cannot_be_learned():
+    at = open_page("transfer")
+    assert "10 of the 10 labels in “photo” have one image only, such as “china”." in said(at)
+    assert not at.error
+    assert not elements(at, "plotly_chart")
+
+
+@pytest.mark.parametrize("name", ["shapes", "views"])
+def test_a_set_with_labels_is_one_click_away(name):
+    at = press(open_page("transfer", layer="block4_add"), f"Use the {name}")
+    assert at.query_params["images"] == name
+    assert choices(at).images == name
+    assert has(at, "plotly_chart", "accuracy")
+    assert not at.error

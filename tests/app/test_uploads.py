@@ -1,0 +1,206 @@
+"""One's own images: the good ones in use, the bad ones named, and nothing lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featlib.images import decode_image
+from tests.app.driver import choices, data, go, labelled, open_page, press, run, said, values
+from tests.app.uploading import brought, pictures, upload
+from tests.images.corpus import corpus, encode, photo, zipped
+
+GOOD = [odd for odd in corpus() if odd.ok]
+BAD = [odd for odd in corpus() if not odd.ok]
+
+
+def texts(at):
+    return [text.value for text in at.text]
+
+
+def test_every_good_image_of_the_corpus_is_in_use():
+    at = upload(open_page(), [(odd.name, odd.data) for odd in GOOD])
+    assert not at.error
+    assert not texts(at)
+    uploads = choices(at).uploads
+    assert uploads.names == tuple(odd.name for odd in GOOD)
+    assert f"{len(GOOD)} of your own images are here" in said(at)
+    assert labelled(at.selectbox, "Images").value == "uploads"
+    assert at.query_params["images"] == "uploads"
+    for item, odd in zip(uploads, GOOD, strict=True):
+        np.testing.assert_array_equal(item.pixels, decode_image(odd.data, odd.name))
+    go(at, "vectors")
+    assert not at.error
+    assert next(metric.value for metric in at.metric if metric.label == "Shape") == f"({len(GOOD)}, 40)"
+    assert data(at, "shelf")["pictures"][0]["title"] == GOOD[0].name
+
+
+@pytest.mark.parametrize("name", ["one_pixel.png", "wide.png", "tall.png", "cmyk.jpg", "grey_16_bits.png"])
+def test_an_odd_image_can_be_looked_at(name):
+    at = upload(open_page(), [(odd.name, odd.data) for odd in GOOD if odd.name == name])
+    assert not at.error
+    go(at, "feature_maps")
+    assert not at.error
+    assert len(values(at, "maps")) == 40
+
+
+@pytest.mark.parametrize("start", range(0, len(BAD), 7))
+def test_every_bad_image_is_named_with_its_reason_and_the_good_one_is_used(start):
+    bad = BAD[start : start + 7]
+    at = upload(open_page(), [("fine.png", encode(photo(), "PNG")), *((odd.name, odd.data) for odd in bad)])
+    assert choices(at).uploads.names == ("fine.png",)
+    assert not at.error
+    assert any(warning.value == _count(len(bad)) for warning in at.warning)
+    assert len(texts(at)) == len(bad)
+    for odd, text in zip(bad, texts(at), strict=True):
+        assert odd.name in text
+        assert odd.reason_contains in text
+
+
+def test_many_bad_ones_are_counted():
+    at = upload(open_page(), [(f"{i}.jpg", f"no image {i}".encode()) for i in range(11)])
+    assert any(warning.value == _count(11) for warning in at.warning)
+    assert len(texts(at)) == 8
+    assert "and 3 more." in said(at)
+
+
+def _count(n):
+    return f"{n} {'file' if n == 1 else 'files'} could not be used:"
+
+
+def test_earlier_images_stay_when_a_later_upload_is_all_bad():
+    at = brought(2)
+    upload(at, [("broken.jpg", b"\xff\xd8\xff"), ("empty.png", b"")])
+    assert len(choices(at).uploads) == 2
+    assert len(texts(at)) == 2
+    assert "2 of your own images are here" in said(at)
+    assert at.query_params["images"] == "uploads"
+    assert not go(at, "feature_maps").error
+    assert values(at, "shelf") == [0, 1]
+
+
+def test_only_bad_ones_leave_the_built_in_set_in_use():
+    at = upload(open_page(), [("notes.txt", b"milk, eggs")])
+    assert choices(at).uploads is None
+    assert at.query_params["images"] == "photos"
+    assert "notes.txt" in texts(at)[0]
+    assert values(at, "shelf") == list(range(10))
+
+
+def test_a_good_upload_takes_the_place_of_the_last_one_and_of_its_problems():
+    at = upload(open_page(), [("broken.jpg", b"\xff\xd8\xff")])
+    assert texts(at)
+    upload(at, pictures(3))
+    assert not texts(at)
+    assert len(choices(at).uploads) == 3
+
+
+def test_uploads_are_read_once(monkeypatch):
+    from featlib.ui import home
+
+    calls = []
+    original = home.load_images
+    monkeypatch.setattr(home, "load_images", lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs))
+    at = brought(3)
+    run(run(at))
+    assert len(calls) == 1
+
+
+def test_a_person_may_go_back_to_a_built_in_set_and_to_the_uploads_again():
+    at = brought(2)
+    labelled(at.selectbox, "Images").set_value("photos")
+    run(at)
+    assert at.query_params["images"] == "photos"
+    assert len(values(at, "shelf")) == 10
+    go(at, "layers")
+    assert labelled(at.selectbox, "Images").options[-1] == "Your images (2)"
+    labelled(at.selectbox, "Images").set_value("uploads")
+    go(run(at), "feature_maps")
+    assert values(at, "shelf") == [0, 1]
+
+
+def test_a_folder_gives_its_sub_folders_as_labels():
+    at = brought(6, ("cats", "dogs"))
+    uploads = choices(at).uploads
+    assert uploads.label_columns == ("folder",)
+    assert uploads.labels.tolist() == ["cats", "dogs"] * 3
+    assert "labelled by folder" in said(at)
+    go(at, "projection")
+    assert labelled(at.selectbox, "Colour").options == ["folder", "predicted class"]
+    go(at, "transfer")
+    assert not at.error
+    assert any("get the right folder" in heading.value for heading in at.subheader)
+
+
+@pytest.mark.parametrize("name", ["../../etc/cats/a.png", "/etc/cats/a.png", "C:\\photos\\cats\\a.png"])
+def test_a_hostile_folder_name_is_text_only(name):
+    png = encode(photo(), "PNG")
+    at = upload(open_page(), [(name, png), ("dogs/b.png", png)], "folder")
+    assert not at.error
+    uploads = choices(at).uploads
+    assert uploads.names[0] in ("etc/cats/a.png", "photos/cats/a.png", "a.png")
+    assert uploads.labels.tolist() == ["" if uploads.names[0] == "a.png" else "cats", "dogs"]
+
+
+def test_a_zip_is_opened_and_its_bad_members_named():
+    good = dict(pictures(4, ("cats", "dogs")))
+    archive = zipped({**good, "dogs/broken.jpg": b"\xff\xd8\xff", "../evil.png": encode(photo(), "PNG")})
+    at = upload(open_page(), [("pets.zip", archive)])
+    assert sorted(choices(at).uploads.labels) == ["cats", "cats", "dogs", "dogs"]
+    assert len(texts(at)) == 2
+    assert any("broken.jpg" in text for text in texts(at))
+    assert any("evil.png" in text for text in texts(at))
+
+
+def test_a_file_name_is_shown_as_text():
+    name = "![x](http://example.org/x.png).png"
+    at = upload(open_page(), [(name, encode(photo(), "PNG")), (f"bad {name}", b"")])
+    assert data(at, "shelf")["pictures"][0]["caption"] == choices(at).uploads.names[0]
+    assert len(texts(at)) == 1
+    for page in ("", "feature_maps", "vectors", "transfer"):
+        go(at, page)
+        assert not at.error
+        assert "![x](" not in said(at).replace("\n".join(texts(at)), "")
+
+
+def test_the_camera():
+    at = open_page()
+    assert not at.camera_input
+    labelled(at.toggle, "Use the camera").set_value(True)
+    run(at)
+    at.camera_input[0].set_value(("snap.jpg", encode(photo(), "JPEG"), "image/jpeg"))
+    run(at)
+    assert not at.error
+    assert len(choices(at).uploads) == 1
+    assert at.query_params["images"] == "uploads"
+
+
+def test_images_without_labels_are_offered_sets_with_labels():
+    at = go(brought(4), "transfer")
+    assert "These images have no labels." in said(at)
+    press(at, "Use the views")
+    assert at.query_params["images"] == "views"
+    assert not at.error
+
+
+def test_the_same_picture_twice_is_two_images_and_one_computation(fresh, monkeypatch):
+    from featlib.ui import work
+
+    sizes = []
+    original = work.extract_vectors
+    monkeypatch.setattr(
+        work,
+        "extract_vectors",
+        lambda backbone, images, *args, **kwargs: (
+            sizes.append(len(images)) or original(backbone, images, *args, **kwargs)
+        ),
+    )
+    png = encode(photo(), "PNG")
+    at = upload(open_page(), [("a.png", png), ("b.png", png), *pictures(3)])
+    sizes.clear()
+    go(at, "vectors")
+    assert not at.error
+    assert choices(at).uploads.ids[0] == choices(at).uploads.ids[1]
+    assert sum(sizes) <= 5
+    assert values(at, "neighbors")[0] == 1
+    assert data(at, "neighbors")["pictures"][0]["caption"] == "1.000 b.png"

@@ -1,0 +1,244 @@
+"""One forward pass per image, one extraction for all pages; stopped work is kept and gone on with."""
+
+from __future__ import annotations
+
+import pytest
+import streamlit as st
+
+from featlib.images import load_samples
+from featlib.ui import cache, home, work
+from tests.app.driver import choices, go, has, labelled, open_page, pick, press, run, said
+
+pytestmark = pytest.mark.usefixtures("fresh")
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """Names of the images that were traced, in order."""
+    seen = []
+    original = cache.trace_image
+    monkeypatch.setattr(cache, "trace_image", lambda backbone, item: seen.append(item.name) or original(backbone, item))
+    return seen
+
+
+@pytest.fixture
+def extracted(monkeypatch):
+    """(weights, layers, pooling, number of images) of each extraction, in order."""
+    seen = []
+    original = work.extract_vectors
+
+    def spy(backbone, images, layers, *, pooling, **kwargs):
+        seen.append((backbone.weights, tuple(layers), pooling, len(images)))
+        return original(backbone, images, layers, pooling=pooling, **kwargs)
+
+    monkeypatch.setattr(work, "extract_vectors", spy)
+    return seen
+
+
+def test_after_the_first_look_no_layer_runs_the_network(passes, extracted, monkeypatch):
+    at = open_page("feature_maps")
+    assert passes == ["china"]
+    backbone = cache.backbone("EfficientNetLite0", "imagenet", True, 96)
+
+    def never(*args, **kwargs):
+        raise AssertionError("the network may not run")
+
+    from featlib.features import maps, taps
+
+    monkeypatch.setattr(taps, "tap_model", never)
+    monkeypatch.setattr(maps, "run_tap", never)
+    monkeypatch.setattr(type(backbone.model), "__call__", never)
+    for layer in ("input", "block5_expand_conv", "head_relu", "avg_pool", "predictions"):
+        labelled(at.selectbox, "Layer").set_value(layer)
+        run(at)
+        assert at.query_params["layer"] == layer
+    labelled(at.selectbox, "Layer").set_value("head_relu")
+    run(at)
+    labelled(at.selectbox, "Sort by").set_value("max")
+    pick(run(at), "maps", 3)
+    go(at, "layers")
+    go(at, "feature_maps")
+    assert passes == ["china"]
+    assert extracted == []
+
+
+def test_each_image_is_looked_at_once(passes):
+    at = open_page("feature_maps")
+    for image in (1, 2, 1, 0):
+        pick(at, "shelf", image)
+    assert passes == ["china", "flower", "astronaut"]
+
+
+def test_another_visit_needs_no_pass_either(passes):
+    open_page("feature_maps")
+    open_page("feature_maps", layer="head_relu")
+    assert passes == ["china"]
+    open_page("feature_maps", weights="random")
+    assert passes == ["china", "china"]
+
+
+def test_vectors_are_computed_once_for_all_pages(extracted):
+    at = open_page("vectors", images="views", layer="block4_add")
+    assert extracted == [("imagenet", ("block4_add",), "avg", n) for n in (32, 32, 32, 24)]
+    extracted.clear()
+    go(at, "projection")
+    labelled(at.segmented_control, "Dimensions").set_value(3)
+    run(at)
+    assert extracted == []
+    go(at, "transfer")
+    assert {weights for weights, *_ in extracted} == {"random"}
+    assert sum(n for *_, n in extracted) == 120
+    extracted.clear()
+    for page in ("vectors", "projection", "transfer", "vectors"):
+        go(at, page)
+    assert extracted == []
+    go(at, "")
+    assert {("head_relu" in layers) for _, layers, _, _ in extracted} == {True}
+    extracted.clear()
+    go(at, "projection")
+    labelled(at.selectbox, "Layer").set_value("head_relu")
+    run(at)
+    assert extracted == [], "Home has made these"
+
+
+def test_another_pooling_is_other_vectors(extracted):
+    at = open_page("vectors", layer="block9_add")
+    labelled(at.segmented_control, "Pooling").set_value("max")
+    run(at)
+    labelled(at.segmented_control, "Pooling").set_value("avg")
+    run(at)
+    assert [pooling for _, _, pooling, _ in extracted] == ["avg", "max"]
+
+
+def test_more_images_only_need_the_new_ones(extracted):
+    at = open_page("vectors", images="digits", limit=300, layer="block4_add")
+    assert sum(n for *_, n in extracted) == 300
+    extracted.clear()
+    labelled(at.selectbox, "Images used").set_value(1000)
+    run(at)
+    digits = load_samples("digits")
+    few, many = digits.sample(300, by="digit"), digits.sample(1000, by="digit")
+    assert sum(n for *_, n in extracted) == len(set(many.ids) - set(few.ids)) < 1000
+
+
+def test_a_projection_is_computed_once(monkeypatch):
+    calls = []
+    original = work.project
+    monkeypatch.setattr(work, "project", lambda X, **kwargs: calls.append(kwargs["method"]) or original(X, **kwargs))
+    at = open_page("projection", images="views", method="tsne")
+    labelled(at.selectbox, "Colour").set_value("view")
+    run(at)
+    assert calls == ["tsne"]
+    labelled(at.slider, "Perplexity").set_value(5.0)
+    run(at)
+    assert calls == ["tsne", "tsne"]
+    labelled(at.segmented_control, "Method").set_value("pca")
+    run(at)
+    labelled(at.segmented_control, "Method").set_value("tsne")
+    run(at)
+    assert calls == ["tsne", "tsne", "pca"]
+
+
+def test_probes_are_trained_once(monkeypatch):
+    from featlib.ui import transfer
+
+    calls = []
+    original = transfer.linear_probe
+    monkeypatch.setattr(transfer, "linear_probe", lambda *a, **k: calls.append(1) or original(*a, **k))
+    at = open_page("transfer", images="views", layer="block4_add")
+    assert len(calls) == 3
+    go(run(at), "layers")
+    go(at, "transfer")
+    assert len(calls) == 3
+    labelled(at.selectbox, "Layer").set_value("block9_add")
+    run(at)
+    assert len(calls) == 5, "the raw pixels are the same for every layer"
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Presses "Stop" when the bar has moved so many times: the run ends where the bar moves, and the page runs anew."""
+
+    def arrange(moves, module=work):
+        pressed = []
+        jobs = []
+        original_progress, original_move = work._progress, work.move_bar
+
+        def progress(session, job, text):
+            jobs.append((session, job))
+            return original_progress(session, job, text)
+
+        def move(bar, fraction, text):
+            original_move(bar, fraction, text)
+            pressed.append(fraction)
+            if len(pressed) == moves:
+                session, job = jobs[-1]
+                session.stopped = job
+                st.rerun()
+
+        monkeypatch.setattr(work, "_progress", progress)
+        monkeypatch.setattr(module, "move_bar", move)
+
+    return arrange
+
+
+@pytest.mark.parametrize("page", ["vectors", "projection", "transfer", ""])
+def test_stopped_work_says_so_keeps_what_is_done_and_goes_on(page, extracted, stop_after):
+    stop_after(2)
+    at = open_page(page, images="views", layer="block4_add")
+    assert "Stopped. What was computed is kept." in said(at)
+    assert not at.error
+    assert "The code" in str([expander.label for expander in at.expander])
+    done = sum(n for *_, n in extracted)
+    assert done == 64
+    run(at)
+    assert sum(n for *_, n in extracted) == 64, "it does not go on by itself"
+
+    press(at, "Go on")
+    assert "Stopped" not in said(at)
+    assert choices(at).stopped == ""
+    trained = [n for weights, *_, n in extracted if weights == "imagenet"]
+    assert sum(trained) == 120, "nothing was computed twice"
+    shown = {"vectors": "matrix", "projection": "scatter", "transfer": "accuracy", "": "views"}[page]
+    assert has(at, "plotly_chart", shown)
+
+
+def test_a_stopped_projection_leaves_no_old_plot_and_goes_on(stop_after):
+    at = open_page("projection", images="views", layer="block4_add")
+    assert has(at, "plotly_chart", "scatter")
+    stop_after(3)
+    labelled(at.segmented_control, "Method").set_value("tsne")
+    run(at)
+    assert "Stopped" in said(at)
+    assert not has(at, "plotly_chart", "scatter")
+    press(at, "Go on")
+    assert has(at, "plotly_chart", "scatter")
+    assert "Perplexity 30" in said(at)
+
+
+def test_what_was_stopped_on_one_layer_does_not_stop_another(stop_after):
+    stop_after(1)
+    at = open_page("vectors", images="views", layer="block4_add")
+    assert "Stopped" in said(at)
+    labelled(at.selectbox, "Layer").set_value("block9_add")
+    run(at)
+    assert "Stopped" not in said(at)
+    assert has(at, "plotly_chart", "matrix")
+
+
+def test_a_stopped_upload_is_not_taken_for_read(monkeypatch):
+    from tests.app.uploading import pictures, upload
+
+    interrupted = []
+    original = home.move_bar
+
+    def move(*args):
+        original(*args)
+        if not interrupted:
+            interrupted.append(1)
+            st.rerun()
+
+    monkeypatch.setattr(home, "move_bar", move)
+    at = upload(open_page(), pictures(3))
+    assert interrupted
+    assert len(choices(at).uploads) == 3

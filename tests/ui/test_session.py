@@ -1,0 +1,158 @@
+"""Choices to URL and back, and widgets tied to choices."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from featlib.ui.session import ALWAYS_IN_URL, Session, read_query, url_fields
+
+CHANGED = Session(
+    model="MobileNetV2",
+    weights="random",
+    top=False,
+    size=96,
+    images="digits",
+    image=17,
+    layer="outer/inner#2",
+    pooling="flatten",
+    also="block4_add",
+    l2=True,
+    channel=1279,
+    sort="sparsity",
+    scale="shared",
+    page=27,
+    method="tsne",
+    dimensions=3,
+    perplexity=12.5,
+    color="predicted class",
+    tool="lasso",
+    label="größe & farbe",
+    limit=1797,
+)
+
+
+def test_every_choice_survives_the_url():
+    query = CHANGED.to_query()
+    assert set(query) == set(url_fields()), "CHANGED differs from the default in every field"
+    assert all(isinstance(value, str) for value in query.values())
+    again = read_query(query)
+    assert again == CHANGED
+    assert again.to_query() == query
+    assert again.notices == []
+
+
+@pytest.mark.parametrize("name", url_fields())
+def test_one_choice_alone_survives_the_url(name):
+    session = Session()
+    setattr(session, name, getattr(CHANGED, name))
+    assert read_query(session.to_query()) == session
+
+
+def test_the_url_of_the_default_is_short():
+    assert Session().to_query() == {"model": "EfficientNetLite0", "images": "photos", "image": "0"}
+    assert set(ALWAYS_IN_URL) <= set(url_fields())
+
+
+def test_no_url_is_the_default():
+    assert read_query({}) == Session()
+
+
+def test_what_a_person_brought_is_not_in_the_url():
+    session = Session(seen_uploads={"a"}, stopped="job", notices=["hello"])
+    assert session.to_query() == Session().to_query()
+    assert not {"uploads", "upload_problems", "seen_uploads", "stopped", "notices"} & set(url_fields())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("top", "True"),
+        ("top", ""),
+        ("l2", "-1"),
+        ("size", "96.0"),
+        ("size", ""),
+        ("image", "-1"),
+        ("image", "1e3"),
+        ("channel", "two"),
+        ("page", "-2"),
+        ("dimensions", "3-D"),
+        ("perplexity", "nan"),
+        ("perplexity", "inf"),
+        ("perplexity", "-5"),
+        ("perplexity", "30,5"),
+        ("limit", "9" * 5000),
+    ],
+)
+def test_what_cannot_be_read_is_named_and_the_default_kept(name, value):
+    session = read_query({name: value, "layer": "block4_add"})
+    assert getattr(session, name) == getattr(Session(), name)
+    assert session.layer == "block4_add", "the rest of the link is read"
+    assert len(session.notices) == 1
+    assert f"{name}={value}" in session.notices[0]
+
+
+def test_unknown_parameters_are_ignored():
+    session = read_query({"utm_source": "mail", "uploads": "x", "notices": "y", "stopped": "z"})
+    assert session == Session()
+
+
+def _bound():
+    import streamlit as st
+
+    from featlib.ui.session import bind, current_session, write_url
+
+    session = current_session()
+    st.number_input("Channel", 0, 100, **bind("channel"))
+    st.number_input("Again", 0, 100, **bind("channel", second="_2"))
+    st.selectbox("Shown", [300, 1000], **bind("limit", shown=1000))
+    st.segmented_control("Sort", ["index", "mean"], **bind("sort"))
+    st.text(f"{session.channel} {session.limit} {session.sort}")
+    write_url(session)
+
+
+@pytest.fixture
+def at():
+    app = AppTest.from_function(_bound)
+    app.query_params["channel"] = "7"
+    return app.run()
+
+
+def test_a_bound_widget_starts_with_the_choice(at):
+    assert [widget.value for widget in at.number_input] == [7, 7]
+    assert at.text[0].value == "7 300 index"
+
+
+def test_a_bound_widget_writes_back_before_the_page_runs(at):
+    at.number_input[0].set_value(8).run()
+    assert [widget.value for widget in at.number_input] == [8, 8]
+    assert at.text[0].value.startswith("8 ")
+    assert at.query_params["channel"] == "8"
+    at.number_input[1].set_value(9).run()
+    assert [widget.value for widget in at.number_input] == [9, 9]
+
+
+def test_what_a_widget_shows_may_differ_from_the_choice(at):
+    assert at.selectbox[0].value == 1000
+    assert at.session_state["featlib"].limit == 300
+    assert "limit" not in at.query_params
+
+
+def test_a_choice_changed_by_code_moves_the_widget(at):
+    at.session_state["featlib"].channel = 50
+    at.run()
+    assert [widget.value for widget in at.number_input] == [50, 50]
+
+
+def test_nothing_chosen_keeps_the_choice(at):
+    at.segmented_control[0].set_value("mean").run()
+    at.segmented_control[0].set_value(None).run()
+    assert at.session_state["featlib"].sort == "mean"
+    assert at.segmented_control[0].value == "mean"
+
+
+def test_the_url_is_read_at_the_beginning_only(at):
+    at.query_params["channel"] = "1"
+    at.run()
+    assert at.session_state["featlib"].channel == 7
+    assert at.query_params["channel"] == "7"

@@ -1,0 +1,38 @@
+"""Sizes, limits and the splitting of one extraction into layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featlib.errors import FeatlibError
+from featlib.features import extract_vectors
+from featlib.ui import work
+from featlib.ui.work import vector_size
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "flatten"])
+@pytest.mark.parametrize("layer", ["input", "block4_add", "head_relu", "avg_pool", "predictions"])
+def test_the_size_of_a_vector_is_known_before_it_is_computed(lite0, photos, layer, pooling):
+    X = extract_vectors(lite0, photos[:1], layer, pooling=pooling).X
+    assert vector_size(lite0, layer, pooling) == X.shape[1]
+
+
+def test_one_extraction_is_split_into_its_layers(tiny, photos):
+    layers = ["join", "pixels", "classes"]
+    parts = work._extract(tiny, photos[:5], layers, "flatten")
+    assert list(parts) == layers
+    for layer in layers:
+        wanted = extract_vectors(tiny, photos[:5], layer, pooling="flatten").X
+        np.testing.assert_allclose(parts[layer], wanted, rtol=1e-5, atol=1e-6)
+        assert parts[layer].flags.c_contiguous
+
+
+def test_what_would_not_fit_is_refused_with_the_sizes(tiny, photos, monkeypatch):
+    size = 2 * vector_size(tiny, "conv", "flatten") * len(photos) * 4
+    monkeypatch.setattr(work, "MAX_BATCH_BYTES", size)
+    work._check_size(tiny, photos, ["conv", "conv"], "flatten")
+    monkeypatch.setattr(work, "MAX_BATCH_BYTES", size - 1)
+    with pytest.raises(FeatlibError, match="10 vectors of 4,096 numbers take .* Choose average pooling"):
+        work._check_size(tiny, photos, ["conv", "conv"], "flatten")
+    work._check_size(tiny, photos, ["conv", "conv"], "avg")
