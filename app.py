@@ -1,10 +1,12 @@
 """featlib: see what a convolutional network sees. Run it with `streamlit run app.py`."""
 
+from dataclasses import replace
+
 import streamlit as st
 
-from featlib.recipes import predict_code
+from featlib.recipes import feature_maps_code, predict_code, projection_code
 from featlib.ui.frame import image_set, link_to, page, scene
-from featlib.ui.home import bring_images, show_views
+from featlib.ui.home import VIEWS_PERPLEXITY, bring_images, show_views
 from featlib.ui.panels import show_code, show_image, show_maps, show_prediction, show_vector
 from featlib.ui.pickers import pick_image, settle_layer
 from featlib.ui.work import look, network
@@ -39,9 +41,20 @@ with page(
 
     st.subheader("Many images at once", anchor=False)
     st.markdown(
-        "Twelve views of each photo, one point each: cropped, mirrored, darker, grey. The deeper the layer, the better "
-        "the views of one photo keep together, whatever was done to it."
+        "The built-in photos, twelve views of each, one point a view: cropped, mirrored, darker, grey. "
+        + (
+            "In this trained network deeper layers keep the views of one photo closer together."
+            if session.weights == "imagenet"
+            else "These weights are random: compare with ImageNet weights, in the network settings."
+        )
     )
-    show_views(session, backbone, list(dict.fromkeys([session.layer, backbone.feature_layer])))
+    layers = list(dict.fromkeys([session.layer, backbone.feature_layer]))
+    show_views(session, backbone, layers)
     link_to("Projection", "Your images, any layer, PCA or t-SNE")
-    show_code(predict_code(scene(session)))
+    show_code(
+        {
+            "The prediction": predict_code(scene(session)),
+            "The maps and the vector": feature_maps_code(scene(session)),
+            "The projection": projection_code(replace(scene(session), images="views"), "tsne", 2, VIEWS_PERPLEXITY),
+        }
+    )

@@ -1,5 +1,7 @@
 """A batch in two or three dimensions: like pictures lie together."""
 
+import streamlit as st
+
 from featlib.recipes import projection_code
 from featlib.ui.frame import image_set, page, scene
 from featlib.ui.panels import show_code
@@ -13,11 +15,14 @@ with page("Projection", "Do like pictures lie together?", "Change the layer and 
     images = image_set(session)
     part = pick_part(session, images)
     pick_projection(session, backbone, part)
-    result = compute(session, backbone, part, layer)
+    place = st.empty()  # what is computed takes the place of the old plot, so that no stale one is seen
+    with place.container():
+        result = compute(session, backbone, part, layer)
     if result is not None:
         X, projection, labels = result
-        show_agreement(session, X, labels)
-        show_projection(session, part, projection, labels)
+        with place.container():
+            show_agreement(session, X, labels)
+            show_projection(session, part, projection, labels)
     code = projection_code(
         scene(session),
         session.method,

@@ -1,9 +1,13 @@
 """The first lesson of transfer learning: a simple head on frozen vectors."""
 
+from dataclasses import replace
+
+import streamlit as st
+
 from featlib.recipes import transfer_code
 from featlib.ui.frame import image_set, page, scene
 from featlib.ui.panels import show_code
-from featlib.ui.pickers import pick_layer, pick_part
+from featlib.ui.pickers import pick_layer, pick_part, settle_layer
 from featlib.ui.transfer import compute, pick_label, show_accuracy, show_confusion, show_mistakes
 from featlib.ui.work import network
 
@@ -14,13 +18,19 @@ with page(
 ) as session:
     images = image_set(session)
     column = pick_label(session, images)
-    if column:
+    if column is None:
+        settle_layer(session, network(session))
+        show_code(transfer_code(replace(scene(session), images="views"), "photo"))
+    else:
         part = pick_part(session, images, column)
         backbone = network(session)
         layer = pick_layer(session, backbone)
-        lesson = compute(session, backbone, part, layer, column)
+        place = st.empty()  # what is computed takes the place of the old results
+        with place.container():
+            lesson = compute(session, backbone, part, layer, column)
         if lesson is not None:
-            show_accuracy(session, lesson, column)
-            show_confusion(lesson)
-            show_mistakes(part, lesson)
+            with place.container():
+                show_accuracy(session, lesson, column)
+                show_confusion(lesson)
+                show_mistakes(part, lesson)
         show_code(transfer_code(scene(session), column, limit=len(part) if len(part) < len(images) else None))

@@ -1,5 +1,7 @@
 """The batch as (n, D): looked at, compared, taken away."""
 
+import streamlit as st
+
 from featlib.recipes import vectors_code
 from featlib.ui.frame import image_set, page, scene
 from featlib.ui.panels import show_code
@@ -15,12 +17,15 @@ with page(
     pick_vector(session, backbone)
     images = image_set(session)
     part = pick_part(session, images)
-    vectors = table(session, backbone, part)
+    place = st.empty()  # what is computed takes the place of the old results
+    with place.container():
+        vectors = table(session, backbone, part)
     if vectors is not None:
-        show_matrix(vectors)
-        show_neighbors(session, images, part, vectors)
-        show_similarity(vectors)
-        download(vectors)
+        with place.container():
+            show_matrix(vectors)
+            show_neighbors(session, images, part, vectors)
+            show_similarity(vectors)
+            download(vectors)
     code = vectors_code(
         scene(session, session.pooling),
         also=session.also,

@@ -61,4 +61,4 @@ def tiny():
     x = keras.layers.Add(name="join")([x, y])
     x = keras.layers.GlobalAveragePooling2D(name="pool")(keras.ops.relu(x))
     outputs = keras.layers.Dense(5, activation="softmax", name="classes")(x)
-    return load_backbone(keras.Model(inputs, outputs, name="tiny"))
+    return load_backbone(keras.Model(inputs, outputs, name="tiny"), preprocessing="none")

@@ -7,7 +7,8 @@ import io
 import os
 import uuid
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def to_npz(table: VectorTable) -> bytes:
 def to_csv(table: VectorTable) -> bytes:
     """Writes vectors as UTF-8 CSV: a row an image, with its id, name, labels, model, layer, pooling and D values."""
     origin = [table.model, table.fingerprint, "+".join(table.layers), table.pooling]
-    rows = [[*origin, *(f"{value:.9g}" for value in row)] for row in table.X]
+    rows = ([*origin, *(f"{value:.9g}" for value in row)] for row in table.X)
     return _csv(table, ["model", "fingerprint", "layers", "pooling", *table.columns], rows)
 
 
@@ -50,19 +51,35 @@ def coordinates_to_csv(table: VectorTable, coordinates: np.ndarray) -> bytes:
         table: the vectors that were projected.
         coordinates: (n, 2) or (n, 3), rows in the order of the vectors.
     """
-    rows = [[f"{value:.9g}" for value in row] for row in coordinates]
+    rows = ([f"{value:.9g}" for value in row] for row in coordinates)
     return _csv(table, list("xyz"[: coordinates.shape[1]]), rows)
 
 
-def _csv(table: VectorTable, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO()
+def _csv(table: VectorTable, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    file = io.BytesIO()
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "name", *(f"{LABEL_PREFIX}{name}" for name in table.labels), *columns])
     for i, row in enumerate(rows):
         own = [str(values[i]) for values in table.labels.values()]
         writer.writerow([table.ids[i], table.names[i], *own, *row])
-    return text.getvalue().encode()
+    text.flush()
+    return file.getvalue()
 
+
+# What reading a damaged archive has been seen to raise.
+DAMAGE = (
+    LookupError,
+    ValueError,
+    TypeError,
+    OSError,
+    EOFError,
+    AttributeError,
+    MemoryError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 WRITERS = {".npz": to_npz, ".csv": to_csv}
 
@@ -139,7 +156,7 @@ def load_vectors(path: str | Path) -> VectorTable:
         with np.load(path, allow_pickle=False) as archive:
             data = {name: archive[name] for name in archive.files}
         return _table(data)
-    except (KeyError, ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise FeatlibError(
             f"'{path.name}' does not hold vectors written by featlib ({error}). "
             "Allowed: an .npz file from 'featlib extract'."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -17,9 +17,6 @@ from featlib.features.vectors import combine_layers, resolve_layers
 from featlib.images import as_image_set
 from featlib.models import Backbone, load_backbone
 
-if TYPE_CHECKING:
-    import keras
-
 _shared_backbone = lru_cache(maxsize=4)(load_backbone)
 
 
@@ -27,7 +24,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     """Turns images into vectors: a scikit-learn transformer around a frozen network.
 
     Args:
-        backbone: a network's name, a `Backbone`, or a `keras.Model`. A name is lightest to clone and pickle.
+        backbone: a network's name, or a `Backbone`. `load_backbone(model, preprocessing=…)` makes a live model one.
         layers: one layer path, or several to concatenate; None means the backbone's feature layer.
         pooling: "avg", "max", "flatten", or None for layers that have no height and width.
         weights: "imagenet", None for random, or a weights file; only for a name.
@@ -46,7 +43,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        backbone: str | Backbone | keras.Model = "EfficientNetLite0",
+        backbone: str | Backbone = "EfficientNetLite0",
         *,
         layers: str | Sequence[str] | None = None,
         pooling: str | None = "avg",
@@ -110,9 +107,14 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         if isinstance(self.backbone, Backbone):
             return self.backbone
         if not isinstance(self.backbone, str):
-            return load_backbone(self.backbone, input_shape=self.input_shape)
+            raise ModelError(
+                f"backbone is a name or a Backbone. Received: {type(self.backbone).__name__}. "
+                "Make a live model one: load_backbone(model, preprocessing=...)."
+            )
         shape = tuple(self.input_shape) if self.input_shape is not None else None
-        return _shared_backbone(self.backbone, weights=self.weights, include_top=self.include_top, input_shape=shape)
+        # A file may change under its name, so only what cannot change is shared.
+        load = _shared_backbone if self.weights in (None, "imagenet") else load_backbone
+        return load(self.backbone, weights=self.weights, include_top=self.include_top, input_shape=shape)
 
     def _fitted_network(self) -> Backbone:
         if "_network" not in self.__dict__:
@@ -124,6 +126,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
                 )
             self._network = network
         return self._network
+
+    def __sklearn_clone__(self) -> FeatureExtractor:
+        """A new extractor with the same parameters; a network among them is shared, not copied."""
+        return type(self)(**self.get_params(deep=False))
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

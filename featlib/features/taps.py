@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featlib.errors import FeatlibError
-from featlib.models import Backbone, find_layer, graph_operations
+from featlib.models import Backbone, find_layer, graph_outputs
 
 if TYPE_CHECKING:
     import keras
@@ -44,7 +44,7 @@ def tap_model(backbone: Backbone, layers: Sequence[str]) -> keras.Model:
 
     for path in layers:
         find_layer(backbone, path)
-    outputs = {operation.name: operation.output for operation in graph_operations(backbone.model)}
+    outputs = graph_outputs(backbone.model)
     return keras.Model(backbone.model.inputs[0], [outputs[path] for path in layers])
 
 

@@ -126,8 +126,8 @@ def combine_layers(
 
 def normalize_rows(X: np.ndarray) -> np.ndarray:
     """Scales each row of (n, D) to Euclidean length 1; rows of zeros stay zeros."""
-    lengths = np.linalg.norm(X, axis=1, keepdims=True)
-    return X / np.where(lengths == 0, 1, lengths)
+    lengths = np.linalg.norm(X.astype(np.float64), axis=1, keepdims=True)  # squares of 1e-25 vanish in float32
+    return (X / np.where(lengths == 0, 1, lengths)).astype(X.dtype)
 
 
 def raw_pixel_vectors(images: object, side: int = RAW_PIXEL_SIDE) -> np.ndarray:

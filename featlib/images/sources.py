@@ -85,7 +85,7 @@ def find_candidates(source: object, *, max_images: int, max_bytes: int) -> list[
 
 def too_many(max_images: int) -> str:
     """The sentence for a source with more images than allowed."""
-    return f"Received more than {max_images:,} files: load fewer at once, or raise max_images."
+    return f"Received more than {max_images:,} files: load at most that many at once (max_images sets the limit)."
 
 
 def _entries(source: Any, max_images: int) -> list[Any]:  # noqa: ANN401 - the point is to sort out what it is

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from featlib.models.backbone import Backbone
 
 FLOAT32_BYTES = 4
+Shape = tuple[int | None, ...]
 MERGES = {"Add", "Concatenate", "Multiply", "Average", "Maximum", "Minimum", "Subtract"}
 
 
@@ -38,7 +39,7 @@ class LayerInfo:
     index: int
     path: str
     class_name: str
-    output_shape: tuple[int | None, ...]
+    output_shape: Shape
     params: int
     trainable_params: int
     kind: str
@@ -64,10 +65,13 @@ def describe_layers(model: keras.Model) -> tuple[LayerInfo, ...]:
     Raises:
         ModelError: the model has no graph of layers.
     """
-    operations = graph_operations(model)
-    ends = _stage_ends(operations)
-    output = model.outputs[0]
-    return tuple(_describe(i, op, op.name in ends, op.output is output) for i, op in enumerate(operations))
+    operations, outputs = graph_operations(model), graph_outputs(model)
+    shapes = {name: tuple(output.shape[1:]) if hasattr(output, "shape") else () for name, output in outputs.items()}
+    ends = _stage_ends(operations, shapes)
+    final = model.outputs[0]
+    return tuple(
+        _describe(i, op, shapes[op.name], op.name in ends, outputs[op.name] is final) for i, op in enumerate(operations)
+    )
 
 
 def find_layer(backbone: Backbone, path: str) -> LayerInfo:
@@ -97,8 +101,23 @@ def graph_operations(model: keras.Model) -> list[Any]:
     return list(graph.operations)
 
 
-def _describe(index: int, operation: Any, stage_end: bool, is_output: bool) -> LayerInfo:  # noqa: ANN401
-    shape = _output_shape(operation)
+def graph_outputs(model: keras.Model) -> dict[str, Any]:
+    """Layer path -> the symbolic tensor that the layer puts out in this model's own graph.
+
+    `layer.output` would be the tensor of the layer's first call, which lies in another graph where the layer was
+    built elsewhere: an inner model, or a layer taken from another network.
+    """
+    graph = getattr(model, "_functional", None) or model
+    own = {id(node) for nodes in graph._nodes_by_depth.values() for node in nodes}
+    outputs = {}
+    for operation in graph_operations(model):
+        calls = [node for node in operation._inbound_nodes if id(node) in own]
+        tensors = calls[0].output_tensors
+        outputs[operation.name] = tensors[0] if len(tensors) == 1 else tensors
+    return outputs
+
+
+def _describe(index: int, operation: Any, shape: Shape, stage_end: bool, is_output: bool) -> LayerInfo:  # noqa: ANN401
     size = None if None in shape else math.prod(shape) * FLOAT32_BYTES  # type: ignore[arg-type]
     return LayerInfo(
         index=index,
@@ -113,12 +132,7 @@ def _describe(index: int, operation: Any, stage_end: bool, is_output: bool) -> L
     )
 
 
-def _output_shape(operation: Any) -> tuple[int | None, ...]:  # noqa: ANN401
-    output = operation.output
-    return tuple(output.shape[1:]) if hasattr(output, "shape") else ()
-
-
-def _kind(operation: Any, shape: tuple[int | None, ...], is_output: bool) -> str:  # noqa: ANN401
+def _kind(operation: Any, shape: Shape, is_output: bool) -> str:  # noqa: ANN401
     if len(shape) == 3:
         return "maps"
     if len(shape) != 1:
@@ -127,29 +141,30 @@ def _kind(operation: Any, shape: tuple[int | None, ...], is_output: bool) -> str
     return "probabilities" if is_output and activation == "softmax" else "vector"
 
 
-def _stage_ends(operations: list[Any]) -> set[str]:
+def _stage_ends(operations: list[Any], shapes: dict[str, Shape]) -> set[str]:
     """Names of the layers that close a stage, and the last one with height and width.
 
     A stage is the run of layers at one resolution. Its end is the last layer that all later ones depend on; a widening
     that only prepares the next halving (the expansion of MobileNet's blocks) is left to the next stage.
     """
-    maps = [op for op in _bottlenecks(operations) if len(_output_shape(op)) == 3]
+    maps = [op for op in _bottlenecks(operations) if len(shapes[op.name]) == 3]
     resolutions: dict[Any, list[Any]] = {}
     for operation in maps:
-        resolutions.setdefault(_output_shape(operation)[:2], []).append(operation)
+        resolutions.setdefault(shapes[operation.name][:2], []).append(operation)
     if not resolutions:
         return set()
     if len(resolutions) > 1:
-        resolutions.pop(_output_shape(operations[0])[:2], None)  # the image itself is no stage
-    return {_stage_end(stage).name for stage in resolutions.values()} | {maps[-1].name}
+        resolutions.pop(shapes[operations[0].name][:2], None)  # the image itself is no stage
+    return {_stage_end(stage, shapes).name for stage in resolutions.values()} | {maps[-1].name}
 
 
-def _stage_end(stage: list[Any]) -> Any:  # noqa: ANN401
+def _stage_end(stage: list[Any], shapes: dict[str, Shape]) -> Any:  # noqa: ANN401
     widening = stage[-1]
-    width = widening.output.shape[-1]
+    width = shapes[widening.name][-1] or 0
     for operation in reversed(stage):
-        if operation.output.shape[-1] != width:
-            return operation if operation.output.shape[-1] < width else widening
+        channels = shapes[operation.name][-1] or 0
+        if channels != width:
+            return operation if channels < width else widening
         if type(operation).__name__ in MERGES:
             return widening
     return widening

@@ -79,11 +79,13 @@ def load_backbone(
 
     Args:
         model: "EfficientNetLite0" (embedded), "MobileNetV2", or a live `keras.Model`.
-        weights: "imagenet", None for random (the same ones each time), or the path of a Keras weights file.
+        weights: "imagenet", None or "random" (the same ones each time), or the path of a Keras weights file.
             A live model keeps its own.
         include_top: whether to keep the classification layers of a named network.
         input_shape: (height, width, 3) in pixels; (224, 224, 3) where neither it nor the model says.
-        preprocessing: for a live model, "none" (the default: pixels enter as 0…255), "mobilenet_v2" or "lite0".
+        preprocessing: for a live model, what it wants: "none" (pixels enter as 0…255), "mobilenet_v2" or "lite0". It
+            must be said, since nothing in the model tells; except where a Rescaling or Normalization layer inside the
+            model does it, which means "none".
         class_names: for a live model, the names of its outputs in order.
 
     Returns:
@@ -94,7 +96,8 @@ def load_backbone(
         WeightsNotFoundError: the weights are not on this machine and could not be downloaded.
     """
     if not isinstance(model, str):
-        return _wrap(model, input_shape, preprocessing or "none", class_names)
+        return _wrap(model, input_shape, preprocessing, class_names)
+    weights = None if weights == "random" else weights
     choice = _find_choice(model)
     shape = _check_shape(input_shape or DEFAULT_SHAPE)
     build = {"EfficientNetLite0": _load_lite0, "MobileNetV2": _load_mobilenet}[choice.name]
@@ -150,12 +153,21 @@ def _load_mobilenet(weights: str | Path | None, include_top: bool, shape: tuple[
         return _with_stable_names(model)
     try:
         return _with_stable_names(build(input_shape=shape, include_top=include_top, weights="imagenet"))
+    except OSError as error:
+        raise ModelError(
+            f"A weights file of MobileNetV2 in {_keras_folder()} is damaged ({error}). "
+            "Delete it, and it is downloaded again."
+        ) from error
     except ValueError as error:
+        if "input_shape" not in str(error):
+            raise
         raise ModelError(
             f"MobileNetV2 has no ImageNet weights for input_shape={shape} with include_top={include_top}. "
             "Use (224, 224, 3), or include_top=False, or weights=None."
         ) from error
     except Exception as error:  # Keras raises nothing narrower when a download fails
+        if "URL fetch failure" not in str(error):
+            raise
         raise WeightsNotFoundError(_download_advice("MobileNetV2", str(error))) from error
 
 
@@ -168,13 +180,16 @@ def _with_stable_names(model: keras.Model) -> keras.Model:
 
 def _download_advice(name: str, error: str) -> str:
     match = re.search(r"https?://[^\s]+?(?=:?\s|$)", error)
-    url = match.group() if match else "the address in the error below"
-    folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
+    url = match.group() if match else "its weights file"
     return (
         f"The ImageNet weights of {name} are not on this machine and could not be downloaded. "
-        f"Download {url} on a machine with a network and put the file in {folder}, "
+        f"Download {url} on a machine with a network and put the file in {_keras_folder()}, "
         f"or choose random weights, or '{DEFAULT_MODEL}', which needs no download."
     )
+
+
+def _keras_folder() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
 
 
 def _fill(model: keras.Model, weights: str | Path | None) -> None:
@@ -207,7 +222,7 @@ def _randomize(model: keras.Model) -> None:
 def _wrap(
     model: keras.Model,
     input_shape: Sequence[int] | None,
-    preprocessing: str,
+    preprocessing: str | None,
     class_names: Sequence[str] | None,
 ) -> Backbone:
     import keras
@@ -219,7 +234,7 @@ def _wrap(
         name=model.name,
         model=model,
         input_shape=_image_shape(model, input_shape),
-        preprocessing=_find_preprocessing(preprocessing),
+        preprocessing=_find_preprocessing(model, preprocessing),
         weights="own",
         include_top=len(model.outputs[0].shape) == 2,
         class_names=tuple(class_names) if class_names is not None else None,
@@ -238,7 +253,13 @@ def _image_shape(model: keras.Model, input_shape: Sequence[int] | None) -> tuple
     return _check_shape(wanted) if input_shape else (int(wanted[0]), int(wanted[1]), 3)
 
 
-def _find_preprocessing(name: str) -> Preprocessing:
+def _find_preprocessing(model: keras.Model, name: str | None) -> Preprocessing:
+    if name is None and any(type(layer).__name__ in ("Rescaling", "Normalization") for layer in model.layers):
+        name = "none"
     if name not in PREPROCESSING:
-        raise ModelError(f"No preprocessing named '{name}'. Allowed: {', '.join(PREPROCESSING)}.")
+        allowed = ", ".join(f"{key!r} ({value.description})" for key, value in PREPROCESSING.items())
+        raise ModelError(
+            f"Say how '{model.name}' wants its pixels: load_backbone(model, preprocessing=...). Received: {name!r}. "
+            f"Allowed: {allowed}."
+        )
     return PREPROCESSING[name]

@@ -38,7 +38,7 @@ def prediction_bars(names: Sequence[str], probabilities: Sequence[float] | np.nd
         hovertemplate="%{customdata}: %{x:.2%}<extra></extra>",
     )
     figure = new_figure([bars], height=_rows_height(count), bargap=0.3)
-    figure.update_xaxes(range=[0, max(1e-9, float(shares.max(initial=0))) * 1.18], visible=False)
+    figure.update_xaxes(range=[0, max(1e-9, float(shares.max(initial=0))) * 1.3], visible=False)
     return _name_rows(figure, names)
 
 

@@ -13,14 +13,17 @@ from featlib.plots.layout import TRANSPARENT, check_lengths, new_figure, safe, s
 MAX_NAMES, MAX_COUNTED = 40, 24
 
 
-def vector_heatmap(X: np.ndarray, names: Sequence[str], *, colormap: str = "viridis") -> go.Figure:
-    """Draw vectors as rows of colours: one row per image, one column per channel.
+def vector_heatmap(
+    X: np.ndarray, names: Sequence[str], *, columns: Sequence[int] | None = None, colormap: str = "viridis"
+) -> go.Figure:
+    """Draw vectors as rows of colours: one row per image, one column per number.
 
     The last colour stands for the 99.5th percentile of all values and whatever is above it; hover shows the value.
 
     Args:
         X: (n, D) vectors.
         names: (n,) image names.
+        columns: (D,) what to call the columns, where X is a part of a wider array; 0 to D - 1 if None.
         colormap: One of `COLORMAPS`.
 
     Raises:
@@ -32,16 +35,17 @@ def vector_heatmap(X: np.ndarray, names: Sequence[str], *, colormap: str = "viri
     top = float(np.nanquantile(X, 0.995)) or float(np.nanmax(X))
     heatmap = go.Heatmap(
         z=X.astype(np.float32, copy=False),
+        x=None if columns is None else list(columns),
         zmax=top,
         zmin=float(np.nanmin(X)),
         colorscale=colormap,
         customdata=np.repeat(_texts(names)[:, None], X.shape[1], axis=1) if X.size <= 20_000 else None,
         hovertemplate=("%{customdata}" if X.size <= 20_000 else "row %{y}")
-        + "<br>channel %{x}: %{z:.3g}<extra></extra>",
+        + "<br>column %{x}: %{z:.3g}<extra></extra>",
         colorbar=_color_bar("value (to the 99.5th percentile)"),
     )
     figure = new_figure([heatmap], height=int(np.clip(120 + 18 * count, 220, 720)))
-    figure.update_xaxes(title="channel", showgrid=False, zeroline=False)
+    figure.update_xaxes(title="column", showgrid=False, zeroline=False)
     _name_axis(figure.layout.yaxis, names, "image")
     return figure
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
+from functools import cache
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from featlib.features import Trace, trace_image
-from featlib.images import ImageItem, ImageSet, load_samples
-from featlib.models import Backbone, LayerInfo, list_layers, load_backbone
+from featlib.images import ImageItem, ImageSet
+from featlib.models import Backbone, load_backbone
 
 STORE_BYTES = 512 * 2**20
 TRACES = 4  # about 80 MB each
@@ -55,24 +57,25 @@ def results() -> ResultStore:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def backbone(model: str, weights: str, include_top: bool, size: int) -> Backbone:
     """The network by its names."""
-    return load_backbone(
-        model,
-        weights=None if weights == "random" else weights,
-        include_top=include_top,
-        input_shape=(size, size, 3),
-    )
+    _import_tensorflow()
+    return load_backbone(model, weights=weights, include_top=include_top, input_shape=(size, size, 3))
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def layers(fingerprint: str, _backbone: Backbone) -> list[LayerInfo]:
-    """The network's layers."""
-    return list_layers(_backbone)
+@cache
+def _import_tensorflow() -> None:
+    # Streamlit collects garbage twice after every run, and no page moves meanwhile: 0.3 s each with TensorFlow's
+    # 350,000 objects, which are never garbage; 0.01 s without them. What belongs to the sessions of this moment is
+    # not collected either, which is why uploads live in `own_images`.
+    import keras  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
-@st.cache_resource(show_spinner=False)
-def samples(name: str) -> ImageSet:
-    """A built-in image set."""
-    return load_samples(name)
+@st.cache_resource(scope="session", show_spinner=False)
+def own_images() -> list[ImageSet]:
+    """Where one person's uploads live until the session ends. Other places only refer to them weakly."""
+    return []
 
 
 @st.cache_resource(max_entries=TRACES, show_spinner=False)

@@ -51,7 +51,9 @@ export default function({ data, parentElement, setTriggerValue }) {
     button.onclick = () => setTriggerValue("picked", tile.value);
     return button;
   });
+  const focused = parentElement.activeElement?.dataset.value;
   grid.replaceChildren(picture, ...buttons);
+  buttons.find((button) => button.dataset.value === focused)?.focus({ preventScroll: true });
 }
 """
 
@@ -78,7 +80,8 @@ export default function({ data, parentElement, setTriggerValue }) {
     parentElement.appendChild(row);
   }
   row.style.setProperty("--side", data.side + "px");
-  row.replaceChildren(...data.pictures.map((picture) => {
+  const focused = parentElement.activeElement?.dataset.value;
+  const buttons = data.pictures.map((picture) => {
     const button = document.createElement("button");
     button.type = "button";
     button.title = picture.title;
@@ -93,7 +96,9 @@ export default function({ data, parentElement, setTriggerValue }) {
     button.append(image, caption);
     button.onclick = () => setTriggerValue("picked", picture.value);
     return button;
-  }));
+  });
+  row.replaceChildren(...buttons);
+  buttons.find((button) => button.dataset.value === focused)?.focus({ preventScroll: true });
 }
 """
 

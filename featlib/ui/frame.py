@@ -11,10 +11,9 @@ from contextlib import contextmanager
 import streamlit as st
 
 from featlib.errors import FeatlibError, WeightsNotFoundError
-from featlib.images import ImageSet, list_samples
+from featlib.images import ImageSet, list_samples, load_samples
 from featlib.models import DEFAULT_MODEL, list_models
-from featlib.recipes import Scene
-from featlib.ui import cache
+from featlib.recipes import UPLOADS, Scene
 from featlib.ui.session import Session, bind, current_session, write_url
 from featlib.ui.text import plain
 
@@ -26,8 +25,11 @@ PAGES = (
     ("pages/projection.py", "Projection", ":material/scatter_plot:"),
     ("pages/transfer.py", "Transfer", ":material/school:"),
 )
-UPLOADS = "uploads"
-STYLE = '<style>[data-testid="stMainBlockContainer"] { padding-top: 2.5rem; }</style>'  # more of the page at once
+# More of the page at once; and no second Stop button, whose stop leaves a page without a way to go on.
+STYLE = """<style>
+[data-testid="stMainBlockContainer"] { padding-top: 2.5rem; }
+[data-testid="stStatusWidget"] button { display: none; }
+</style>"""
 FAVICON = "👁️"  # an emoji: a material icon would be fetched from a font host
 
 
@@ -56,8 +58,16 @@ def page(name: str, question: str, advice: str) -> Iterator[Session]:
     for notice in session.notices:
         st.warning(plain(notice))
     session.notices.clear()
-    try:
+    with error_boundary(session):
         yield session
+    write_url(session)
+
+
+@contextmanager
+def error_boundary(session: Session) -> Iterator[None]:
+    """Shows a FeatlibError as one sentence, with the ways out where there are some."""
+    try:
+        yield
     except WeightsNotFoundError as error:
         st.error(plain(error))
         with st.container(horizontal=True):
@@ -65,14 +75,13 @@ def page(name: str, question: str, advice: str) -> Iterator[Session]:
             st.button(f"Use {DEFAULT_MODEL}", on_click=setattr, args=(session, "model", DEFAULT_MODEL), type="primary")
     except FeatlibError as error:
         st.error(plain(error))
-    write_url(session)
 
 
 def image_set(session: Session) -> ImageSet:
     """The images a person has chosen: built in or their own."""
     if session.images == UPLOADS and session.uploads is not None:
         return session.uploads
-    return cache.samples(session.images)
+    return load_samples(session.images)
 
 
 def scene(session: Session, pooling: str = "avg") -> Scene:
@@ -127,7 +136,21 @@ def _choose_network(session: Session) -> None:
             format_func=lambda size: f"{size} × {size}",
             **bind("size"),
         )
+    unusual = _unusual(session)
+    if unusual:
+        st.caption(f":material/tune: {unusual}")
     st.caption(":material/lock: Nothing you load leaves this machine.")
+
+
+def _unusual(session: Session) -> str:
+    """What is not as usual about the network; the settings may be closed."""
+    size = f"{session.size} × {session.size}"
+    states = {
+        "random weights": session.weights == "random",
+        "no top": not session.top,
+        size: session.size != Session().size,
+    }
+    return ", ".join(state for state, true in states.items() if true)
 
 
 def _check_choices(session: Session) -> None:
@@ -143,13 +166,18 @@ def _check_choices(session: Session) -> None:
         "dimensions": [2, 3],
         "tool": ["click", "lasso"],
     }
-    allowed["size"] = list(next(c.input_sizes for c in list_models() if c.name in (session.model, *allowed["model"])))
     defaults = Session()
     for name, values in allowed.items():
-        value = getattr(session, name)
-        if value not in values:
-            session.notices.append(_unavailable(name, value))
-            setattr(session, name, getattr(defaults, name))
+        _check_choice(session, name, values, getattr(defaults, name))
+    sizes = next(choice.input_sizes for choice in list_models() if choice.name == session.model)
+    _check_choice(session, "size", sizes, defaults.size)
+
+
+def _check_choice(session: Session, name: str, allowed: Sequence[object], default: object) -> None:
+    value = getattr(session, name)
+    if value not in allowed:
+        session.notices.append(_unavailable(name, value))
+        setattr(session, name, default)
 
 
 def _unavailable(name: str, value: object) -> str:

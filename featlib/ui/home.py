@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
 from featlib import plots
-from featlib.analysis import neighbor_accuracy
 from featlib.errors import ImageError
-from featlib.images import MAX_BYTES, ImageProblem, ImageSet, load_images
+from featlib.images import MAX_BYTES, ImageProblem, ImageSet, load_images, load_samples
 from featlib.models import Backbone
+from featlib.recipes import UPLOADS
 from featlib.ui import cache
-from featlib.ui.frame import UPLOADS
 from featlib.ui.session import Session
-from featlib.ui.work import move_bar, projection, vectors
+from featlib.ui.text import plain
+from featlib.ui.work import agreement, move_bar, projection, vectors
 
 PROBLEMS_SHOWN = 8
+VIEWS_PERPLEXITY = 10.0
 
 
 def bring_images(session: Session) -> None:
@@ -26,44 +28,49 @@ def bring_images(session: Session) -> None:
         files, folder, camera = st.tabs(["Files or a zip", "Folder", "Camera"])
         with files:
             label = f"JPEG, PNG, WebP, BMP, GIF or TIFF of up to {MAX_BYTES // 2**20} MB each, or a zip of them"
-            _take(session, st.file_uploader(label, accept_multiple_files=True, key="files"))
+            _take(session, "files", st.file_uploader(label, accept_multiple_files=True, key="files"))
         with folder:
             label = "A folder: the names of its sub-folders become the labels"
-            _take(session, st.file_uploader(label, accept_multiple_files="directory", key="folder"))
+            _take(session, "folder", st.file_uploader(label, accept_multiple_files="directory", key="folder"))
         with camera:
             if st.toggle("Use the camera", help="Works on this machine, or over https."):
-                _take(session, st.camera_input("Take a picture", key="camera"))
+                _take(session, "camera", st.camera_input("Take a picture", key="camera"))
         _report(session)
 
 
-def _take(session: Session, uploaded: Any) -> None:  # noqa: ANN401 - an upload, or a list of them
-    """Loads what was uploaded, once. Images that were brought before stay where nothing new is usable."""
+def _take(session: Session, widget: str, uploaded: Any) -> None:  # noqa: ANN401 - an upload, or a list of them
+    """Loads what a widget holds, once. Images that were brought before stay where nothing new is usable."""
     files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded else []
     upload_id = " ".join(file.file_id for file in files)
-    if not files or upload_id in session.seen_uploads:
+    if not files or session.taken.get(widget) == upload_id:
         return
     bar = st.progress(0.0, text="Reading …")
+    loaded = _load(files, bar)
+    session.taken[widget] = upload_id
+    session.upload_problems = loaded.problems
+    if len(loaded):
+        cache.own_images()[:] = [loaded]
+        session.uploads_ref = weakref.ref(loaded)
+        session.images, session.image = UPLOADS, 0
+    st.rerun()
+
+
+def _load(files: list[Any], bar: st.delta_generator.DeltaGenerator) -> ImageSet:
     try:
-        loaded = load_images(
+        return load_images(
             files,
             name="your images",
             on_progress=lambda done, n: move_bar(bar, done / n, f"Reading {done:,} of {n:,} images"),
         )
     except ImageError as error:
-        loaded = ImageSet("your images", (), (ImageProblem("upload", str(error)),))
-    session.seen_uploads.add(upload_id)
-    session.upload_problems = loaded.problems
-    if len(loaded):
-        session.uploads = loaded
-        session.images, session.image = UPLOADS, 0
-    st.rerun()
+        return ImageSet("your images", (), (ImageProblem("upload", str(error)),))
 
 
 def _report(session: Session) -> None:
     """Says what became of the last upload."""
     if session.uploads is not None:
         columns = session.uploads.label_columns
-        labels = f", labelled by {', '.join(columns)}" if columns else ""
+        labels = f", labelled by {plain(', '.join(columns))}" if columns else ""
         st.success(f"{len(session.uploads):,} of your own images are here{labels}: “Your images” in the sidebar.")
     problems = session.upload_problems
     if problems:
@@ -76,21 +83,27 @@ def _report(session: Session) -> None:
 
 def show_views(session: Session, backbone: Backbone, layers: Sequence[str]) -> None:
     """A projection of twelve views of each photo, from each of the layers."""
-    images: ImageSet = cache.samples("views")
-    parts = vectors(session, backbone, images, layers)
-    if parts is None:
-        return
+    images = load_samples("views")
     labels = images.labels_for("photo")
-    for column, (path, X) in zip(st.columns(len(parts)), parts.items(), strict=True):
-        with column:
-            right = neighbor_accuracy(X, labels)
-            st.markdown(f"**`{path}`** · the 5 nearest images name the photo right for **{right:.0%}**")
-            result = projection(session, (backbone.fingerprint, path, images.fingerprint), X, "tsne", 2, 10.0)
+    place = st.empty()  # what is computed takes the place of the old plots
+    with place.container():
+        parts = vectors(session, backbone, images, layers)
+        if parts is None:
+            return
+        results = {}
+        for path, X in parts.items():
+            key = (backbone.fingerprint, path, images.fingerprint)
+            result = projection(session, key, X, "tsne", 2, VIEWS_PERPLEXITY)
             if result is None:
                 return
+            results[path] = result
+    with place.container():
+        for column, (path, result) in zip(st.columns(len(results)), results.items(), strict=True):
+            right = agreement(parts[path], labels)
+            column.markdown(f"**`{path}`** · the 5 nearest images name the photo right for **{right:.0%}**")
             figure = plots.projection_scatter(
                 result, ids=images.ids, names=images.names, labels=labels, label_title="photo", height=420
             )
-            st.plotly_chart(
+            column.plotly_chart(
                 figure, key=f"views {path}", alt=f"t-SNE of 12 views of each photo from {path}, coloured by photo."
             )

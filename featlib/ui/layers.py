@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import streamlit as st
@@ -10,6 +11,7 @@ from featlib.models import Backbone, LayerInfo
 from featlib.ui.frame import link_to
 from featlib.ui.pickers import format_shape
 from featlib.ui.session import Session, widget_value
+from featlib.ui.text import plain
 
 KINDS = {
     "maps": "feature maps",
@@ -42,7 +44,7 @@ def layer_table(session: Session, backbone: Backbone) -> None:
     search = st.text_input("Search", placeholder="name, class or shape, for example: add, Conv2D, 28 × 28")
     infos = [info for info in backbone.layers if _matches(info, search)]
     if not infos:
-        st.info(f"No layer matches “{search}”. There are {len(backbone.layers)} layers; clear the search to see them.")
+        st.info(f"No layer matches “{plain(search)}”. Clear the search to see all {len(backbone.layers)} layers.")
         return
     paths = [info.path for info in infos]
     key = f"layers {backbone.fingerprint} {search}"
@@ -100,8 +102,13 @@ def show_top(session: Session, backbone: Backbone) -> None:
 
 
 def _matches(info: LayerInfo, search: str) -> bool:
-    text = f"{info.path} {info.class_name} {format_shape(info.output_shape)} {KINDS[info.kind]}".lower()
-    return all(word in text for word in search.lower().split())
+    text = f"{info.path} {info.class_name} {format_shape(info.output_shape)} {KINDS[info.kind]}"
+    return all(word in _joined(text) for word in _joined(search).split())
+
+
+def _joined(text: str) -> str:
+    """Lower case, with a shape as one word: "28 x 28" and "28×28" are the same."""
+    return re.sub(r"(?<=[\d?,])\s*[x×]\s*(?=[\d?])", "×", text.lower())
 
 
 def _columns(infos: list[LayerInfo], chosen: str) -> dict[str, list[Any]]:

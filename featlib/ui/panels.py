@@ -13,6 +13,7 @@ from featlib.models import Backbone, LayerInfo, top_classes
 from featlib.ui.components import Tile, picture_grid
 from featlib.ui.pickers import format_shape
 from featlib.ui.session import Session, bind
+from featlib.ui.text import plain
 
 CHANNELS_ON_A_PAGE = 48
 TILE = 84
@@ -171,13 +172,17 @@ def show_image(trace: Trace, item: ImageItem) -> None:
         trace.image,
         output_format="PNG",
         width="stretch",
-        caption=f"{item.name.replace('[', '(').replace(']', ')')} as the network sees it: {width} × {height}",
+        caption=f"{plain(item.name)} as the network sees it: {width} × {height}",
         alt=f"{item.name}, resized and cropped to {width} by {height} pixels.",
     )
 
 
-def show_code(code: str) -> None:
-    """The program that makes what is on screen."""
+def show_code(code: str | dict[str, str]) -> None:
+    """The program that makes what is on screen, or several, each with its title."""
     st.divider()
     with st.expander("**The code** · the program that makes what is on this page"):
-        st.code(code, language="python")
+        if isinstance(code, str):
+            st.code(code, language="python")
+            return
+        for tab, program in zip(st.tabs(list(code)), code.values(), strict=True):
+            tab.code(program, language="python")

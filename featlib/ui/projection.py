@@ -6,14 +6,15 @@ import numpy as np
 import streamlit as st
 
 from featlib import plots
-from featlib.analysis import Projection, neighbor_accuracy, perplexity_bounds
+from featlib.analysis import Projection, perplexity_bounds
 from featlib.errors import FeatlibError
 from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo
 from featlib.ui.components import thumbnail_row
+from featlib.ui.frame import error_boundary
 from featlib.ui.session import Session, bind, widget_value
 from featlib.ui.text import plain
-from featlib.ui.work import projection, vectors
+from featlib.ui.work import agreement, projection, vectors
 
 METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 TOOLS = {"click": "click one", "lasso": "lasso many"}
@@ -91,18 +92,15 @@ def compute(
             "Choose another set in the sidebar, or upload more on Home."
         )
     predicted = backbone.layers[-1].path if session.color == PREDICTED else None
-    place = st.empty()  # an old plot never stays on screen while a new one is computed
-    with place.container():
-        layers = list(dict.fromkeys([layer.path, *([predicted] if predicted else [])]))
-        parts = vectors(session, backbone, images, layers)
-        if parts is None:
-            return None
-        key = (backbone.fingerprint, layer.path, images.fingerprint)
-        perplexity = perplexity_used(session, images)
-        result = projection(session, key, parts[layer.path], session.method, session.dimensions, perplexity)
+    layers = list(dict.fromkeys([layer.path, *([predicted] if predicted else [])]))
+    parts = vectors(session, backbone, images, layers)
+    if parts is None:
+        return None
+    key = (backbone.fingerprint, layer.path, images.fingerprint)
+    perplexity = perplexity_used(session, images)
+    result = projection(session, key, parts[layer.path], session.method, session.dimensions, perplexity)
     if result is None:
         return None
-    place.empty()
     return parts[layer.path], result, _labels(session, backbone, images, parts.get(predicted or ""))
 
 
@@ -124,16 +122,21 @@ def show_agreement(session: Session, X: np.ndarray, labels: np.ndarray | None) -
             st.button("Use the views", on_click=setattr, args=(session, "images", "views"))
     if labels is None or len(X) > MOST_COMPARED or not 1 < len(set(labels)) < len(labels):
         return
-    right = neighbor_accuracy(X, labels)
+    right = agreement(X, labels)
     st.markdown(
-        f"Before projecting, in all {X.shape[1]:,} dimensions, the 5 nearest images of an image name its "
-        f"{plain(session.color)} right for **{right:.0%}**."
+        f"Before projecting, in all {X.shape[1]:,} dimensions, **{right:.0%}** of the images have the same "
+        f"{plain(session.color)} as most of their 5 nearest."
     )
 
 
 @st.fragment
 def show_projection(session: Session, images: ImageSet, result: Projection, labels: np.ndarray | None) -> None:
     """The scatter, and the pictures of the points that are picked."""
+    with error_boundary(session):  # a fragment runs again without its page
+        _show_plot_and_panel(session, images, result, labels)
+
+
+def _show_plot_and_panel(session: Session, images: ImageSet, result: Projection, labels: np.ndarray | None) -> None:
     key = f"scatter {session.method} {session.dimensions} {session.tool} {session.layer} {images.fingerprint}"
     plot, panel = st.columns([2.2, 1], gap="medium")
     with plot:

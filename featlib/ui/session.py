@@ -44,9 +44,9 @@ class Session:
         tool: "click" or "lasso".
         label: label column that the probe learns; empty for the first.
         limit: the most images a batch page uses.
-        uploads: the person's own images.
+        uploads_ref: gives the person's own images while the session lasts, else None.
         upload_problems: what of the last upload could not be used.
-        seen_uploads: ids of the uploads that were loaded already.
+        taken: what was loaded already from each upload widget.
         stopped: key of the work the person stopped.
         notices: what to say once.
     """
@@ -72,11 +72,16 @@ class Session:
     tool: str = "click"
     label: str = ""
     limit: int = 300
-    uploads: ImageSet | None = field(default=None, metadata={"url": False})
+    uploads_ref: Callable[[], ImageSet | None] = field(default=lambda: None, metadata={"url": False})
     upload_problems: tuple[ImageProblem, ...] = field(default=(), metadata={"url": False})
-    seen_uploads: set[str] = field(default_factory=set, metadata={"url": False})
+    taken: dict[str, str] = field(default_factory=dict, metadata={"url": False})
     stopped: str = field(default="", metadata={"url": False})
     notices: list[str] = field(default_factory=list, metadata={"url": False})
+
+    @property
+    def uploads(self) -> ImageSet | None:
+        """The person's own images, or None."""
+        return self.uploads_ref()
 
     def to_query(self) -> dict[str, str]:
         """The choices as URL parameters: the main ones always, the others where they differ from the default."""

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import re
 
-MARKDOWN = re.compile(r"([\\`*\[\]<>$])")  # no more than these: an address in a message stays a link
+ADDRESS = re.compile(r"(https://storage\.googleapis\.com/tensorflow/keras-applications/[\w./-]+)")  # Keras' own files
+# What would be markup where it stands; an underscore inside a word, or a colon before a space, is none.
+MARKDOWN = re.compile(
+    r"([\\`*~\[\]<>$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=\w)|&(?=[#\w]+;)|(?<=http):|(?<=https):)"
+)
 
 
 def plain(text: object) -> str:
-    """The Markdown that shows `text` as it is: a link or a file name must not bring in pictures, code or colours."""
-    return MARKDOWN.sub(r"\\\1", str(text))
+    """The Markdown that shows `text` as it is: a link or a file name must not bring in pictures, code or colours.
+
+    Only the address of a weights file of Keras stays a link.
+    """
+    parts = ADDRESS.split(str(text))
+    return "".join(part if i % 2 else MARKDOWN.sub(r"\\\1", part) for i, part in enumerate(parts))

@@ -77,7 +77,8 @@ def compute(session: Session, backbone: Backbone, images: ImageSet, layer: Layer
         random = vectors(session, untrained, images, [layer.path])
     if trained is None or (untrained is not None and random is None):
         return None
-    key = (images.fingerprint, column, layer.path)
+    # The labels belong to the key: somebody else may have sorted the same pictures into other folders.
+    key = (images.fingerprint, tuple(y.tolist()), layer.path)
     return Lesson(
         layer=_probe(f"{layer.path}", (*key, backbone.fingerprint), lambda: trained[layer.path], y),
         random=_probe("random weights", (*key, untrained.fingerprint), lambda: random[layer.path], y)
@@ -101,12 +102,18 @@ def _probe(name: str, key: tuple[object, ...], make_vectors: Callable[[], np.nda
 def show_accuracy(session: Session, lesson: Lesson, column: str) -> None:
     """The accuracies side by side."""
     probe = lesson.layer
-    st.subheader(f"{probe.mean_accuracy:.0%} get the right {column}", anchor=False)
+    st.subheader(f"{plain(column)}: {probe.mean_accuracy:.0%} right", anchor=False)
     rows: list[tuple[str, float, float | None]] = [(session.layer, probe.mean_accuracy, probe.std_accuracy)]
     if lesson.random is not None:
         rows.append(("random weights", lesson.random.mean_accuracy, lesson.random.std_accuracy))
     rows.append(("raw pixels", lesson.pixels.mean_accuracy, lesson.pixels.std_accuracy))
     rows.append(("commonest label", probe.majority_accuracy, None))
+    best = max(rows[1:-1], key=lambda row: row[1])
+    if best[1] > probe.mean_accuracy:
+        st.info(
+            f"Here {best[0]} {'do' if best[0].endswith('s') else 'does'} better: this layer has dropped what the task "
+            "needs. Try another layer."
+        )
     said = "; ".join(f"{name} {mean:.0%}" for name, mean, _ in rows)
     st.plotly_chart(plots.accuracy_bars(rows), key="accuracy", alt=f"Accuracy: {said}.")
     st.caption(

@@ -71,7 +71,7 @@ def show_matrix(table: VectorTable) -> None:
     facts[3].metric("Range", f"{table.X.min():.2g} … {table.X.max():.2g}")
     shown, columns = table.X[:HEATMAP_ROWS], _spread(size)
     st.plotly_chart(
-        plots.vector_heatmap(shown[:, columns], table.names[:HEATMAP_ROWS]),
+        plots.vector_heatmap(shown[:, columns], table.names[:HEATMAP_ROWS], columns=columns),
         key="matrix",
         alt=f"Heat map of the vectors: {len(shown)} rows, one for each image, and {len(columns):,} columns.",
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
 
-from featlib.analysis import Projection, project
+from featlib.analysis import Projection, neighbor_accuracy, project
 from featlib.errors import FeatlibError
 from featlib.features import Trace, extract_vectors
 from featlib.images import ImageItem, ImageSet
@@ -16,7 +17,7 @@ from featlib.ui import cache
 from featlib.ui.session import Session
 
 CHUNK = 32
-MAX_BATCH_BYTES = 512 * 2**20
+MAX_BATCH_BYTES = 256 * 2**20
 
 
 def network(session: Session) -> Backbone:
@@ -84,6 +85,17 @@ def projection(
     return result
 
 
+def agreement(X: np.ndarray, labels: np.ndarray) -> float:
+    """The share of images whose nearest others have the same label, 0…1, computed once."""
+    content = hashlib.blake2b(np.ascontiguousarray(X).data).hexdigest()
+    key = ("agreement", content, tuple(labels.tolist()))
+    found = cache.results().get(key)
+    if found is None:
+        found = neighbor_accuracy(X, labels)
+        cache.results().put(key, found, labels.nbytes)
+    return found
+
+
 def _run(
     session: Session,
     job: str,
@@ -102,7 +114,7 @@ def _run(
         for layer, rows in _extract(backbone, images[chunk], list(kept), pooling).items():
             for i, row in zip(chunk, rows, strict=True):
                 kept[layer][i] = row
-                cache.results().put((backbone.fingerprint, layer, pooling, images.ids[i]), row, row.nbytes)
+                cache.results().put((backbone.fingerprint, layer, pooling, images.ids[i]), row.copy(), row.nbytes)
         done = start + len(chunk)
         move_bar(bar, done / len(missing), f"{done:,} of {len(missing):,} images")
     bar.empty()
@@ -147,5 +159,5 @@ def move_bar(bar: st.delta_generator.DeltaGenerator, fraction: float, text: str)
 
 
 def _offer_to_go_on(session: Session) -> None:
-    st.info("Stopped. What was computed is kept.")
+    st.info("Stopped.")
     st.button("Go on", on_click=setattr, args=(session, "stopped", ""))

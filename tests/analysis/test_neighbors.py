@@ -102,3 +102,12 @@ def test_neighbor_accuracy_says_what_is_wrong():
         neighbor_accuracy(np.eye(3), np.array(["a", "b"]))
     with pytest.raises(FeatlibError):
         neighbor_accuracy(np.eye(1), np.array(["a"]))
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_the_scale_of_the_vectors_does_not_matter(scale):
+    """Deep layers with random weights give values of 1e-10."""
+    X = np.random.default_rng(1).normal(size=(20, 6)).astype(np.float32)
+    small = (X * np.float32(scale)).astype(np.float32)
+    np.testing.assert_allclose(cosine_similarity(small), cosine_similarity(X), atol=1e-5)
+    np.testing.assert_array_equal(find_neighbors(small, 3).indices, find_neighbors(X, 3).indices)

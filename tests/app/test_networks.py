@@ -23,7 +23,10 @@ from tests.app.driver import (
     values,
 )
 
-MESSAGE = "The ImageNet weights of MobileNetV2 are not on this machine. Download https://example.org/a_b.h5"
+MESSAGE = (
+    "The ImageNet weights of MobileNetV2 are not on this machine. Download "
+    "https://storage.googleapis.com/tensorflow/keras-applications/a_b.h5"
+)
 
 
 @pytest.fixture

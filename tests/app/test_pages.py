@@ -195,7 +195,7 @@ def test_a_link_brings_no_pictures_or_markup_into_the_page(name):
     at = open_page("layers", **{name: "![x](http://example.org/x.png) `a` <b> :red[c] $x$"})
     assert len(at.warning) == 1
     text = at.warning[0].value
-    assert r"!\[x\](http://example.org/x.png) \`a\` \<b\> :red\[c\] \$x\$" in text
+    assert r"!\[x\](http\://example.org/x.png) \`a\` \<b\> \:red\[c\] \$x\$" in text
 
 
 def test_a_changed_choice_is_written_into_the_url():

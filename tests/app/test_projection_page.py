@@ -84,7 +84,7 @@ def test_colour_by_a_label_column(column, views):
     run(at)
     assert legend(at) == set(views.labels_for(column))
     assert at.query_params["color"] == column
-    assert f"name its {column} right" in said(at)
+    assert f"have the same {column} as most of their 5 nearest" in said(at)
 
 
 def test_colour_by_the_predicted_class(lite96, views):
@@ -106,8 +106,8 @@ def test_without_the_top_there_is_no_predicted_class():
 
 
 def test_labels_that_stand_alone_are_not_scored():
-    assert "right for" not in said(open_page("projection"))
-    assert "right for" in said(open_page("projection", images="views"))
+    assert "of their 5 nearest" not in said(open_page("projection"))
+    assert "of their 5 nearest" in said(open_page("projection", images="views"))
 
 
 def test_a_click_shows_the_picture(views):
@@ -187,7 +187,7 @@ def test_perplexity_keeps_within_its_bounds_and_the_choice_waits():
     assert slider.label == "Perplexity (1 to 3 for 10 images)"
     assert (slider.min, slider.max, slider.value) == (1.0, 3.0, 3.0)
     assert "Perplexity 3, seed" in said(at)
-    assert "perplexity=3" in at.code[0].value
+    assert "perplexity=3.0," in at.code[0].value
     labelled(at.selectbox, "Images").set_value("views")
     run(at)
     slider = labelled(at.slider, "Perplexity")

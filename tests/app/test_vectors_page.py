@@ -113,7 +113,7 @@ def test_too_much_to_flatten_is_refused_before_it_is_computed(monkeypatch):
     monkeypatch.setattr(work, "extract_vectors", never)
     at = open_page("vectors", images="digits", limit=1797, pooling="flatten", layer="block1_expand_relu")
     assert len(at.error) == 1
-    assert "1,797 vectors of 221,184 numbers take 1,516 MB; at most 512 MB" in at.error[0].value
+    assert "1,797 vectors of 221,184 numbers take 1,516 MB; at most 256 MB" in at.error[0].value
     assert not elements(at, "plotly_chart")
 
 

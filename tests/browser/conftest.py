@@ -89,6 +89,8 @@ class Visitor:
         self.page = context.new_page()
         self.requests: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
     def open(self, url: str) -> None:
         self.page.goto(url)
@@ -115,6 +117,7 @@ class Visitor:
     def assert_no_exception(self) -> None:
         boxes = self.page.locator('[data-testid="stException"]').all_inner_texts()
         assert not boxes, boxes
+        assert not self.errors, self.errors
 
     def query(self) -> dict[str, str]:
         from urllib.parse import parse_qsl, urlparse

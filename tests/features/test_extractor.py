@@ -15,6 +15,7 @@ from featlib import FeatureExtractor
 from featlib.errors import FeatlibError, LayerNotFoundError
 from featlib.features import extract_vectors
 from featlib.images import load_samples
+from featlib.models import load_backbone
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +92,21 @@ def test_must_be_fitted_and_layers_are_checked(photos):
 
 
 def test_a_live_keras_model(tiny):
-    extractor = FeatureExtractor(tiny.model, layers="conv").fit()
+    extractor = FeatureExtractor(tiny, layers="conv").fit()
     assert extractor.transform(load_samples("digits")[:4]).shape == (4, 8)
+    with pytest.raises(FeatlibError, match="preprocessing"):
+        FeatureExtractor(tiny.model, layers="conv").fit()
+
+
+def test_a_weights_file_that_changed_is_read_again(tmp_path, photos):
+    path = tmp_path / "mine.weights.h5"
+    vectors = []
+    for seed_weights in (None, "imagenet"):
+        backbone = load_backbone("EfficientNetLite0", weights=seed_weights, input_shape=(64, 64, 3))
+        backbone.model.save_weights(path)
+        extractor = FeatureExtractor(weights=str(path), input_shape=(64, 64, 3), layers="block2_add")
+        vectors.append(extractor.fit_transform(photos[:2]))
+    assert np.abs(vectors[0] - vectors[1]).max() > 0.1
 
 
 def test_importing_featlib_stays_light():

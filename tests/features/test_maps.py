@@ -116,3 +116,15 @@ def test_progress_and_cancelling(tiny):
     assert calls == [(8, 20), (16, 20), (20, 20)]
     with pytest.raises(CancelledError, match="after 8 of 20"):
         feature_maps(tiny, images, "conv", batch_size=8, on_progress=lambda done, n: True)
+
+
+def test_a_layer_that_was_built_in_another_model_is_tapped_in_this_one():
+    """An inner model as a layer, and a layer shared by two models: `layer.output` lies in the wrong graph."""
+    base = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3, name="inner_conv")], name="base")
+    model = keras.Sequential([keras.Input((32, 32, 3)), base, keras.layers.GlobalAveragePooling2D(name="gap")])
+    backbone = load_backbone(model, preprocessing="none")
+    images = load_samples("digits")[:3]
+    maps = feature_maps(backbone, images, "base")
+    np.testing.assert_allclose(maps, base(backbone.prepare(images)).numpy(), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(feature_maps(backbone, images, "gap"), maps.mean(axis=(1, 2)), rtol=1e-4, atol=1e-3)
+    assert backbone.feature_layer == "base"

@@ -164,3 +164,18 @@ def test_vectors_equal_pooled_maps(lite0, photos):
     np.testing.assert_allclose(
         extract_vectors(lite0, photos, "block10_add").X, maps.mean(axis=(1, 2)), rtol=1e-3, atol=1e-5
     )
+
+
+def test_damaged_files_are_refused_in_one_sentence(table, tmp_path):
+    whole = save_vectors(table, tmp_path / "vectors.npz").read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for position in rng.integers(0, len(whole), 150):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0xFF
+        (tmp_path / "damaged.npz").write_bytes(damaged)
+        try:
+            load_vectors(tmp_path / "damaged.npz")
+        except FeatlibError:
+            refused += 1
+    assert refused > 50

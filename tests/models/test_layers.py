@@ -39,7 +39,8 @@ def test_stage_ends_close_each_resolution(lite0):
 
 
 def test_stage_ends_of_a_residual_network():
-    resnet = load_backbone(keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3)))
+    model = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3))
+    resnet = load_backbone(model, preprocessing="none")
     ends = [layer.path for layer in list_layers(resnet) if layer.stage_end]
     assert [name for name in ends if name.endswith("_out")] == [
         "conv2_block3_out",
@@ -89,14 +90,14 @@ def test_any_live_model(build):
     model = keras.Sequential([keras.Input((16, 16, 3)), *layers])
     if build == "functional":
         model = keras.Model(model.inputs, model.outputs)
-    found = [(layer.path, layer.kind) for layer in list_layers(load_backbone(model))]
+    found = [(layer.path, layer.kind) for layer in list_layers(load_backbone(model, preprocessing="none"))]
     assert found[-3:] == [("a", "maps"), ("b", "vector"), ("c", "vector")]
 
 
 def test_variable_input_size():
     inputs = keras.Input((None, None, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, padding="same", name="conv")(inputs))
-    backbone = load_backbone(model, input_shape=(48, 64, 3))
+    backbone = load_backbone(model, input_shape=(48, 64, 3), preprocessing="none")
     assert find_layer(backbone, "conv").output_shape == (None, None, 4)
     assert find_layer(backbone, "conv").bytes_per_image is None
     assert backbone.prepare(np.zeros((1, 10, 10, 3), np.uint8)).shape == (1, 48, 64, 3)
@@ -110,4 +111,4 @@ class Subclassed(keras.Model):
 @pytest.mark.parametrize("model", [Subclassed, keras.Sequential], ids=["subclassed", "unbuilt"])
 def test_models_without_a_graph_are_refused_with_advice(model):
     with pytest.raises(ModelError, match="has no graph of layers"):
-        load_backbone(model())
+        load_backbone(model(), preprocessing="none")

@@ -129,7 +129,7 @@ def test_bad_requests_say_what_is_allowed(arguments, message):
 def test_a_live_model_without_rgb_input_is_refused(shape):
     inputs = keras.Input(shape)
     with pytest.raises(ModelError, match="RGB"):
-        load_backbone(keras.Model(inputs, keras.layers.Dense(2)(inputs)))
+        load_backbone(keras.Model(inputs, keras.layers.Dense(2)(inputs)), preprocessing="none")
 
 
 def test_offline_says_what_to_download_from_where_and_where_to_put_it(tmp_path):
@@ -150,3 +150,27 @@ def test_every_choice_loads():
         backbone = load_backbone(choice.name, weights=None, input_shape=(choice.input_sizes[0],) * 2 + (3,))
         assert backbone.name == choice.name
         assert backbone.preprocessing.name == choice.preprocessing
+
+
+def test_a_live_model_must_say_how_it_wants_its_pixels():
+    inputs = keras.Input((32, 32, 3))
+    with pytest.raises(ModelError, match="Say how.*'mobilenet_v2'"):
+        load_backbone(keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs)))
+    rescaled = keras.layers.Conv2D(2, 3)(keras.layers.Rescaling(1 / 255)(inputs))
+    assert load_backbone(keras.Model(inputs, rescaled)).preprocessing.name == "none"
+
+
+@pytest.mark.keras_home
+def test_a_damaged_weights_file_is_told_as_that(tmp_path):
+    from tests.conftest import KERAS_HOME
+
+    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5"
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / name).write_bytes((KERAS_HOME / "models" / name).read_bytes()[:100_000])
+    done = subprocess.run(
+        [sys.executable, "-c", "import featlib; featlib.load_backbone('MobileNetV2')"],
+        env={**os.environ, "KERAS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "is damaged" in done.stderr.strip().splitlines()[-1]

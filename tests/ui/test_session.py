@@ -59,9 +59,9 @@ def test_no_url_is_the_default():
 
 
 def test_what_a_person_brought_is_not_in_the_url():
-    session = Session(seen_uploads={"a"}, stopped="job", notices=["hello"])
+    session = Session(taken={"files": "a"}, stopped="job", notices=["hello"])
     assert session.to_query() == Session().to_query()
-    assert not {"uploads", "upload_problems", "seen_uploads", "stopped", "notices"} & set(url_fields())
+    assert not {"uploads", "upload_problems", "taken", "uploads_ref", "stopped", "notices"} & set(url_fields())
 
 
 @pytest.mark.parametrize(
