@@ -69,18 +69,15 @@ def vectors(tmp_path, lite0):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["layers", "--help"], ["extract", "-h"], ["project", "--help"]])
-def test_help_is_quick_and_light(arguments):
+def test_help_is_light(arguments):
     code = f"""
-import sys, time
-start = time.perf_counter()
+import sys
 from featlib.cli import main
 main({arguments}, standalone_mode=False)
-print(time.perf_counter() - start, [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    seconds, loaded = done.stderr.split(maxsplit=1)
-    assert float(seconds) < 0.8
-    assert loaded.strip() == "[]"
+    assert done.stderr.strip() == "[]"
     assert "Usage:" in done.stdout
 
 
