@@ -18,7 +18,8 @@ from featlib.ui.session import Session
 from featlib.ui.text import plain
 from featlib.ui.work import agreement, move_bar, projection, vectors
 
-PROBLEMS_SHOWN = 8
+FEW_PROBLEMS = 8
+PROBLEMS_HEIGHT = 220  # pixels; more of them are scrolled
 VIEWS_PERPLEXITY = 10.0
 
 
@@ -75,10 +76,8 @@ def _report(session: Session) -> None:
     problems = session.upload_problems
     if problems:
         st.warning(f"{len(problems):,} {'file' if len(problems) == 1 else 'files'} could not be used:")
-        for problem in problems[:PROBLEMS_SHOWN]:
-            st.text(problem.reason)
-        if len(problems) > PROBLEMS_SHOWN:
-            st.caption(f"and {len(problems) - PROBLEMS_SHOWN:,} more.")
+        with st.container(height=PROBLEMS_HEIGHT if len(problems) > FEW_PROBLEMS else "content", border=False):
+            st.text("\n".join(problem.reason for problem in problems))
 
 
 def show_views(session: Session, backbone: Backbone, layers: Sequence[str]) -> None:

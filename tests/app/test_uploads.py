@@ -15,7 +15,7 @@ BAD = [odd for odd in corpus() if not odd.ok]
 
 
 def texts(at):
-    return [text.value for text in at.text]
+    return [line for text in at.text for line in text.value.splitlines()]
 
 
 def test_every_good_image_of_the_corpus_is_in_use():
@@ -57,11 +57,10 @@ def test_every_bad_image_is_named_with_its_reason_and_the_good_one_is_used(start
         assert odd.reason_contains in text
 
 
-def test_many_bad_ones_are_counted():
-    at = upload(open_page(), [(f"{i}.jpg", f"no image {i}".encode()) for i in range(11)])
-    assert any(warning.value == _count(11) for warning in at.warning)
-    assert len(texts(at)) == 8
-    assert "and 3 more." in said(at)
+def test_many_bad_ones_are_all_named():
+    at = upload(open_page(), [(f"{i}.jpg", b"no picture") for i in range(11)])
+    assert "11 files could not be used" in " ".join(warning.value for warning in at.warning)
+    assert all(any(f"'{i}.jpg'" in line for line in texts(at)) for i in range(11))
 
 
 def _count(n):
