@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         feature_maps,
         load_vectors,
         save_vectors,
-        tap_model,
+        tap_layers,
         trace_image,
     )
     from featlib.images import ImageSet, load_images, load_samples
@@ -49,7 +49,7 @@ _MODULES = {
         "feature_maps",
         "load_vectors",
         "save_vectors",
-        "tap_model",
+        "tap_layers",
         "trace_image",
     ),
     "featlib.images": ("ImageSet", "load_images", "load_samples"),
@@ -81,7 +81,7 @@ __all__ = [
     "load_vectors",
     "project",
     "save_vectors",
-    "tap_model",
+    "tap_layers",
     "trace_image",
 ]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from featlib.features.engine import Progress
 from featlib.features.export import load_vectors, save_vectors, to_csv, to_npz
 from featlib.features.maps import Trace, feature_maps, trace_image
-from featlib.features.taps import POOLINGS, tap_model
+from featlib.features.taps import POOLINGS, tap_layers
 from featlib.features.vectors import (
     VectorTable,
     combine_layers,
@@ -30,7 +30,7 @@ __all__ = [
     "normalize_rows",
     "raw_pixel_vectors",
     "save_vectors",
-    "tap_model",
+    "tap_layers",
     "to_csv",
     "to_npz",
     "trace_image",

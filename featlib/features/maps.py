@@ -89,6 +89,6 @@ def trace_image(backbone: Backbone, image: object) -> Trace:
         ImageError: the image cannot be read.
     """
     looked_at = backbone.resize(as_image_set([image])[0].pixels)
-    paths = [layer.path for layer in list_layers(backbone)]
-    outputs = run_tap(backbone, paths, None, backbone.preprocessing(looked_at[np.newaxis]))
+    paths = [layer.path for layer in list_layers(backbone) if not layer.reason]
+    outputs = run_tap(backbone, paths, None, backbone.preprocess(looked_at[np.newaxis]))
     return Trace(looked_at, {path: output[0] for path, output in zip(paths, outputs, strict=True)})

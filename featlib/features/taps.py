@@ -5,15 +5,12 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from featlib.errors import FeatlibError
-from featlib.models import Backbone, find_layer, graph_outputs
-
-if TYPE_CHECKING:
-    import keras
+from featlib.models import Backbone, find_layer
 
 POOLINGS = ("avg", "max", "flatten", None)
 EAGER_BATCH = 4  # up to here tracing a graph (0.5 to 0.8 s) costs more than it saves
@@ -25,27 +22,37 @@ _lock = threading.Lock()
 _compiled: weakref.WeakKeyDictionary[Backbone, dict[Any, Tap]] = weakref.WeakKeyDictionary()
 
 
-def tap_model(backbone: Backbone, layers: Sequence[str]) -> keras.Model:
-    """Builds the intermediate-output model: from the input to the asked layers, and nothing beyond.
+def tap_layers(backbone: Backbone, layers: Sequence[str]) -> Callable[[Any], list[Any]]:
+    """Makes the function from images to the outputs of layers; it runs what leads to them, and nothing beyond.
 
-    The layers are the backbone's own, so weights are shared and nothing is copied.
+    It works on tensors as they are, and inside a `tf.function`. The layers are the backbone's own: nothing is copied,
+    and nothing is added to Keras' graphs, so functions may be made and dropped as often as one likes.
 
     Args:
         backbone: from `load_backbone`.
-        layers: layer paths; the outputs come in this order.
+        layers: layer paths, at any depth; the outputs come in this order.
 
     Returns:
-        A Keras model with one output a layer: a list, or the tensor itself for one layer.
+        A function from (n, height, width, channels), as `backbone.prepare` makes it, to one tensor a layer in float32,
+        with channels last where the output has height and width.
 
     Raises:
-        LayerNotFoundError: a path is unknown.
+        LayerNotFoundError: a path is unknown, or its output cannot be had.
     """
-    import keras
+    infos = [find_layer(backbone, path) for path in layers]
+    graph = backbone.graph  # and not the backbone, which the kept functions must not keep alive
+    refs = [ref for _, ref in (graph.targets[path] for path in layers) if ref]
 
-    for path in layers:
-        find_layer(backbone, path)
-    outputs = graph_outputs(backbone.model)
-    return keras.Model(backbone.model.inputs[0], [outputs[path] for path in layers])
+    def run(images: Any) -> list[Any]:  # noqa: ANN401 - Keras tensors
+        import keras
+
+        outputs = [keras.ops.cast(output, "float32") for output in graph.run(refs, images)]
+        return [
+            keras.ops.transpose(output, (0, 2, 3, 1)) if info.channels_first else output
+            for info, output in zip(infos, outputs, strict=True)
+        ]
+
+    return run
 
 
 def run_tap(backbone: Backbone, layers: Sequence[str], pooling: str | None, batch: np.ndarray) -> list[np.ndarray]:
@@ -55,7 +62,7 @@ def run_tap(backbone: Backbone, layers: Sequence[str], pooling: str | None, batc
         backbone: from `load_backbone`.
         layers: layer paths.
         pooling: "avg", "max", "flatten" or None.
-        batch: (n, height, width, 3) float32, from `backbone.prepare`.
+        batch: (n, height, width, channels) float32, from `backbone.prepare`.
 
     Returns:
         One float32 array a layer: (n, D), or with pooling None the layer's own shape.
@@ -83,24 +90,22 @@ def _remember(backbone: Backbone, key: Any, tap: Tap) -> Tap:  # noqa: ANN401
 
 
 def _compile(backbone: Backbone, layers: Sequence[str], pooling: str | None) -> Tap:
-    import keras
     import tensorflow as tf
 
-    model = tap_model(backbone, layers)
+    tap = tap_layers(backbone, layers)
     signature = [tf.TensorSpec((None, *backbone.input_shape), tf.float32)]
     graph = tf.function(
-        lambda x: [_pool(y, pooling) for y in keras.tree.flatten(model(x, training=False))],
-        input_signature=signature,
+        lambda images: [_pool(output, pooling) for output in tap(images)], input_signature=signature, autograph=False
     )
-    return lambda batch: [y.numpy() for y in graph(tf.convert_to_tensor(batch))]
+    return lambda batch: [output.numpy() for output in graph(tf.convert_to_tensor(batch))]
 
 
 def _eager(backbone: Backbone, layers: Sequence[str], pooling: str | None) -> Tap:
     import keras
 
-    model = tap_model(backbone, layers)
+    tap = tap_layers(backbone, layers)
     return lambda batch: [
-        keras.ops.convert_to_numpy(_pool(y, pooling)) for y in keras.tree.flatten(model(batch, training=False))
+        keras.ops.convert_to_numpy(_pool(output, pooling)) for output in tap(keras.ops.convert_to_tensor(batch))
     ]
 
 
@@ -108,7 +113,6 @@ def _pool(x: Any, pooling: str | None) -> Any:  # noqa: ANN401 - a Keras tensor
     """Pools a layer's output over everything between batch and channels, as Keras' own pooling layers do."""
     import keras
 
-    x = keras.ops.cast(x, "float32")
     if pooling is None or len(x.shape) <= 2:
         return x
     if pooling == "flatten":

@@ -2,7 +2,7 @@
 
 from featlib.models.backbone import Backbone, top_classes
 from featlib.models.imagenet import imagenet_names
-from featlib.models.layers import LayerInfo, find_layer, graph_outputs, list_layers
+from featlib.models.layers import LayerInfo, find_layer, list_layers
 from featlib.models.preprocessing import PREPROCESSING, Preprocessing
 from featlib.models.zoo import DEFAULT_MODEL, ModelChoice, list_models, load_backbone
 
@@ -14,7 +14,6 @@ __all__ = [
     "ModelChoice",
     "Preprocessing",
     "find_layer",
-    "graph_outputs",
     "imagenet_names",
     "list_layers",
     "list_models",

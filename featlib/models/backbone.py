@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from featlib.errors import ModelError
 from featlib.images import as_image_set
+from featlib.models.graph import ModelGraph
 from featlib.models.layers import LayerInfo, describe_layers
-from featlib.models.preprocessing import Preprocessing, resize_and_crop
+from featlib.models.preprocessing import Preprocessing, resize_and_crop, to_grey
 
 if TYPE_CHECKING:
     import keras
@@ -25,11 +27,13 @@ class Backbone:
     Attributes:
         name: what the person asked for, for example "EfficientNetLite0".
         model: the Keras model; layers are read from it, never changed.
-        input_shape: (height, width, 3) of one image as the model receives it.
+        input_shape: (height, width, channels) of one image as the model receives it.
         preprocessing: what is done to the pixels after resizing.
         weights: "imagenet", "random", a file name, or "own" for a live model.
         include_top: whether the classification layers are there.
         class_names: the names of the outputs in order, or None where they are unknown.
+        channels_first: whether the model itself wants (channels, height, width); featlib turns the axes.
+        notes: what was guessed or repaired when the model was opened, one sentence each.
     """
 
     name: str
@@ -39,6 +43,8 @@ class Backbone:
     weights: str
     include_top: bool
     class_names: tuple[str, ...] | None = None
+    channels_first: bool = False
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         top = "with top" if self.include_top else "without top"
@@ -53,21 +59,37 @@ class Backbone:
         """Hex digest of architecture, weights, input size and preprocessing: equal means equal features."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.input_shape, self.preprocessing.name)).encode())
-        digest.update(self.model.to_json().encode())
+        digest.update(self._architecture().encode())
         for variable in self.model.weights:
             digest.update(np.ascontiguousarray(variable.numpy()).data)
         return digest.hexdigest()
 
+    def _architecture(self) -> str:
+        try:
+            return self.model.to_json()
+        except (NotImplementedError, TypeError, ValueError):  # a class of one's own need not say how it is made
+            kind = type(self.model)
+            return repr((kind.__module__, kind.__qualname__, self.layers))
+
+    @cached_property
+    def graph(self) -> ModelGraph:
+        """All calls of the model's layers, and how to run them."""
+        return ModelGraph(self.model, self.input_shape, self.channels_first)
+
     @cached_property
     def layers(self) -> tuple[LayerInfo, ...]:
-        """The model's layers in graph order."""
-        return describe_layers(self.model)
+        """The model's layers in graph order, those of inner models too."""
+        return describe_layers(self.graph)
 
     @cached_property
     def feature_layer(self) -> str:
         """Path of the last layer with height and width: where transfer learning usually starts."""
-        maps = [layer.path for layer in self.layers if layer.kind == "maps"]
-        return maps[-1] if maps else self.layers[-1].path
+        usable = [layer for layer in self.layers if not layer.reason and layer.class_name != "InputLayer"]
+        maps = [layer.path for layer in usable if layer.kind == "maps"]
+        path = maps[-1] if maps else usable[-1].path
+        while path.rpartition("/")[0] in maps:  # what is around it comes after it: an inner model, a block
+            path = path.rpartition("/")[0]
+        return path
 
     def resize(self, pixels: np.ndarray) -> np.ndarray:
         """Scales and centre-crops (h, w, 3) uint8 RGB to (height, width, 3) uint8: what the network looks at."""
@@ -80,7 +102,7 @@ class Backbone:
             images: an ImageSet, a list of paths, bytes, PIL images or uint8 arrays, or one (n, h, w, 3) array.
 
         Returns:
-            (n, height, width, 3) float32.
+            (n, height, width, channels) float32.
 
         Raises:
             ImageError: an image cannot be read.
@@ -88,7 +110,22 @@ class Backbone:
         resized = [self.resize(item.pixels) for item in as_image_set(images)]
         if not resized:
             return np.zeros((0, *self.input_shape), np.float32)
-        return self.preprocessing(np.stack(resized))
+        return self.preprocess(np.stack(resized))
+
+    def preprocess(self, pixels: np.ndarray) -> np.ndarray:
+        """Turns resized pixels, (n, height, width, 3) uint8 RGB, into the tensor that enters the network, float32.
+
+        Raises:
+            ModelError: the model takes another number of channels than the preprocessing makes.
+        """
+        grey = self.input_shape[-1] == 1 and not self.preprocessing.makes_channels
+        x = self.preprocessing(to_grey(pixels) if grey else pixels)
+        if x.shape[1:] != self.input_shape:
+            raise ModelError(
+                f"'{self.name}' takes {self.input_shape}, and {self.preprocessing.name!r} makes {x.shape[1:]} of a picture. "
+                "Give load_backbone your own function from RGB pixels as preprocessing=."
+            )
+        return x
 
     def class_name(self, index: int) -> str:
         """Names output `index`: "espresso", or "class 967" where names are unknown."""

@@ -8,32 +8,39 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from featlib.errors import LayerNotFoundError, ModelError
+from featlib.errors import LayerNotFoundError
+from featlib.models.graph import ModelGraph, Ref, Step
+from featlib.models.receptive import Field, Reach, follow
 
 if TYPE_CHECKING:
-    import keras
-
     from featlib.models.backbone import Backbone
 
 FLOAT32_BYTES = 4
 Shape = tuple[int | None, ...]
+TOKENS = {"EinsumDense"}  # (tokens, heads, values): three axes, but no picture
 MERGES = {"Add", "Concatenate", "Multiply", "Average", "Maximum", "Minimum", "Subtract"}
 
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """One row of `model.summary()`.
+    """One row of `model.summary(expand_nested=True)`.
 
     Attributes:
-        index: position in graph order, from 0.
-        path: the name to ask for it by.
+        index: position in the list, from 0: graph order, an inner model before its layers.
+        path: what to ask for it by: the names from the outer model down, joined by "/"; "#2" marks the second call of a
+            layer, "[0]" or "[name]" one of several outputs.
         class_name: the Keras class, for example "Conv2D".
-        output_shape: shape of the output for one image, without the batch dimension; None where it varies.
-        params: number of weights.
+        output_shape: shape of the output for one image, without the batch dimension, channels last; None where it varies.
+        params: number of weights; of an inner model, of all its layers.
         trainable_params: how many of them training would change.
         kind: "maps" (height, width, channels), "vector" (values,), "probabilities" (the softmax output) or "other".
         bytes_per_image: memory of the output for one image in bytes, as float32; None where the shape varies.
         stage_end: whether the layer closes a stage, the run of layers between two halvings of the resolution.
+        receptive_field: height and width in pixels of what one unit sees of the input, with what lies in the padding; None where
+            it is not defined, as after a pooling over the whole map.
+        stride: pixels of the input from one unit to the next, vertically and horizontally; None like `receptive_field`.
+        channels_first: whether Keras holds the output as (channels, height, width); featlib turns it round.
+        reason: why the output cannot be had; empty where it can.
     """
 
     index: int
@@ -45,95 +52,135 @@ class LayerInfo:
     kind: str
     bytes_per_image: int | None
     stage_end: bool
+    receptive_field: tuple[int, int] | None = None
+    stride: tuple[int, int] | None = None
+    channels_first: bool = False
+    reason: str = ""
+
+    @property
+    def depth(self) -> int:
+        """How many models the layer is inside of: 0 for a layer of the model itself."""
+        return self.path.count("/")
 
 
 def list_layers(backbone: Backbone) -> list[LayerInfo]:
-    """Lists every layer and `keras.ops` operation of the model, in graph order.
+    """Lists every layer and `keras.ops` operation of the model, those of inner models and composite layers too.
 
     Args:
         backbone: from `load_backbone`.
 
     Returns:
-        One `LayerInfo` a layer, inputs first.
+        One `LayerInfo` for each output of each call of each layer, in graph order, inputs first.
     """
     return list(backbone.layers)
-
-
-def describe_layers(model: keras.Model) -> tuple[LayerInfo, ...]:
-    """Describes every operation of a model, in graph order.
-
-    Raises:
-        ModelError: the model has no graph of layers.
-    """
-    operations, outputs = graph_operations(model), graph_outputs(model)
-    shapes = {name: tuple(output.shape[1:]) if hasattr(output, "shape") else () for name, output in outputs.items()}
-    ends = _stage_ends(operations, shapes)
-    final = model.outputs[0]
-    return tuple(
-        _describe(i, op, shapes[op.name], op.name in ends, outputs[op.name] is final) for i, op in enumerate(operations)
-    )
 
 
 def find_layer(backbone: Backbone, path: str) -> LayerInfo:
     """Finds one layer by its path.
 
     Raises:
-        LayerNotFoundError: there is no such layer; the message gives the close matches.
+        LayerNotFoundError: there is no such layer, and the message gives the close matches; or its output cannot be
+            had, and the message says why.
     """
     layers = {layer.path: layer for layer in backbone.layers}
     if path not in layers:
         raise LayerNotFoundError(_no_such_layer(path, backbone.name, layers))
+    if layers[path].reason:
+        raise LayerNotFoundError(f"The output of '{path}' in '{backbone.name}' cannot be had: {layers[path].reason}.")
     return layers[path]
 
 
-def graph_operations(model: keras.Model) -> list[Any]:
-    """The operations of a Functional or built Sequential model, in graph order.
-
-    Raises:
-        ModelError: the model has no graph, because it is subclassed or not built.
-    """
-    graph = getattr(model, "_functional", None) or model
-    if not hasattr(graph, "operations"):
-        raise ModelError(
-            f"'{model.name}' has no graph of layers. Received {type(model).__name__}; allowed are Functional models "
-            "and Sequential models that are built. Call model.build((None, height, width, 3)) on a Sequential first."
-        )
-    return list(graph.operations)
+def describe_layers(graph: ModelGraph) -> tuple[LayerInfo, ...]:
+    """Describes every call of every operation of a model, in graph order."""
+    views = _follow_graph(graph)
+    ends = _stage_ends(graph, views)
+    rows = []
+    for i, (path, (place, ref)) in enumerate(graph.targets.items()):
+        view = views.get(ref) if ref else None
+        rows.append(_describe(i, path, place.operation, view, place.reason, ref in ends, ref in graph.outputs))
+        ends.discard(ref)  # an inner model and its last layer put out the same: one mark for both
+    return tuple(rows)
 
 
-def graph_outputs(model: keras.Model) -> dict[str, Any]:
-    """Layer path -> the symbolic tensor that the layer puts out in this model's own graph.
+@dataclass(frozen=True)
+class _View:
+    """How one tensor lies over the input."""
 
-    `layer.output` would be the tensor of the layer's first call, which lies in another graph where the layer was
-    built elsewhere: an inner model, or a layer taken from another network.
-    """
-    graph = getattr(model, "_functional", None) or model
-    own = {id(node) for nodes in graph._nodes_by_depth.values() for node in nodes}
-    outputs = {}
-    for operation in graph_operations(model):
-        calls = [node for node in operation._inbound_nodes if id(node) in own]
-        tensors = calls[0].output_tensors
-        outputs[operation.name] = tensors[0] if len(tensors) == 1 else tensors
-    return outputs
+    shape: Shape
+    field: Field | None
+    channels_first: bool
 
 
-def _describe(index: int, operation: Any, shape: Shape, stage_end: bool, is_output: bool) -> LayerInfo:  # noqa: ANN401
-    size = None if None in shape else math.prod(shape) * FLOAT32_BYTES  # type: ignore[arg-type]
+def _follow_graph(graph: ModelGraph) -> dict[Ref, _View]:
+    """Follows data format and receptive field through the graph: tensor -> what it is."""
+    start = (Reach(), Reach())
+    views = {ref: _view(graph, ref, start, graph.channels_first) for ref, _ in graph.images}
+    for step in graph.steps:
+        sources = [views[ref] for ref in step.needs if ref in views]
+        channels_first = _channels_first(step.operation, sources[0] if sources else None)
+        for ref in step.gives:
+            views[ref] = _view(graph, ref, _next_field(step, sources), channels_first)
+    for ref, step in graph._recorded.items():
+        around = views.get(step.needs[0])
+        operation = next(place.operation for place in graph.places if ref in place.refs)
+        views[ref] = _view(graph, ref, None, _channels_first(operation, around))
+    return {**{ref: _view(graph, ref, None, False) for ref in graph.specs}, **views}
+
+
+def _view(graph: ModelGraph, ref: Ref, field: Field | None, channels_first: bool) -> _View:
+    shape = tuple(graph.specs[ref].shape[1:])
+    turned = channels_first and len(shape) == 3
+    return _View((*shape[1:], shape[0]) if turned else shape, field if len(shape) == 3 else None, turned)
+
+
+def _next_field(step: Step, sources: list[_View]) -> Field | None:
+    if not sources or len(sources) < len(step.needs):
+        return None
+    if step.node is None:
+        return sources[0].field
+    return follow(step.operation, [source.field for source in sources], sources[0].shape[:2])
+
+
+def _channels_first(operation: Any, source: _View | None) -> bool:  # noqa: ANN401
+    """The data format of an operation's output: its own word, or that of what it reads."""
+    before = source.channels_first if source else False
+    turn = getattr(operation, "dims", None) or tuple(axis for axis in getattr(operation, "axes", None) or () if axis)
+    if turn in ((2, 3, 1), (3, 1, 2)):
+        return turn == (3, 1, 2)
+    said = getattr(operation, "data_format", None)
+    return said == "channels_first" if said in ("channels_first", "channels_last") else before
+
+
+def _describe(
+    index: int,
+    path: str,
+    operation: Any,  # noqa: ANN401
+    view: _View | None,
+    reason: str,
+    stage_end: bool,
+    is_output: bool,
+) -> LayerInfo:
+    shape = view.shape if view else ()
+    sides = view.field if view else None
     return LayerInfo(
         index=index,
-        path=operation.name,
+        path=path,
         class_name=type(operation).__name__,
         output_shape=shape,
-        params=operation.count_params() if hasattr(operation, "count_params") else 0,
+        params=operation.count_params() if getattr(operation, "built", False) else 0,
         trainable_params=sum(math.prod(w.shape) for w in getattr(operation, "trainable_weights", [])),
         kind=_kind(operation, shape, is_output),
-        bytes_per_image=size,
-        stage_end=stage_end,
+        bytes_per_image=None if view is None or None in shape else math.prod(shape) * FLOAT32_BYTES,  # type: ignore[arg-type]
+        stage_end=stage_end and not reason,
+        receptive_field=(sides[0].size, sides[1].size) if sides else None,
+        stride=(sides[0].stride, sides[1].stride) if sides else None,
+        channels_first=view.channels_first if view else False,
+        reason=reason,
     )
 
 
 def _kind(operation: Any, shape: Shape, is_output: bool) -> str:  # noqa: ANN401
-    if len(shape) == 3:
+    if len(shape) == 3 and type(operation).__name__ not in TOKENS:
         return "maps"
     if len(shape) != 1:
         return "other"
@@ -141,49 +188,62 @@ def _kind(operation: Any, shape: Shape, is_output: bool) -> str:  # noqa: ANN401
     return "probabilities" if is_output and activation == "softmax" else "vector"
 
 
-def _stage_ends(operations: list[Any], shapes: dict[str, Shape]) -> set[str]:
-    """Names of the layers that close a stage, and the last one with height and width.
+def _stage_ends(graph: ModelGraph, views: dict[Ref, _View]) -> set[Ref | None]:
+    """The tensors that close a stage, and the last one with height and width.
 
     A stage is the run of layers at one resolution. Its end is the last layer that all later ones depend on; a widening
     that only prepares the next halving (the expansion of MobileNet's blocks) is left to the next stage.
     """
-    maps = [op for op in _bottlenecks(operations) if len(shapes[op.name]) == 3]
+    maps = [(op, ref, views[ref].shape) for op, ref in _stems(graph) if len(views[ref].shape) == 3]
     resolutions: dict[Any, list[Any]] = {}
-    for operation in maps:
-        resolutions.setdefault(shapes[operation.name][:2], []).append(operation)
+    for call in maps:
+        resolutions.setdefault(call[2][:2], []).append(call)
     if not resolutions:
         return set()
-    if len(resolutions) > 1:
-        resolutions.pop(shapes[operations[0].name][:2], None)  # the image itself is no stage
-    return {_stage_end(stage, shapes).name for stage in resolutions.values()} | {maps[-1].name}
+    return {_stage_end(stage) for stage in resolutions.values()} | {maps[-1][1]}
 
 
-def _stage_end(stage: list[Any], shapes: dict[str, Shape]) -> Any:  # noqa: ANN401
+def _stage_end(stage: list[tuple[Any, Ref, Shape]]) -> Ref:
     widening = stage[-1]
-    width = shapes[widening.name][-1] or 0
-    for operation in reversed(stage):
-        channels = shapes[operation.name][-1] or 0
+    width = widening[2][-1] or 0
+    for operation, ref, shape in reversed(stage):
+        channels = shape[-1] or 0
         if channels != width:
-            return operation if channels < width else widening
+            return ref if channels < width else widening[1]
         if type(operation).__name__ in MERGES:
-            return widening
-    return widening
+            return widening[1]
+    return widening[1]
 
 
-def _bottlenecks(operations: list[Any]) -> Iterable[Any]:
-    """The operations that no edge of the graph goes around."""
-    position = {id(operation): i for i, operation in enumerate(operations)}
-    furthest = 0  # the last position that anything so far feeds into
-    for i, operation in enumerate(operations):
-        if furthest <= i:
-            yield operation
-        consumers = [position.get(id(node.operation), i) for node in operation._outbound_nodes]
-        furthest = max([furthest, *consumers])
+def _stems(graph: ModelGraph) -> list[tuple[Any, Ref]]:
+    """The calls that no edge of the graph goes around, from the first that has a kernel on."""
+    calls = [(op, ref) for op, ref in _bottlenecks(graph)]
+    first = next((i for i, (op, _) in enumerate(calls) if _has_kernel(op)), 0)
+    return calls[first:]
+
+
+def _has_kernel(operation: Any) -> bool:  # noqa: ANN401
+    return any(len(weight.shape) >= 3 for weight in getattr(operation, "weights", []))
+
+
+def _bottlenecks(graph: ModelGraph) -> Iterable[tuple[Any, Ref]]:
+    if graph._recorded and not graph.steps[0].gives:  # no graph at all: take the calls as they came
+        yield from ((place.operation, place.refs[0]) for place in graph.places if place.refs and not place.reason)
+        return
+    reader: dict[Ref, int] = {}  # tensor -> the last step that reads it
+    for i, step in enumerate(graph.steps):
+        reader.update(dict.fromkeys(step.needs, i))
+    furthest = max((reader.get(ref, 0) for ref, _ in graph.images), default=0)
+    for i, step in enumerate(graph.steps):
+        if furthest <= i and step.node is not None:
+            yield step.operation, step.gives[0]
+        furthest = max([furthest, *(reader.get(ref, i) for ref in step.gives)])
 
 
 def _no_such_layer(path: str, model: str, layers: Iterable[str]) -> str:
     names = list(layers)
-    close = difflib.get_close_matches(str(path), names, n=3)
+    inside = [name for name in names if name.endswith(f"/{path}") or name.startswith(f"{path}[")]
+    close = inside[:3] or difflib.get_close_matches(str(path), names, n=3)
     hint = (
         "Did you mean " + " or ".join(f"'{name}'" for name in close) + "?" if close else f"The last is '{names[-1]}'."
     )

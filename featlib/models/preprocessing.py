@@ -25,6 +25,7 @@ class Preprocessing:
     code: str
     offset: float
     scale: float
+    makes_channels: bool = False
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """Preprocesses RGB pixels of 0…255, any shape, into a new float32 array; the input is unchanged."""
@@ -42,6 +43,11 @@ PREPROCESSING = {
     ),
     "none": Preprocessing("none", "none: pixels enter as 0…255", "x = x  # pixels enter as 0...255", 0, 1),
 }
+
+
+def to_grey(pixels: np.ndarray) -> np.ndarray:
+    """(n, h, w, 3) uint8 RGB -> (n, h, w, 1) uint8 brightness, ITU-R BT.601 as `PIL.Image.convert("L")` has it."""
+    return np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in pixels])[..., np.newaxis]
 
 
 def resize_and_crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -45,7 +45,7 @@ def test_after_the_first_look_no_layer_runs_the_network(passes, extracted, monke
 
     from featlib.features import maps, taps
 
-    monkeypatch.setattr(taps, "tap_model", never)
+    monkeypatch.setattr(taps, "tap_layers", never)
     monkeypatch.setattr(maps, "run_tap", never)
     monkeypatch.setattr(type(backbone.model), "__call__", never)
     for layer in ("input", "block5_expand_conv", "head_relu", "avg_pool", "predictions"):

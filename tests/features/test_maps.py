@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featlib.errors import CancelledError, LayerNotFoundError
-from featlib.features import feature_maps, tap_model, trace_image
+from featlib.features import feature_maps, tap_layers, trace_image
 from featlib.images import load_samples
 from featlib.models import Backbone, list_layers, load_backbone
 
@@ -52,10 +52,17 @@ def test_several_layers_come_from_one_pass_in_the_order_asked(lite0, photos):
         np.testing.assert_allclose(maps, feature_maps(lite0, photos[:2], layer), rtol=1e-4, atol=1e-5)
 
 
-def test_only_what_is_needed_runs(lite0):
-    names = [layer.name for layer in tap_model(lite0, ["block2_add"]).layers]
-    assert names == [layer.name for layer in lite0.model.layers][: names.index("block2_add") + 1]
-    assert "block3_expand_conv" not in names
+def test_only_what_is_needed_runs(lite0, photos, monkeypatch):
+    def never(*args, **kwargs):
+        raise RuntimeError("this layer is not needed")
+
+    names = [layer.name for layer in lite0.model.layers]
+    for name in names[names.index("block2_add") + 1 :]:
+        monkeypatch.setitem(vars(lite0.model.get_layer(name)), "call", never)
+    tap = tap_layers(lite0, ["block2_add"])
+    assert tap(lite0.prepare(photos[:1]))[0].shape == (1, 56, 56, 24)
+    with pytest.raises(RuntimeError, match="not needed"):
+        tap_layers(lite0, ["block3_expand_conv"])(lite0.prepare(photos[:1]))
 
 
 def test_tapping_leaves_the_model_as_it_was(lite0, photos):

@@ -98,17 +98,6 @@ def test_variable_input_size():
     inputs = keras.Input((None, None, 3))
     model = keras.Model(inputs, keras.layers.Conv2D(4, 3, padding="same", name="conv")(inputs))
     backbone = load_backbone(model, input_shape=(48, 64, 3), preprocessing="none")
-    assert find_layer(backbone, "conv").output_shape == (None, None, 4)
-    assert find_layer(backbone, "conv").bytes_per_image is None
+    assert find_layer(backbone, "conv").output_shape == (48, 64, 4)
+    assert find_layer(backbone, "conv").bytes_per_image == 48 * 64 * 4 * 4
     assert backbone.prepare(np.zeros((1, 10, 10, 3), np.uint8)).shape == (1, 48, 64, 3)
-
-
-class Subclassed(keras.Model):
-    def call(self, x):
-        return x
-
-
-@pytest.mark.parametrize("model", [Subclassed, keras.Sequential], ids=["subclassed", "unbuilt"])
-def test_models_without_a_graph_are_refused_with_advice(model):
-    with pytest.raises(ModelError, match="has no graph of layers"):
-        load_backbone(model(), preprocessing="none")

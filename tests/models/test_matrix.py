@@ -1,0 +1,77 @@
+"""Every network of keras.applications, wrapped as people wrap them: each tap equals a run of the whole model."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from featlib.models import load_backbone
+from tests.models.oracle import check_all_taps
+
+SIDE = 80
+SMALL = (  # one a family
+    "MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0", "ConvNeXtTiny", "DenseNet121",
+    "InceptionV3", "InceptionResNetV2", "NASNetMobile", "ResNet50", "ResNet50V2", "VGG16", "VGG19", "Xception",
+)  # fmt: skip
+ALL = sorted(name for name, build in vars(keras.applications).items() if inspect.isfunction(build))
+OTHERS = [pytest.param(name, marks=pytest.mark.every_model) for name in ALL if name not in SMALL]
+
+
+def image_input():
+    return layers.Input((SIDE, SIDE, 3), name="image")
+
+
+def in_sequential(base):
+    return keras.Sequential([image_input(), base, layers.GlobalAveragePooling2D(name="gap")])
+
+
+def in_functional(base):
+    image = image_input()
+    return keras.Model(image, layers.Dense(3, name="head")(layers.GlobalMaxPooling2D(name="gmp")(base(image))))
+
+
+def transfer(base):
+    image = image_input()
+    x = layers.RandomFlip("horizontal", name="flip")(image)
+    x = base(layers.Rescaling(1 / 127.5, -1, name="scale")(x), training=False)
+    x = layers.Dropout(0.2, name="drop")(layers.GlobalAveragePooling2D(name="gap")(x))
+    return keras.Model(image, layers.Dense(5, activation="softmax", name="classes")(x), name="transfer")
+
+
+def two_levels(base):
+    image = image_input()
+    inner = keras.Sequential([image_input(), base, layers.ReLU(name="positive")], name="inner")
+    return keras.Model(image, layers.GlobalAveragePooling2D(name="gap")(inner(image)), name="outer")
+
+
+WRAPPINGS = {
+    "as is": lambda base: base,
+    "in a Sequential": in_sequential,
+    "inside a Functional": in_functional,
+    "augment, rescale, base, head": transfer,
+    "two levels deep": two_levels,
+}
+
+
+def check(model, images):
+    return check_all_taps(load_backbone(model, preprocessing="none"), images)
+
+
+@pytest.mark.parametrize("name", [*SMALL, *OTHERS])
+def test_every_layer_of_every_wrapping(name, tmp_path, matrix_cases):
+    keras.utils.set_random_seed(0)
+    base = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(SIDE, SIDE, 3))
+    images = np.random.default_rng(0).uniform(0, 255, (1, SIDE, SIDE, 3)).astype("float32")
+    for wrapping, wrap in WRAPPINGS.items():
+        matrix_cases[name, wrapping] = check(wrap(base), images)
+    for suffix in (".keras", ".h5"):
+        path = tmp_path / f"model{suffix}"
+        transfer(base).save(path)
+        matrix_cases[name, f"saved as {suffix}"] = check(keras.saving.load_model(path, compile=False), images)
+        path.unlink()
+    counts = {wrapping: count for (model, wrapping), count in matrix_cases.items() if model == name}
+    own = len(base.operations) - 1
+    assert all(count >= own for count in counts.values())
+    assert counts["augment, rescale, base, head"] == counts["saved as .keras"] == counts["saved as .h5"]
