@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING
 
 from featlib.errors import ModelError, WeightsNotFoundError
 from featlib.models.backbone import Backbone
+from featlib.models.image_shape import DEFAULT_SHAPE, check_shape
 from featlib.models.imagenet import imagenet_names
-from featlib.models.layers import graph_operations
 from featlib.models.lite0 import build_lite0, load_lite0_weights
-from featlib.models.preprocessing import PREPROCESSING, Preprocessing
+from featlib.models.own import _wrap
+from featlib.models.preprocessing import PREPROCESSING
 
 if TYPE_CHECKING:
     import keras
 
 DEFAULT_MODEL = "EfficientNetLite0"
-DEFAULT_SHAPE = (224, 224, 3)
-MIN_SIZE, MAX_SIZE = 32, 1024  # below 32 a network that halves five times has nothing left
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def load_backbone(
         return _wrap(model, input_shape, preprocessing, class_names)
     weights = None if weights == "random" else weights
     choice = _find_choice(model)
-    shape = _check_shape(input_shape or DEFAULT_SHAPE)
+    shape = check_shape(input_shape or DEFAULT_SHAPE)
     build = {"EfficientNetLite0": _load_lite0, "MobileNetV2": _load_mobilenet}[choice.name]
     return Backbone(
         name=choice.name,
@@ -118,16 +117,6 @@ def _find_choice(name: str) -> ModelChoice:
             return choice
     names = ", ".join(f"'{choice.name}'" for choice in MODELS)
     raise ModelError(f"No network named '{name}'. Allowed: {names}, or a live keras.Model.")
-
-
-def _check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    valid = len(shape) == 3 and shape[2] == 3 and all(MIN_SIZE <= side <= MAX_SIZE for side in shape[:2])
-    if not valid:
-        raise ModelError(
-            f"input_shape must be (height, width, 3) with sides of {MIN_SIZE} to {MAX_SIZE} pixels. "
-            f"Received: {tuple(shape)}. The usual one is {DEFAULT_SHAPE}."
-        )
-    return int(shape[0]), int(shape[1]), 3
 
 
 def _weights_name(weights: str | Path | None) -> str:
@@ -217,49 +206,3 @@ def _randomize(model: keras.Model) -> None:
     for seed, variable in enumerate(model.trainable_weights):
         if len(variable.shape) >= 2:
             variable.assign(keras.initializers.GlorotUniform(seed=seed)(variable.shape))
-
-
-def _wrap(
-    model: keras.Model,
-    input_shape: Sequence[int] | None,
-    preprocessing: str | None,
-    class_names: Sequence[str] | None,
-) -> Backbone:
-    import keras
-
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"A model is a name or a keras.Model. Received: {type(model).__name__}.")
-    graph_operations(model)
-    return Backbone(
-        name=model.name,
-        model=model,
-        input_shape=_image_shape(model, input_shape),
-        preprocessing=_find_preprocessing(model, preprocessing),
-        weights="own",
-        include_top=len(model.outputs[0].shape) == 2,
-        class_names=tuple(class_names) if class_names is not None else None,
-    )
-
-
-def _image_shape(model: keras.Model, input_shape: Sequence[int] | None) -> tuple[int, int, int]:
-    declared = [tuple(tensor.shape[1:]) for tensor in model.inputs]
-    if len(declared) != 1 or len(declared[0]) != 3 or declared[0][2] != 3:
-        raise ModelError(
-            f"'{model.name}' takes inputs of shape {declared}. Allowed: one input of RGB images, (height, width, 3)."
-        )
-    wanted = input_shape or tuple(side or standard for side, standard in zip(declared[0], DEFAULT_SHAPE, strict=True))
-    if any(side not in (None, want) for side, want in zip(declared[0], wanted, strict=False)):
-        raise ModelError(f"'{model.name}' takes images of {declared[0]}. Received input_shape={tuple(wanted)}.")
-    return _check_shape(wanted) if input_shape else (int(wanted[0]), int(wanted[1]), 3)
-
-
-def _find_preprocessing(model: keras.Model, name: str | None) -> Preprocessing:
-    if name is None and any(type(layer).__name__ in ("Rescaling", "Normalization") for layer in model.layers):
-        name = "none"
-    if name not in PREPROCESSING:
-        allowed = ", ".join(f"{key!r} ({value.description})" for key, value in PREPROCESSING.items())
-        raise ModelError(
-            f"Say how '{model.name}' wants its pixels: load_backbone(model, preprocessing=...). Received: {name!r}. "
-            f"Allowed: {allowed}."
-        )
-    return PREPROCESSING[name]
