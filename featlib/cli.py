@@ -71,7 +71,7 @@ def _network_options(command: Command) -> Command:
 @click.argument("model")
 @_network_options
 def layers(model: str, weights: str, no_top: bool, input_size: int) -> None:
-    """List the layers of MODEL: EfficientNetLite0 (embedded) or MobileNetV2.
+    """List the layers of MODEL: EfficientNetLite0 (embedded), or any network of keras.applications.
 
     \b
     featlib layers EfficientNetLite0
@@ -87,7 +87,7 @@ def layers(model: str, weights: str, no_top: bool, input_size: int) -> None:
 
 @main.command()
 @click.argument("images", nargs=-1, required=True)
-@click.option("--model", default="EfficientNetLite0", show_default=True, help="EfficientNetLite0 or MobileNetV2.")
+@click.option("--model", default="EfficientNetLite0", show_default=True, help="Or any network of keras.applications.")
 @_network_options
 @click.option("--layer", multiple=True, help="A layer path; repeat it for several. [default: the last with maps]")
 @click.option("--pooling", type=click.Choice(list(POOLINGS)), default="avg", show_default=True)

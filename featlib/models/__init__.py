@@ -1,10 +1,11 @@
 """Names and Keras models -> `Backbone`; `model.summary()` as data."""
 
 from featlib.models.backbone import Backbone, top_classes
+from featlib.models.catalog import DEFAULT_MODEL, ModelChoice, list_models, weights_on_disk
 from featlib.models.imagenet import imagenet_names
 from featlib.models.layers import LayerInfo, find_layer, list_layers
-from featlib.models.preprocessing import PREPROCESSING, Preprocessing
-from featlib.models.zoo import DEFAULT_MODEL, ModelChoice, list_models, load_backbone
+from featlib.models.preprocessing import PREPROCESSING, Preprocessing, find_preprocessing
+from featlib.models.zoo import load_backbone
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -14,9 +15,11 @@ __all__ = [
     "ModelChoice",
     "Preprocessing",
     "find_layer",
+    "find_preprocessing",
     "imagenet_names",
     "list_layers",
     "list_models",
     "load_backbone",
     "top_classes",
+    "weights_on_disk",
 ]

@@ -118,11 +118,12 @@ class Backbone:
         Raises:
             ModelError: the model takes another number of channels than the preprocessing makes.
         """
-        grey = self.input_shape[-1] == 1 and not self.preprocessing.makes_channels
+        grey = self.input_shape[-1] == 1 and not self.preprocessing.is_own
         x = self.preprocessing(to_grey(pixels) if grey else pixels)
         if x.shape[1:] != self.input_shape:
+            maker = self.preprocessing.name.split()[0]
             raise ModelError(
-                f"'{self.name}' takes {self.input_shape}, and {self.preprocessing.name!r} makes {x.shape[1:]} of a picture. "
+                f"'{self.name}' takes {self.input_shape}, and '{maker}' makes {x.shape[1:]} of a picture. "
                 "Give load_backbone your own function from RGB pixels as preprocessing=."
             )
         return x

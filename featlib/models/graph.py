@@ -1,8 +1,8 @@
 """A Keras model as one flat program: every call of every operation, at any depth, in the order they run.
 
 A layer inside an inner model belongs to the inner model's graph, and a layer that is called twice has only its first
-`output`. So the calls are read from the nodes of the graphs, inner graphs are put in the place of their call, and running
-the calls one after the other on tensors gives the output of each; only those that lead to the wanted ones are run.
+`output`. So the calls are read from the nodes of the graphs, inner graphs are put in the place of their call, and
+running the calls one after the other on tensors gives the output of each; only those that lead to the wanted ones run.
 """
 
 from __future__ import annotations
@@ -262,7 +262,7 @@ class ModelGraph:
 
         def trace(images: Any) -> list[Any]:  # noqa: ANN401
             values = self._feed(images)
-            for step in self._ancestors({ref for step in composites for ref in step.needs}):
+            for step in self._ancestors({ref for composite in composites for ref in composite.needs}):
                 self._run_step(step, values)
             for step in composites:
                 recorder = Recorder(self._scope(step))

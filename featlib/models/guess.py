@@ -51,5 +51,8 @@ def guess_preprocessing(model: keras.Model) -> tuple[str, str] | None:
         if family is None and part.name == MOBILENET_V2_LAYER:
             family = "mobilenet_v2"
         if family and (hasattr(part, "layers") or part.name == MOBILENET_V2_LAYER):
-            return family, f"'{part.name}' is a network of keras.applications, which wants its own preprocessing, {family}."
+            return (
+                family,
+                f"'{part.name}' is a network of keras.applications, which wants its own preprocessing, {family}.",
+            )
     return None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from featlib.errors import ModelError
 from featlib.models.backbone import Backbone
-from featlib.models.guess import guess_preprocessing
 from featlib.models.graph import ModelGraph, is_graph, keras_reason
-from featlib.models.preprocessing import PREPROCESSING, Preprocessing
+from featlib.models.guess import guess_preprocessing
+from featlib.models.preprocessing import Preprocessing, as_preprocessing
 from featlib.models.recording import parts_of
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
 STANDARD_SHAPE = (224, 224, 3)  # where neither the person nor the model says
 
@@ -21,7 +22,7 @@ STANDARD_SHAPE = (224, 224, 3)  # where neither the person nor the model says
 def wrap_model(
     model: keras.Model,
     input_shape: Sequence[int] | None,
-    preprocessing: str | None,
+    preprocessing: str | Callable[[np.ndarray], np.ndarray] | None,
     class_names: Sequence[str] | None,
 ) -> Backbone:
     """Makes a live model a backbone.
@@ -29,7 +30,7 @@ def wrap_model(
     Args:
         model: Functional, Sequential or subclassed. One that is not built is built for `input_shape`.
         input_shape: (height, width, channels) of one image; needed where the model does not say.
-        preprocessing: a name of `PREPROCESSING`; None where the model shows what it wants.
+        preprocessing: a name, a function of one's own, or None where the model shows what it wants.
         class_names: names of the outputs in order.
 
     Raises:
@@ -65,9 +66,7 @@ def _wants_channels_first(model: keras.Model) -> bool:
     return next((f == "channels_first" for f in formats if f in ("channels_first", "channels_last")), False)
 
 
-def _image_shape(
-    model: keras.Model, wanted: Sequence[int] | None, channels_first: bool
-) -> tuple[int, int, int]:
+def _image_shape(model: keras.Model, wanted: Sequence[int] | None, channels_first: bool) -> tuple[int, int, int]:
     declared = _declared_shape(model, channels_first)
     if declared is None:
         if wanted is None:
@@ -90,9 +89,7 @@ def _declared_shape(model: keras.Model, channels_first: bool) -> tuple[int | Non
     shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
     images = [shape for shape in shapes if len(shape) == 3]
     if not images:
-        raise ModelError(
-            f"'{model.name}' takes inputs of shape {shapes}. Allowed: images, (height, width, channels)."
-        )
+        raise ModelError(f"'{model.name}' takes inputs of shape {shapes}. Allowed: images, (height, width, channels).")
     shape = images[0]
     return (*shape[1:], shape[0]) if channels_first else shape
 
@@ -109,19 +106,20 @@ def _build(model: keras.Model, shape: tuple[int, int, int], channels_first: bool
         else:
             model(np.zeros(one, np.float32), training=False)
     except (ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError) as error:
-        raise ModelError(
-            f"'{model.name}' cannot be built for images of {shape}: {keras_reason(error)}"
-        ) from error
+        raise ModelError(f"'{model.name}' cannot be built for images of {shape}: {keras_reason(error)}") from error
 
 
-def _find_preprocessing(model: keras.Model, name: str | None) -> tuple[Preprocessing, str]:
+def _find_preprocessing(
+    model: keras.Model, given: str | Callable[[np.ndarray], np.ndarray] | None
+) -> tuple[Preprocessing, str]:
     """The preprocessing and, where it was guessed, why."""
-    guess = guess_preprocessing(model) if name is None else None
-    name, note = guess or (name, "")
-    if name not in PREPROCESSING:
-        allowed = ", ".join(f"{key!r} ({value.description})" for key, value in PREPROCESSING.items())
+    if given is not None:
+        return as_preprocessing(given), ""
+    guess = guess_preprocessing(model)
+    if guess is None:
         raise ModelError(
-            f"Say how '{model.name}' wants its pixels: load_backbone(model, preprocessing=...). Received: {name!r}. "
-            f"Allowed: {allowed}."
+            f"Say how '{model.name}' wants its pixels, since nothing in it tells: load_backbone(model, preprocessing=...). "
+            "Allowed: 'none' (0…255), 'unit' (0…1), 'tf' (−1…1), 'torch', 'caffe', a family of keras.applications such "
+            "as 'mobilenet_v2', or a function of your own."
         )
-    return PREPROCESSING[name], note
+    return as_preprocessing(guess[0]), guess[1]

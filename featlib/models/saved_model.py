@@ -42,7 +42,9 @@ def load_saved_model(path: Path, input_shape: Sequence[int] | None) -> keras.Mod
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise ModelError(f"'{path}' cannot be read as a SavedModel: {str(error).splitlines()[0]}") from error
     if not signatures:
-        raise ModelError(f"'{path}' has no signature to call. Allowed: a SavedModel with one, such as a hub feature vector.")
+        raise ModelError(
+            f"'{path}' has no signature to call. Allowed: a SavedModel with one, such as a hub feature vector."
+        )
     endpoint = next((name for name in ENDPOINTS if name in signatures), next(iter(signatures)))
     inputs = signatures[endpoint].structured_input_signature[1]
     shape = _image_shape(path, endpoint, inputs, input_shape)
@@ -57,6 +59,8 @@ def _image_shape(
 ) -> tuple[int | None, ...]:
     shapes = {name: spec.shape.as_list() for name, spec in inputs.items()}
     if len(shapes) != 1 or len(next(iter(shapes.values()))) != 4:
-        raise ModelError(f"'{endpoint}' of '{path}' takes {shapes}. Allowed: one input of images, (n, height, width, channels).")
+        raise ModelError(
+            f"'{endpoint}' of '{path}' takes {shapes}. Allowed: one input of images, (n, height, width, channels)."
+        )
     declared = tuple(next(iter(shapes.values()))[1:])
     return tuple(side or want for side, want in zip(declared, wanted or declared, strict=True))

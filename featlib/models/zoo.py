@@ -2,68 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from featlib.errors import ModelError, WeightsNotFoundError
 from featlib.models.backbone import Backbone
+from featlib.models.catalog import DEFAULT_MODEL, ModelChoice, find_choice, keras_folder, weights_file
+from featlib.models.image_shape import DEFAULT_SHAPE, check_shape
 from featlib.models.imagenet import imagenet_names
 from featlib.models.lite0 import build_lite0, load_lite0_weights
+from featlib.models.model_name import CLASSES, Option, check_options, parse_model_name, write_model_name
 from featlib.models.own import wrap_model
-from featlib.models.preprocessing import PREPROCESSING
+from featlib.models.preprocessing import as_preprocessing
+from featlib.models.stable_names import rename_as_in_a_fresh_process
+from featlib.models.weights_files import load_weights_file
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
-DEFAULT_MODEL = "EfficientNetLite0"
-DEFAULT_SHAPE = (224, 224, 3)
-MIN_SIZE, MAX_SIZE = 32, 1024  # below 32 a network that halves five times has nothing left
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """A network that can be asked for by name.
-
-    Attributes:
-        name: what `load_backbone` takes.
-        description: one sentence for people.
-        embedded: whether its ImageNet weights come with the installation.
-        input_sizes: sizes in pixels to offer; ImageNet weights were trained for the last.
-        preprocessing: name of its preprocessing.
-    """
-
-    name: str
-    description: str
-    embedded: bool
-    input_sizes: tuple[int, ...]
-    preprocessing: str
-
-
-MODELS = (
-    ModelChoice(
-        "EfficientNetLite0",
-        "Embedded: small, quick, trained on ImageNet; nothing to download.",
-        embedded=True,
-        input_sizes=(96, 128, 160, 192, 224),
-        preprocessing="lite0",
-    ),
-    ModelChoice(
-        "MobileNetV2",
-        "From keras.applications; its ImageNet weights (14 MB) are downloaded once.",
-        embedded=False,
-        input_sizes=(96, 128, 160, 192, 224),
-        preprocessing="mobilenet_v2",
-    ),
-)
-
-
-def list_models() -> tuple[ModelChoice, ...]:
-    """Lists the networks that can be loaded by name."""
-    return MODELS
+ImageShape = tuple[int, int, int]
 
 
 def load_backbone(
@@ -72,142 +32,159 @@ def load_backbone(
     weights: str | Path | None = "imagenet",
     include_top: bool = True,
     input_shape: Sequence[int] | None = None,
-    preprocessing: str | None = None,
+    preprocessing: str | Callable[[np.ndarray], np.ndarray] | None = None,
     class_names: Sequence[str] | None = None,
+    **options: Option,
 ) -> Backbone:
     """Loads a network with everything needed to feed it.
 
     Args:
-        model: "EfficientNetLite0" (embedded), "MobileNetV2", or a live `keras.Model`.
+        model: "EfficientNetLite0" (embedded), any network of keras.applications such as "MobileNetV2", the same with
+            options as in "MobileNetV2(alpha=0.35)", or a live `keras.Model`.
         weights: "imagenet", None or "random" (the same ones each time), or the path of a Keras weights file.
             A live model keeps its own.
         include_top: whether to keep the classification layers of a named network.
-        input_shape: (height, width, 3) in pixels; (224, 224, 3) where neither it nor the model says.
-        preprocessing: for a live model, what it wants: "none" (pixels enter as 0…255), "mobilenet_v2" or "lite0". It
-            must be said, since nothing in the model tells; except where a Rescaling or Normalization layer inside the
-            model does it, which means "none".
-        class_names: for a live model, the names of its outputs in order.
+        input_shape: (height, width, channels) in pixels. None means a network's own, and (224, 224, 3) for a live model
+            of variable size. A model that is not built yet needs it.
+        preprocessing: what is done to pixels of 0…255. A named network brings its own. For a live model it is guessed
+            from what is inside (a Rescaling layer, a network of keras.applications), and `notes` of the backbone say
+            why; where nothing tells, it must be said. Names: "none", "unit" (0…1), "tf" (−1…1), "torch", "caffe",
+            "lite0", or a family of keras.applications such as "mobilenet_v2"; or a function of your own from
+            (n, height, width, 3) float32 RGB pixels to what the model takes.
+        class_names: the names of the outputs in order; None means ImageNet's for a named network with 1,000 outputs.
+        **options: options of the network, such as alpha=0.35, or classes=5 where the weights are not ImageNet's.
 
     Returns:
-        The backbone.
+        The backbone. Its name is as above, with the options that are not the default.
 
     Raises:
-        ModelError: unknown name, unusable model, input shape or weights file.
+        ModelError: unknown name or option, unusable model, input shape or weights file.
         WeightsNotFoundError: the weights are not on this machine and could not be downloaded.
     """
     if not isinstance(model, str):
+        if options:
+            raise ModelError(f"Options are for networks by name. Received: {', '.join(options)} with a live model.")
         return wrap_model(model, input_shape, preprocessing, class_names)
     weights = None if weights == "random" else weights
-    choice = _find_choice(model)
-    shape = _check_shape(input_shape or DEFAULT_SHAPE)
-    build = {"EfficientNetLite0": _load_lite0, "MobileNetV2": _load_mobilenet}[choice.name]
+    choice, checked = _find_network(model, options)
+    shape = check_shape(input_shape or _default_shape(choice))
+    network = _load(weights, include_top, shape, choice, checked)
     return Backbone(
-        name=choice.name,
-        model=build(weights, include_top, shape),
+        name=write_model_name(choice, checked),
+        model=network,
         input_shape=shape,
-        preprocessing=PREPROCESSING[choice.preprocessing],
+        preprocessing=as_preprocessing(preprocessing or choice.module),
         weights=_weights_name(weights),
         include_top=include_top,
-        class_names=imagenet_names() if include_top else None,
+        class_names=_class_names(network, include_top, class_names),
     )
 
 
-def _find_choice(name: str) -> ModelChoice:
-    for choice in MODELS:
-        if choice.name.lower() == name.lower():
-            return choice
-    names = ", ".join(f"'{choice.name}'" for choice in MODELS)
-    raise ModelError(f"No network named '{name}'. Allowed: {names}, or a live keras.Model.")
-
-
-def _check_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    valid = len(shape) == 3 and shape[2] == 3 and all(MIN_SIZE <= side <= MAX_SIZE for side in shape[:2])
-    if not valid:
+def _find_network(text: str, options: dict[str, Option]) -> tuple[ModelChoice, dict[str, Option]]:
+    name, written = parse_model_name(text)
+    choice = find_choice(name)
+    twice = sorted(set(written) & set(options))
+    if twice:
         raise ModelError(
-            f"input_shape must be (height, width, 3) with sides of {MIN_SIZE} to {MAX_SIZE} pixels. "
-            f"Received: {tuple(shape)}. The usual one is {DEFAULT_SHAPE}."
+            f"The option '{twice[0]}' is given twice: in '{text}' and as {twice[0]}={options[twice[0]]!r}."
         )
-    return int(shape[0]), int(shape[1]), 3
+    return choice, check_options(choice, {**written, **options})
+
+
+def _default_shape(choice: ModelChoice) -> Sequence[int]:
+    if choice.input_size is not None:
+        return choice.input_size, choice.input_size, 3
+    built = _keras_function(choice)(weights=None)  # a newer network: nothing else tells
+    return tuple(side or usual for side, usual in zip(built.input_shape[1:], DEFAULT_SHAPE, strict=True))
+
+
+def _class_names(network: Any, include_top: bool, names: Sequence[str] | None) -> tuple[str, ...] | None:  # noqa: ANN401
+    outputs = network.outputs[0].shape[-1]
+    if not include_top or names is None:
+        return imagenet_names() if include_top and outputs == CLASSES else None
+    if len(names) != outputs:
+        raise ModelError(f"class_names must name the {outputs} outputs of '{network.name}'. Received: {len(names)}.")
+    return tuple(names)
 
 
 def _weights_name(weights: str | Path | None) -> str:
     return "random" if weights is None else "imagenet" if weights == "imagenet" else Path(weights).name
 
 
-def _load_lite0(weights: str | Path | None, include_top: bool, shape: tuple[int, int, int]) -> keras.Model:
-    model = build_lite0(shape, include_top)
-    if weights == "imagenet":
-        load_lite0_weights(model)
+def _load(
+    weights: str | Path | None, include_top: bool, shape: ImageShape, choice: ModelChoice, options: dict[str, Option]
+) -> keras.Model:
+    """Builds a network and gives it its weights."""
+    if choice.embedded:
+        model = build_lite0(shape, include_top)
     else:
-        _fill(model, weights)
+        model = rename_as_in_a_fresh_process(_build(weights, include_top, shape, choice, options))
+    if weights is None:
+        _randomize(model)
+    elif weights != "imagenet":
+        load_weights_file(model, weights, write_model_name(choice, options))
+    elif choice.embedded:
+        load_lite0_weights(model)
     return model
 
 
-def _load_mobilenet(weights: str | Path | None, include_top: bool, shape: tuple[int, int, int]) -> keras.Model:
-    import keras
-
-    build = keras.applications.MobileNetV2
-    if weights != "imagenet":
-        model = build(input_shape=shape, include_top=include_top, weights=None)
-        _fill(model, weights)
-        return _with_stable_names(model)
+def _build(
+    weights: str | Path | None, include_top: bool, shape: ImageShape, choice: ModelChoice, options: dict[str, Option]
+) -> keras.Model:
+    """Builds a network of keras.applications: with ImageNet weights, or random ones that are replaced later."""
+    source = "imagenet" if weights == "imagenet" else None
     try:
-        return _with_stable_names(build(input_shape=shape, include_top=include_top, weights="imagenet"))
-    except OSError as error:
+        return _keras_function(choice)(input_shape=shape, include_top=include_top, weights=source, **options)
+    except (ConnectionError, TimeoutError) as error:
+        raise WeightsNotFoundError(_download_advice(choice, include_top, str(error))) from error
+    except (OSError, KeyError, RuntimeError) as error:  # what h5py raises for a file that is cut off or overwritten
+        if source is None:
+            raise
         raise ModelError(
-            f"A weights file of MobileNetV2 in {_keras_folder()} is damaged ({error}). "
+            f"A weights file of {choice.name} in {keras_folder()} is damaged ({error}). "
             "Delete it, and it is downloaded again."
         ) from error
     except ValueError as error:
-        if "input_shape" not in str(error):
-            raise
-        raise ModelError(
-            f"MobileNetV2 has no ImageNet weights for input_shape={shape} with include_top={include_top}. "
-            "Use (224, 224, 3), or include_top=False, or weights=None."
-        ) from error
+        asked = f"weights={source!r}, include_top={include_top}, input_shape={shape}"
+        raise ModelError(_impossible(write_model_name(choice, options), asked, include_top, str(error))) from error
     except Exception as error:  # Keras raises nothing narrower when a download fails
         if "URL fetch failure" not in str(error):
             raise
-        raise WeightsNotFoundError(_download_advice("MobileNetV2", str(error))) from error
+        raise WeightsNotFoundError(_download_advice(choice, include_top, str(error))) from error
 
 
-def _with_stable_names(model: keras.Model) -> keras.Model:
-    """Names the layers of a fresh model as in a fresh process, where Keras has not counted up its automatic names."""
-    for layer in model.layers:
-        layer.name = re.sub(r"^(input_layer|global_average_pooling2d)_\d+$", r"\1", layer.name)
-    return model
+def _keras_function(choice: ModelChoice) -> Any:  # noqa: ANN401
+    import keras
+
+    return getattr(keras.applications, choice.name)
 
 
-def _download_advice(name: str, error: str) -> str:
+def _impossible(name: str, asked: str, include_top: bool, error: str) -> str:
+    """Says in one sentence why Keras would not build a network, and what it would build."""
+    message = " ".join(error.replace("`", "").split()).removesuffix(".")
+    if trained := re.search(r"input_shape should be (\(\d+, \d+, 3\))", message):
+        without = ", or include_top=False" if include_top else ""
+        return f"{name} has no ImageNet weights for {asked}. Use {trained[1]}{without}, or weights=None."
+    if smallest := re.search(r"at least (\d+) ?x ?\1", message):
+        return f"{name} needs images of at least {smallest[1]} × {smallest[1]} pixels. Received: {asked}."
+    if "classes should be 1000" in message:
+        return (
+            f"{name} has no ImageNet weights, which are for 1,000 classes. Received: {asked}. "
+            "Use include_top=False, or weights=None."
+        )
+    return f"{name} cannot be built with {asked}: {message}."
+
+
+def _download_advice(choice: ModelChoice, include_top: bool, error: str) -> str:
     match = re.search(r"https?://[^\s]+?(?=:?\s|$)", error)
     url = match.group() if match else "its weights file"
+    file = weights_file(choice, include_top)
+    renamed = f" as {file}" if match and file and choice.module == "nasnet" else ""  # the one whose address differs
     return (
-        f"The ImageNet weights of {name} are not on this machine and could not be downloaded. "
-        f"Download {url} on a machine with a network and put the file in {_keras_folder()}, "
+        f"The ImageNet weights of {choice.name} are not on this machine and could not be downloaded. "
+        f"Download {url} on a machine with a network and put the file in {keras_folder()}{renamed}, "
         f"or choose random weights, or '{DEFAULT_MODEL}', which needs no download."
     )
-
-
-def _keras_folder() -> Path:
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
-
-
-def _fill(model: keras.Model, weights: str | Path | None) -> None:
-    """Gives a fresh model the weights of a file, or repeatable random ones."""
-    if weights is None:
-        _randomize(model)
-        return
-    path = Path(weights)
-    if not path.is_file():
-        raise WeightsNotFoundError(
-            f"No weights file at '{path}'. Allowed: \"imagenet\", None for random weights, or the path of an .h5 file."
-        )
-    try:
-        model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        raise ModelError(
-            f"The weights file '{path.name}' does not fit '{model.name}' with {model.count_params():,} weights: {error}"
-        ) from error
 
 
 def _randomize(model: keras.Model) -> None:

@@ -119,7 +119,7 @@ def test_layers_that_put_out_lists_and_dicts():
         "parts[sums][1]",
     ]
     x = some_images(backbone)
-    whole, = tap_layers(backbone, ["parts[sums][1]"])(x)
+    (whole,) = tap_layers(backbone, ["parts[sums][1]"])(x)
     np.testing.assert_allclose(whole, x.sum(axis=2), rtol=1e-5)
     np.testing.assert_allclose(tap_layers(backbone, ["lstm[0]"])(x)[0], backbone.model(x)[1], rtol=1e-5)
     with pytest.raises(LayerNotFoundError, match=r"Did you mean 'lstm\[0\]'"):
@@ -177,8 +177,10 @@ def test_channels_first_comes_out_channels_last():
     }  # fmt: skip
     x = some_images(backbone)
     assert check_all_taps(backbone, x, inputs=np.moveaxis(x, -1, 1)) == 5
-    pooled = feature_maps(backbone, load_samples("photos")[:2], "pool")
-    np.testing.assert_allclose(pooled, tf.nn.max_pool2d(tf.nn.avg_pool2d(backbone.prepare(load_samples("photos")[:2]), 2, 2, "VALID"), 2, 2, "VALID"), rtol=1e-5)  # fmt: skip  # noqa: E501
+    photos = load_samples("photos")[:2]
+    expected = tf.nn.avg_pool2d(backbone.prepare(photos), 2, 2, "VALID")
+    expected = tf.nn.max_pool2d(expected, 2, 2, "VALID")
+    np.testing.assert_allclose(feature_maps(backbone, photos, "pool"), expected, rtol=1e-5)
 
 
 def test_mixed_precision_comes_out_as_float32():
@@ -314,7 +316,7 @@ def test_all_layers_of_one_image_with_inner_models():
     photo = load_samples("photos")[0]
     trace = trace_image(backbone, photo)
     assert list(trace.outputs) == paths(backbone)
-    inside = keras.Model(base.inputs, base.get_layer("block_6_expand").output)
+    inside = keras.Model(base.input, base.get_layer("block_6_expand").output)
     expected = inside(backbone.prepare([photo]) / 127.5 - 1)[0]
     np.testing.assert_allclose(trace.outputs[f"{base.name}/block_6_expand"], expected, rtol=1e-4, atol=1e-5)
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from featlib.errors import LayerNotFoundError, ModelError
+from featlib.errors import LayerNotFoundError
 from featlib.models import find_layer, list_layers, load_backbone
 
 

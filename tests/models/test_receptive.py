@@ -94,6 +94,8 @@ def test_goes_through_inner_models(lite0):
     image = layers.Input((224, 224, 3))
     outer = load_backbone(keras.Model(image, lite0.model(image)), preprocessing="none")
     alone = {layer.path: (layer.receptive_field, layer.stride) for layer in list_layers(lite0)}
-    inside = {layer.path.split("/")[1]: (layer.receptive_field, layer.stride) for layer in list_layers(outer) if layer.depth}
+    inside = {
+        layer.path.split("/")[1]: (layer.receptive_field, layer.stride) for layer in list_layers(outer) if layer.depth
+    }
     assert inside == alone
     assert alone["stem_conv"] == ((3, 3), (2, 2))

@@ -1,0 +1,159 @@
+"""What Keras cannot tell about its networks without building them, measured once.
+
+`tests/models/test_catalog.py` compares every entry with what the installed Keras builds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEASURED_WITH = "3.15.1"  # the version of Keras
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One network of keras.applications.
+
+    Attributes:
+        module: name of its module in keras.applications, which has its `preprocess_input`.
+        file: what the names of its weights files begin with, see `Family.files`.
+        input_size: default height and width in pixels.
+        params: number of weights, with the top.
+        feature_layer: the last layer with height and width that are more than one value.
+    """
+
+    module: str
+    file: str
+    input_size: int
+    params: int
+    feature_layer: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """One module of keras.applications.
+
+    Attributes:
+        module: its name.
+        title: a name for people; some modules share one.
+        description: one sentence for newcomers.
+        files: names of the ImageNet weights files with and without top, where {} is `Facts.file`.
+        options: the keyword options that only this family has, with their defaults.
+        file_sizes: the input sizes that have weights files of their own, where that is not only the default.
+    """
+
+    module: str
+    title: str
+    description: str
+    files: tuple[str, str] = (
+        "{}_weights_tf_dim_ordering_tf_kernels.h5",
+        "{}_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    )
+    options: tuple[tuple[str, bool | int | float], ...] = ()
+    file_sizes: tuple[int, ...] = ()
+
+
+SHORT_FILES = ("{}.h5", "{}_notop.h5")
+
+FAMILIES = (
+    Family(
+        "mobilenet",
+        "MobileNet",
+        "2017, made for phones: splits each convolution into one per channel and a 1 × 1 that mixes the channels.",
+        ("{}.h5", "{}_no_top.h5"),
+        (("alpha", 1.0), ("depth_multiplier", 1), ("dropout", 0.001)),
+        (128, 160, 192, 224),
+    ),
+    Family(
+        "mobilenet_v2",
+        "MobileNet",
+        "2018, made for phones: small and quick, blocks that widen, filter and narrow again.",
+        (
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{}.h5",
+            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{}_no_top.h5",
+        ),
+        (("alpha", 1.0),),
+        (96, 128, 160, 192, 224),
+    ),
+    Family(
+        "mobilenet_v3",
+        "MobileNet",
+        "2019, made for phones: blocks partly found by automatic search, with attention to channels.",
+        ("{}.h5", "{}_no_top_v2.h5"),
+        (("alpha", 1.0), ("minimalistic", False), ("dropout_rate", 0.2)),
+    ),
+    Family(
+        "efficientnet",
+        "EfficientNet",
+        "2019: one design from B0 to B7 that grows in depth, width and image size together.",
+        SHORT_FILES,
+    ),
+    Family(
+        "efficientnet_v2",
+        "EfficientNetV2",
+        "2021: EfficientNet made quicker to train, with plain convolutions in its early blocks.",
+        SHORT_FILES,
+    ),
+    Family("resnet", "ResNet", "2015, the classic: each block adds its result to its input, so depth can grow."),
+    Family("resnet_v2", "ResNetV2", "2016: ResNet with normalisation and ReLU before each convolution."),
+    Family("densenet", "DenseNet", "2016: within a block each layer sees the maps of all layers before it."),
+    Family("vgg16", "VGG", "2014: 16 layers of plain 3 × 3 convolutions, easy to follow but large and slow."),
+    Family("vgg19", "VGG", "2014: 19 layers of plain 3 × 3 convolutions, easy to follow but large and slow."),
+    Family("inception_v3", "Inception", "2015: each block looks with filters of several sizes side by side."),
+    Family("inception_resnet_v2", "Inception", "2016: Inception's parallel filters with ResNet's shortcuts."),
+    Family("xception", "Xception", "2016: Inception's idea taken to the end, one filter for each channel."),
+    Family(
+        "nasnet",
+        "NASNet",
+        "2017: its cells were found by automatic search, hence many branches.",
+        ("{}.h5", "{}_no_top.h5"),
+    ),
+    Family("convnext", "ConvNeXt", "2022: a ResNet brought up to date with ideas from transformers.", SHORT_FILES),
+)
+
+KERAS_FACTS = {
+    "MobileNet": Facts("mobilenet", "mobilenet_1_0_224_tf", 224, 4_253_864, "conv_pw_13_relu"),
+    "MobileNetV2": Facts("mobilenet_v2", "1.0_224", 224, 3_538_984, "out_relu"),
+    "MobileNetV3Small": Facts(
+        "mobilenet_v3", "weights_mobilenet_v3_small_224_1.0_float", 224, 2_554_968, "activation_17"
+    ),
+    "MobileNetV3Large": Facts(
+        "mobilenet_v3", "weights_mobilenet_v3_large_224_1.0_float", 224, 5_507_432, "activation_19"
+    ),
+    "EfficientNetB0": Facts("efficientnet", "efficientnetb0", 224, 5_330_571, "top_activation"),
+    "EfficientNetB1": Facts("efficientnet", "efficientnetb1", 240, 7_856_239, "top_activation"),
+    "EfficientNetB2": Facts("efficientnet", "efficientnetb2", 260, 9_177_569, "top_activation"),
+    "EfficientNetB3": Facts("efficientnet", "efficientnetb3", 300, 12_320_535, "top_activation"),
+    "EfficientNetB4": Facts("efficientnet", "efficientnetb4", 380, 19_466_823, "top_activation"),
+    "EfficientNetB5": Facts("efficientnet", "efficientnetb5", 456, 30_562_527, "top_activation"),
+    "EfficientNetB6": Facts("efficientnet", "efficientnetb6", 528, 43_265_143, "top_activation"),
+    "EfficientNetB7": Facts("efficientnet", "efficientnetb7", 600, 66_658_687, "top_activation"),
+    "EfficientNetV2B0": Facts("efficientnet_v2", "efficientnetv2-b0", 224, 7_200_312, "top_activation"),
+    "EfficientNetV2B1": Facts("efficientnet_v2", "efficientnetv2-b1", 240, 8_212_124, "top_activation"),
+    "EfficientNetV2B2": Facts("efficientnet_v2", "efficientnetv2-b2", 260, 10_178_374, "top_activation"),
+    "EfficientNetV2B3": Facts("efficientnet_v2", "efficientnetv2-b3", 300, 14_467_622, "top_activation"),
+    "EfficientNetV2S": Facts("efficientnet_v2", "efficientnetv2-s", 384, 21_612_360, "top_activation"),
+    "EfficientNetV2M": Facts("efficientnet_v2", "efficientnetv2-m", 480, 54_431_388, "top_activation"),
+    "EfficientNetV2L": Facts("efficientnet_v2", "efficientnetv2-l", 480, 119_027_848, "top_activation"),
+    "ResNet50": Facts("resnet", "resnet50", 224, 25_636_712, "conv5_block3_out"),
+    "ResNet101": Facts("resnet", "resnet101", 224, 44_707_176, "conv5_block3_out"),
+    "ResNet152": Facts("resnet", "resnet152", 224, 60_419_944, "conv5_block3_out"),
+    "ResNet50V2": Facts("resnet_v2", "resnet50v2", 224, 25_613_800, "post_relu"),
+    "ResNet101V2": Facts("resnet_v2", "resnet101v2", 224, 44_675_560, "post_relu"),
+    "ResNet152V2": Facts("resnet_v2", "resnet152v2", 224, 60_380_648, "post_relu"),
+    "DenseNet121": Facts("densenet", "densenet121", 224, 8_062_504, "relu"),
+    "DenseNet169": Facts("densenet", "densenet169", 224, 14_307_880, "relu"),
+    "DenseNet201": Facts("densenet", "densenet201", 224, 20_242_984, "relu"),
+    "VGG16": Facts("vgg16", "vgg16", 224, 138_357_544, "block5_pool"),
+    "VGG19": Facts("vgg19", "vgg19", 224, 143_667_240, "block5_pool"),
+    "InceptionV3": Facts("inception_v3", "inception_v3", 299, 23_851_784, "mixed10"),
+    "InceptionResNetV2": Facts("inception_resnet_v2", "inception_resnet_v2", 299, 55_873_736, "conv_7b_ac"),
+    "Xception": Facts("xception", "xception", 299, 22_910_480, "block14_sepconv2_act"),
+    "NASNetMobile": Facts("nasnet", "nasnet_mobile", 224, 5_326_716, "activation_187"),
+    "NASNetLarge": Facts("nasnet", "nasnet_large", 331, 88_949_818, "activation_259"),
+    "ConvNeXtTiny": Facts("convnext", "convnext_tiny", 224, 28_589_128, "add_17"),
+    "ConvNeXtSmall": Facts("convnext", "convnext_small", 224, 50_223_688, "add_35"),
+    "ConvNeXtBase": Facts("convnext", "convnext_base", 224, 88_591_464, "add_35"),
+    "ConvNeXtLarge": Facts("convnext", "convnext_large", 224, 197_767_336, "add_35"),
+    "ConvNeXtXLarge": Facts("convnext", "convnext_xlarge", 224, 350_196_968, "add_35"),
+}
