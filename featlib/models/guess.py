@@ -47,12 +47,10 @@ def guess_preprocessing(model: keras.Model) -> tuple[str, str] | None:
         if any(len(weight.shape) >= 3 for weight in getattr(part, "weights", [])) and not hasattr(part, "layers"):
             break
     for part in parts:
-        family = next((module for pattern, module in FAMILIES if re.match(pattern, str(part.name).lower())), None)
-        if family is None and part.name == MOBILENET_V2_LAYER:
-            family = "mobilenet_v2"
-        if family and (hasattr(part, "layers") or part.name == MOBILENET_V2_LAYER):
-            return (
-                family,
-                f"'{part.name}' is a network of keras.applications, which wants its own preprocessing, {family}.",
-            )
+        name = str(part.name)
+        family = next((module for pattern, module in FAMILIES if re.match(pattern, name.lower())), None)
+        if family and hasattr(part, "layers"):
+            return family, f"'{name}' is a network of keras.applications, whose preprocessing is '{family}'."
+        if name == MOBILENET_V2_LAYER:
+            return "mobilenet_v2", f"'{name}' is a layer of MobileNetV2, whose preprocessing is 'mobilenet_v2' (−1…1)."
     return None

@@ -30,14 +30,14 @@ class LayerInfo:
         path: what to ask for it by: the names from the outer model down, joined by "/"; "#2" marks the second call of a
             layer, "[0]" or "[name]" one of several outputs.
         class_name: the Keras class, for example "Conv2D".
-        output_shape: shape of the output for one image, without the batch dimension, channels last; None where it varies.
+        output_shape: shape of the output for one image, without the batch dimension, channels last.
         params: number of weights; of an inner model, of all its layers.
         trainable_params: how many of them training would change.
         kind: "maps" (height, width, channels), "vector" (values,), "probabilities" (the softmax output) or "other".
         bytes_per_image: memory of the output for one image in bytes, as float32; None where the shape varies.
         stage_end: whether the layer closes a stage, the run of layers between two halvings of the resolution.
-        receptive_field: height and width in pixels of what one unit sees of the input, with what lies in the padding; None where
-            it is not defined, as after a pooling over the whole map.
+        receptive_field: height and width in pixels of what one unit sees of the input, padding included; None where it
+            is not defined, as after a pooling over the whole map.
         stride: pixels of the input from one unit to the next, vertically and horizontally; None like `receptive_field`.
         channels_first: whether Keras holds the output as (channels, height, width); featlib turns it round.
         reason: why the output cannot be had; empty where it can.
@@ -98,7 +98,7 @@ def describe_layers(graph: ModelGraph) -> tuple[LayerInfo, ...]:
     for i, (path, (place, ref)) in enumerate(graph.targets.items()):
         view = views.get(ref) if ref else None
         rows.append(_describe(i, path, place.operation, view, place.reason, ref in ends, ref in graph.outputs))
-        ends.discard(ref)  # an inner model and its last layer put out the same: one mark for both
+        ends -= {ref}  # an inner model and its last layer put out the same: one mark for both
     return tuple(rows)
 
 
@@ -188,7 +188,7 @@ def _kind(operation: Any, shape: Shape, is_output: bool) -> str:  # noqa: ANN401
     return "probabilities" if is_output and activation == "softmax" else "vector"
 
 
-def _stage_ends(graph: ModelGraph, views: dict[Ref, _View]) -> set[Ref | None]:
+def _stage_ends(graph: ModelGraph, views: dict[Ref, _View]) -> set[Ref]:
     """The tensors that close a stage, and the last one with height and width.
 
     A stage is the run of layers at one resolution. Its end is the last layer that all later ones depend on; a widening

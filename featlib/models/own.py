@@ -118,8 +118,8 @@ def _find_preprocessing(
     guess = guess_preprocessing(model)
     if guess is None:
         raise ModelError(
-            f"Say how '{model.name}' wants its pixels, since nothing in it tells: load_backbone(model, preprocessing=...). "
-            "Allowed: 'none' (0…255), 'unit' (0…1), 'tf' (−1…1), 'torch', 'caffe', a family of keras.applications such "
-            "as 'mobilenet_v2', or a function of your own."
+            f"Say how '{model.name}' wants its pixels, since nothing in it tells: "
+            "load_backbone(model, preprocessing=...). Allowed: 'none' (0…255), 'unit' (0…1), 'tf' (−1…1), 'torch', "
+            "'caffe', a family of keras.applications such as 'mobilenet_v2', or a function of your own."
         )
     return as_preprocessing(guess[0]), guess[1]

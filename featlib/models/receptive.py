@@ -1,8 +1,8 @@
 """Which pixels of the input one unit of a layer can see.
 
-A layer's unit i sees the input pixels from i * stride + first to i * stride + last on each axis; layer after layer these
-three numbers follow from kernel, stride and padding (Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional
-Neural Networks", Distill 2019).
+A layer's unit i sees the input pixels from i * stride + first to i * stride + last on each axis; layer after layer
+these three numbers follow from kernel, stride and padding (Araujo, Norris and Sim, "Computing Receptive Fields of
+Convolutional Neural Networks", Distill 2019).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any
 
 WINDOWS = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"}
 POINTWISE = {  # each unit reads the units at its own place only
-    "InputLayer", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "BatchNormalization", "Dropout", "SpatialDropout2D",
-    "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Rescaling", "Normalization", "Identity",
-    "LayerScale", "StochasticDepth", "Dense", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate",
-    "Divide", "TrueDivide", "Relu", "Relu6", "HardSigmoid", "HardSwish", "HardSilu", "Silu", "Sigmoid", "Gelu", "Tanh",
+    "InputLayer", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "BatchNormalization", "Identity", "Dropout",
+    "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Rescaling",
+    "Normalization", "LayerScale", "StochasticDepth", "Dense", "Add", "Subtract", "Multiply", "Average", "Maximum",
+    "Minimum", "Concatenate", "Divide", "TrueDivide", "Relu", "Relu6", "HardSigmoid", "HardSwish", "HardSilu", "Silu",
+    "Sigmoid", "Gelu", "Tanh",
     "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness",
 }  # fmt: skip
 MOVES = {"ZeroPadding2D": ("padding", -1), "Cropping2D": ("cropping", 1)}

@@ -21,5 +21,6 @@ def pytest_terminal_summary(terminalreporter, config):
         models = len({model for model, _ in cases})
         wrappings = len({wrapping for _, wrapping in cases})
         terminalreporter.write_line(
-            f"Taps checked: {sum(cases.values()):,} (model, wrapping, layer) cases; {models} models in {wrappings} wrappings."
+            f"Taps checked: {sum(cases.values()):,} (model, wrapping, layer) cases, "
+            f"of {models} models in {wrappings} wrappings."
         )

@@ -173,7 +173,8 @@ def test_channels_first_comes_out_channels_last():
     assert backbone.input_shape == (32, 24, 3)
     shapes = {layer.path: layer.output_shape for layer in list_layers(backbone)}
     assert shapes == {
-        "image": (32, 24, 3), "mean": (16, 12, 3), "pool": (8, 6, 3), "norm": (8, 6, 3), "turned": (8, 6, 3), "conv": (6, 4, 5),
+        "image": (32, 24, 3), "mean": (16, 12, 3), "pool": (8, 6, 3), "norm": (8, 6, 3), "turned": (8, 6, 3),
+        "conv": (6, 4, 5),
     }  # fmt: skip
     x = some_images(backbone)
     assert check_all_taps(backbone, x, inputs=np.moveaxis(x, -1, 1)) == 5

@@ -40,7 +40,9 @@ NETWORKS = {
     "cropped": lambda x: conv(strides=2)(layers.Cropping2D(((3, 1), (0, 2)))(conv()(x))),
     "branches": lambda x: branches(conv(strides=2, padding="same")(x)),
     "shifted": lambda x: shifted(conv(padding="same")(x)),
-    "pointwise": lambda x: layers.Dense(2, kernel_initializer="ones")(layers.ReLU()(layers.BatchNormalization()(conv()(x)))),
+    "pointwise": lambda x: layers.Dense(2, kernel_initializer="ones")(
+        layers.ReLU()(layers.BatchNormalization()(conv()(x)))
+    ),
 }  # fmt: skip
 
 
@@ -69,8 +71,12 @@ def test_equals_the_extent_of_the_gradient(name):
 
 @pytest.mark.parametrize(
     ("network", "layer", "size", "stride"),
-    [("VGG16", "block5_pool", 212, 32), ("MobileNet", "conv_pw_13_relu", 315, 32), ("ResNet50", "conv5_block3_out", 483, 32)],
-)  # fmt: skip
+    [
+        ("VGG16", "block5_pool", 212, 32),
+        ("MobileNet", "conv_pw_13_relu", 315, 32),
+        ("ResNet50", "conv5_block3_out", 483, 32),
+    ],
+)
 def test_equals_the_published_figures(network, layer, size, stride):
     """Table 1 of Araujo, Norris and Sim, Distill 2019."""
     model = getattr(keras.applications, network)(weights=None, include_top=False, input_shape=(224, 224, 3))
