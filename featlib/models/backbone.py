@@ -83,9 +83,9 @@ class Backbone:
 
     @cached_property
     def feature_layer(self) -> str:
-        """Path of the last layer with height and width: where transfer learning usually starts."""
+        """Path of the last layer with height and width beyond 1 × 1: where transfer learning usually starts."""
         usable = [layer for layer in self.layers if not layer.reason and layer.class_name != "InputLayer"]
-        maps = [layer.path for layer in usable if layer.kind == "maps"]
+        maps = [layer.path for layer in usable if layer.kind == "maps" and layer.output_shape[:2] != (1, 1)]
         path = maps[-1] if maps else usable[-1].path
         while path.rpartition("/")[0] in maps:  # what is around it comes after it: an inner model, a block
             path = path.rpartition("/")[0]

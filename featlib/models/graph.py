@@ -84,7 +84,7 @@ class ModelGraph:
         self.places: list[Place] = []
         self.images: list[tuple[Ref, Any]] = []  # the model's inputs that take the image
         self._blocked: dict[Ref, str] = {}  # tensors that no image leads to -> why
-        self._recorded: dict[Ref, Step] = {}  # tensors that are seen while a step runs
+        self.recorded: dict[Ref, Step] = {}  # tensors that are only seen while a step runs
         self.specs: dict[Ref, Any] = {}  # tensor -> its shape and type
         if is_graph(model):
             self._open(model)
@@ -115,7 +115,7 @@ class ModelGraph:
         values = self._feed(images)
         wanted = set(refs)
         for step in self._ancestors(wanted):
-            record = step.inner and any(self._recorded.get(ref) is step for ref in wanted)
+            record = step.inner and any(self.recorded.get(ref) is step for ref in wanted)
             self._run_step(step, values, Recorder(self._scope(step)) if record else None)
         return [values[ref] for ref in refs]
 
@@ -196,8 +196,8 @@ class ModelGraph:
         return {ref: images if inside is None else _enter(images, inside) for ref, inside in self.images}
 
     def _ancestors(self, wanted: set[Ref]) -> list[Step]:
-        needed = {ref for ref in wanted if ref not in self._recorded}
-        recording = {id(self._recorded[ref]) for ref in wanted if ref in self._recorded}
+        needed = {ref for ref in wanted if ref not in self.recorded}
+        recording = {id(self.recorded[ref]) for ref in wanted if ref in self.recorded}
         steps = []
         for step in reversed(self.steps):
             if id(step) in recording or not needed.isdisjoint(step.gives):
@@ -293,7 +293,7 @@ class ModelGraph:
             elif not call.outputs:
                 place.reason = "it puts out no tensor"
             for ref, tensor in zip(refs, call.outputs, strict=True):
-                self._recorded[ref] = step
+                self.recorded[ref] = step
                 self.specs[ref] = keras.KerasTensor(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
             rows.append(place)
         called = {id(place.operation): place.path for place in reversed(rows)}

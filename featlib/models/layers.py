@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from featlib.errors import LayerNotFoundError
 from featlib.models.graph import ModelGraph, Ref, Step
 from featlib.models.receptive import Field, Reach, follow
+from featlib.models.stages import stage_ends
 
 if TYPE_CHECKING:
     from featlib.models.backbone import Backbone
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 FLOAT32_BYTES = 4
 Shape = tuple[int | None, ...]
 TOKENS = {"EinsumDense"}  # (tokens, heads, values): three axes, but no picture
-MERGES = {"Add", "Concatenate", "Multiply", "Average", "Maximum", "Minimum", "Subtract"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def find_layer(backbone: Backbone, path: str) -> LayerInfo:
 def describe_layers(graph: ModelGraph) -> tuple[LayerInfo, ...]:
     """Describes every call of every operation of a model, in graph order."""
     views = _follow_graph(graph)
-    ends = _stage_ends(graph, views)
+    ends = stage_ends(graph, {ref: view.shape for ref, view in views.items()})
     rows = []
     for i, (path, (place, ref)) in enumerate(graph.targets.items()):
         view = views.get(ref) if ref else None
@@ -120,7 +120,7 @@ def _follow_graph(graph: ModelGraph) -> dict[Ref, _View]:
         channels_first = _channels_first(step.operation, sources[0] if sources else None)
         for ref in step.gives:
             views[ref] = _view(graph, ref, _next_field(step, sources), channels_first)
-    for ref, step in graph._recorded.items():
+    for ref, step in graph.recorded.items():
         around = views.get(step.needs[0])
         operation = next(place.operation for place in graph.places if ref in place.refs)
         views[ref] = _view(graph, ref, None, _channels_first(operation, around))
@@ -186,58 +186,6 @@ def _kind(operation: Any, shape: Shape, is_output: bool) -> str:  # noqa: ANN401
         return "other"
     activation = getattr(getattr(operation, "activation", None), "__name__", type(operation).__name__.lower())
     return "probabilities" if is_output and activation == "softmax" else "vector"
-
-
-def _stage_ends(graph: ModelGraph, views: dict[Ref, _View]) -> set[Ref]:
-    """The tensors that close a stage, and the last one with height and width.
-
-    A stage is the run of layers at one resolution. Its end is the last layer that all later ones depend on; a widening
-    that only prepares the next halving (the expansion of MobileNet's blocks) is left to the next stage.
-    """
-    maps = [(op, ref, views[ref].shape) for op, ref in _stems(graph) if len(views[ref].shape) == 3]
-    resolutions: dict[Any, list[Any]] = {}
-    for call in maps:
-        resolutions.setdefault(call[2][:2], []).append(call)
-    if not resolutions:
-        return set()
-    return {_stage_end(stage) for stage in resolutions.values()} | {maps[-1][1]}
-
-
-def _stage_end(stage: list[tuple[Any, Ref, Shape]]) -> Ref:
-    widening = stage[-1]
-    width = widening[2][-1] or 0
-    for operation, ref, shape in reversed(stage):
-        channels = shape[-1] or 0
-        if channels != width:
-            return ref if channels < width else widening[1]
-        if type(operation).__name__ in MERGES:
-            return widening[1]
-    return widening[1]
-
-
-def _stems(graph: ModelGraph) -> list[tuple[Any, Ref]]:
-    """The calls that no edge of the graph goes around, from the first that has a kernel on."""
-    calls = [(op, ref) for op, ref in _bottlenecks(graph)]
-    first = next((i for i, (op, _) in enumerate(calls) if _has_kernel(op)), 0)
-    return calls[first:]
-
-
-def _has_kernel(operation: Any) -> bool:  # noqa: ANN401
-    return any(len(weight.shape) >= 3 for weight in getattr(operation, "weights", []))
-
-
-def _bottlenecks(graph: ModelGraph) -> Iterable[tuple[Any, Ref]]:
-    if graph._recorded and not graph.steps[0].gives:  # no graph at all: take the calls as they came
-        yield from ((place.operation, place.refs[0]) for place in graph.places if place.refs and not place.reason)
-        return
-    reader: dict[Ref, int] = {}  # tensor -> the last step that reads it
-    for i, step in enumerate(graph.steps):
-        reader.update(dict.fromkeys(step.needs, i))
-    furthest = max((reader.get(ref, 0) for ref, _ in graph.images), default=0)
-    for i, step in enumerate(graph.steps):
-        if furthest <= i and step.node is not None:
-            yield step.operation, step.gives[0]
-        furthest = max([furthest, *(reader.get(ref, i) for ref in step.gives)])
 
 
 def _no_such_layer(path: str, model: str, layers: Iterable[str]) -> str:

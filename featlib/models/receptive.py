@@ -15,10 +15,10 @@ WINDOWS = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "Aver
 POINTWISE = {  # each unit reads the units at its own place only
     "InputLayer", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "BatchNormalization", "Identity", "Dropout",
     "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Rescaling",
-    "Normalization", "LayerScale", "StochasticDepth", "Dense", "Add", "Subtract", "Multiply", "Average", "Maximum",
-    "Minimum", "Concatenate", "Divide", "TrueDivide", "Relu", "Relu6", "HardSigmoid", "HardSwish", "HardSilu", "Silu",
-    "Sigmoid", "Gelu", "Tanh",
-    "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness",
+    "Normalization", "LayerScale", "StochasticDepth", "CustomScaleLayer", "Dense", "Add", "Subtract", "Multiply",
+    "Average", "Maximum", "Minimum", "Concatenate", "Divide", "TrueDivide", "Relu", "Relu6", "HardSigmoid",
+    "HardSwish", "HardSilu", "Silu", "Sigmoid", "Gelu", "Tanh", "RandomFlip", "RandomRotation", "RandomZoom",
+    "RandomTranslation", "RandomContrast", "RandomBrightness",
 }  # fmt: skip
 MOVES = {"ZeroPadding2D": ("padding", -1), "Cropping2D": ("cropping", 1)}
 
@@ -71,7 +71,7 @@ def follow(operation: Any, fields: Sequence[Field | None], size: Sequence[int | 
     name = type(operation).__name__
     if merged is None or not type(operation).__module__.startswith("keras."):
         return None
-    if name in POINTWISE:
+    if name in POINTWISE or (name == "LayerNormalization" and list(operation.axis) in ([-1], [3])):
         return merged
     if name in WINDOWS:
         return _slide(operation, merged, size)

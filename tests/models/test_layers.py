@@ -38,16 +38,37 @@ def test_stage_ends_close_each_resolution(lite0):
     ]
 
 
-def test_stage_ends_of_a_residual_network():
-    model = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3))
-    resnet = load_backbone(model, preprocessing="none")
-    ends = [layer.path for layer in list_layers(resnet) if layer.stage_end]
-    assert [name for name in ends if name.endswith("_out")] == [
-        "conv2_block3_out",
-        "conv3_block4_out",
-        "conv4_block6_out",
-        "conv5_block3_out",
-    ]
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        (
+            "MobileNetV2",
+            [
+                "expanded_conv_project_BN",
+                "block_2_add",
+                "block_5_add",
+                "block_12_add",
+                "block_16_project_BN",
+                "out_relu",
+            ],
+        ),
+        ("ResNet50", ["conv1_relu", "conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"]),
+        ("VGG16", [*(f"block{i}_conv{2 + (i > 2)}" for i in range(1, 6)), "block5_pool"]),
+        ("ConvNeXtTiny", ["add_2", "add_5", "add_14", "add_17"]),
+    ],
+)
+def test_stage_ends_of_well_known_networks(name, ends):
+    """The layers that papers call C2 to C5, whatever paddings and ways around lie between."""
+    backbone = load_backbone(name, weights=None, include_top=False)
+    assert [layer.path for layer in list_layers(backbone) if layer.stage_end] == ends
+    assert backbone.feature_layer == ends[-1]
+
+
+def test_stage_ends_where_every_block_has_ways_around_it():
+    backbone = load_backbone("NASNetMobile", weights=None, include_top=False)
+    ends = [layer for layer in list_layers(backbone) if layer.stage_end]
+    assert [end.path for end in ends][1:-1] == ["normal_concat_3", "normal_concat_8", "normal_concat_12"]
+    assert [end.output_shape[0] for end in ends] == [56, 28, 14, 7, 7]
 
 
 def test_order_is_the_graphs_order(lite0):
