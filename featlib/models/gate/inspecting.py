@@ -1,0 +1,169 @@
+"""A stranger's model file, read without Keras: accepted, or refused with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featlib.errors import ModelError
+from featlib.models.gate.config_rules import check_config
+from featlib.models.gate.h5_layout import SIGNATURE, check_h5
+from featlib.models.gate.json_text import parse_json
+from featlib.models.gate.repairs import repair_config
+from featlib.models.gate.wording import megabytes, shown
+from featlib.models.gate.zip_layout import read_members
+
+MAX_FILE = 200_000_000
+KINDS = "Allowed are model files of Keras: .keras, or .h5 with the whole model."
+FORMATS = {  # first bytes -> what the file is
+    b"\x80\x02": "a PyTorch or pickle file",
+    b"\x80\x03": "a pickle file",
+    b"\x80\x04": "a pickle file",
+    b"\x80\x05": "a pickle file",
+    b"version https://git-lfs": "a Git LFS pointer that only names the file: run git lfs pull",
+    b"<!DOCTYPE": "a web page: the download went wrong",
+    b"<html": "a web page: the download went wrong",
+    b"\x08": "an ONNX or TensorFlow graph",
+    b"{": "JSON text: a network's layers without its weights",
+    b"\x1f\x8b": "a gzip archive: unpack it first",
+}
+
+
+@dataclass(frozen=True)
+class InspectedFile:
+    """A model file that passed.
+
+    Attributes:
+        path: the file.
+        format: "keras" (a zip of Keras 3) or "h5" (a full model in the legacy form), by its content.
+        keras_version: the Keras that wrote it, as the file says; None where it does not.
+        config: the repaired model config, `{"class_name": …, "config": …}`, without compile settings.
+        repairs: what was repaired, one sentence each.
+        class_names: None; Keras files hold none.
+    """
+
+    path: Path
+    format: str
+    keras_version: str | None
+    config: dict[str, Any]
+    repairs: tuple[str, ...]
+    class_names: None = None
+
+
+def inspect_model_file(path: Path) -> InspectedFile:
+    """Reads a model file without importing Keras or TensorFlow, and without running anything in it.
+
+    Args:
+        path: a `.keras` file, or a legacy `.h5` of a whole model. The content decides, not the suffix.
+
+    Raises:
+        ModelError: the file is anything else, is damaged, or holds something that is not allowed.
+    """
+    return inspect_bytes(Path(path), read_file(Path(path)))[0]
+
+
+def check_weights_file(path: Path) -> None:
+    """Checks an HDF5 file of weights: a `.weights.h5`, a legacy `.h5` of weights, or one of a full model.
+
+    Raises:
+        ModelError: the file is anything else, is damaged, or holds something that Keras never writes.
+    """
+    path = Path(path)
+    data = read_file(path)
+    try:
+        if not data.startswith(SIGNATURE):
+            allowed = "Allowed are weights in HDF5: .weights.h5, or .h5."
+            extra = " A .keras file is a whole model: open it as one." if data.startswith(b"PK") else ""
+            raise ModelError(f"It is {_kind(data)}. {allowed}{extra}")
+        if not check_h5(data)[0].arrays:
+            raise ModelError("It holds no weights at all. Save them with model.save_weights('name.weights.h5').")
+    except ModelError as error:
+        raise refusal(path, error) from error
+
+
+def inspect_bytes(path: Path, data: bytes) -> tuple[InspectedFile, dict[str, bytes]]:
+    """Inspects the content of a file that was read before.
+
+    Returns:
+        The report, and for a `.keras` file its members by name.
+
+    Raises:
+        ModelError: as `inspect_model_file`.
+    """
+    try:
+        if data.startswith(b"PK\x03\x04"):
+            return _inspect_keras(path, data)
+        if data.startswith(SIGNATURE):
+            return _inspect_h5(path, data), {}
+        raise ModelError(f"It is {_kind(data)}. {KINDS}")
+    except ModelError as error:
+        raise refusal(path, error) from error
+
+
+def read_file(path: Path) -> bytes:
+    """Reads a file of at most 200 MB.
+
+    Raises:
+        ModelError: there is no such file, it cannot be read, or it is larger.
+    """
+    if not path.is_file():
+        raise ModelError(f"{shown(str(path))} {'is a folder' if path.is_dir() else 'is not a file'}. {KINDS}")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1) if path.stat().st_size <= MAX_FILE else None
+    except OSError as error:
+        raise ModelError(f"{shown(path.name)} cannot be read: {error.strerror}.") from error
+    if data is None or len(data) > MAX_FILE:
+        raise ModelError(
+            f"{shown(path.name)} has {megabytes(path.stat().st_size)}; at most {megabytes(MAX_FILE)} are read. "
+            "A trained model keeps its optimizer in the file, twice the size of its weights: load it with "
+            "compile=False and save it again."
+        )
+    return data
+
+
+def refusal(path: Path, error: Exception) -> ModelError:
+    """The reason with the name of the file in front."""
+    return ModelError(f"The file {shown(path.name)} cannot be used. {error}")
+
+
+def _inspect_keras(path: Path, data: bytes) -> tuple[InspectedFile, dict[str, bytes]]:
+    members = read_members(data)
+    metadata = parse_json(members["metadata.json"], "metadata.json")
+    config = parse_json(members["config.json"], "config.json")
+    check_config(config)
+    if not members["model.weights.h5"].startswith(SIGNATURE):
+        raise ModelError(
+            "Member 'model.weights.h5' is not an HDF5 file. Save the model again with model.save('name.keras')."
+        )
+    check_h5(members["model.weights.h5"])
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    config, repairs = repair_config(config)
+    return InspectedFile(path, "keras", version if isinstance(version, str) else None, config, repairs), members
+
+
+def _inspect_h5(path: Path, data: bytes) -> InspectedFile:
+    texts = check_h5(data)[1]
+    if texts["model_config"] is None:
+        raise ModelError(
+            "It holds weights only and does not say of which network. Choose the network and give this file as its "
+            "weights, or save the whole model with model.save('name.keras')."
+        )
+    config = parse_json(texts["model_config"], "model_config")
+    check_config(config)
+    version = texts["keras_version"]
+    config, repairs = repair_config(config)
+    return InspectedFile(path, "h5", version.decode("utf-8", "replace") if version else None, config, repairs)
+
+
+def _kind(data: bytes) -> str:
+    if not data:
+        return "empty"
+    if data[4:8] == b"TFL3":
+        return "a TensorFlow Lite file"
+    if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "a zip archive"
+    if data.startswith(SIGNATURE):
+        return "an HDF5 file"
+    return next((kind for start, kind in FORMATS.items() if data.startswith(start)), "of no kind that is known here")

@@ -1,0 +1,104 @@
+"""Loads one model file in a process of its own with little room, and says how it went.
+
+Run as `python -m featlib.models.gate.trial FILE SECONDS`; the answer is one line of JSON on standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+ROOM = 2_200_000_000  # bytes that loading may take on top of TensorFlow itself, which takes 1.8 GB of addresses
+LARGEST_FILE = 4096  # bytes; TensorFlow tries out the temporary folder when it is imported
+OPEN_FILES = 256
+MAX_ACTIVATIONS = 1_000_000_000  # bytes for one image
+
+
+def main() -> None:
+    """Tries the file that the command line names."""
+    path, seconds = Path(sys.argv[1]), int(sys.argv[2])
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what TensorFlow and Keras print belongs to no answer
+    _limit_files_and_time(seconds)
+    import keras
+
+    _limit_memory()
+    answer.write(json.dumps(_try(keras, path)) + "\n")
+    answer.flush()
+    os._exit(0)  # nothing that a model left behind gets to run
+
+
+def activation_bytes(model: keras.Model) -> int:
+    """Memory that the outputs of all layers take for one image, in bytes."""
+    from featlib.models.layers import describe_layers
+
+    return sum(info.bytes_per_image or 0 for info in describe_layers(model))
+
+
+def load(path: Path) -> keras.Model:
+    """Loads a file that passed the inspection, the one way it is ever loaded."""
+    import keras
+
+    return keras.saving.load_model(str(path), compile=False, safe_mode=True)
+
+
+def first_line(error: BaseException) -> str:
+    """Why Keras refused, without the dump of the config that it adds."""
+    text = str(error)
+    reason = text.rsplit("Exception encountered: ", maxsplit=1)[-1].strip()
+    line = next(iter(reason.splitlines()), "") or type(error).__name__
+    return line if len(line) <= 300 else line[:299] + "…"
+
+
+def _try(keras: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401
+    try:
+        model = load(path)
+        needed = activation_bytes(model)
+        answer = {"ok": True, "reason": "", "layers": len(model.layers), "params": model.count_params()}
+    except MemoryError:
+        return {"ok": False, "reason": "memory"}
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's file makes Keras raise
+        exhausted = "ResourceExhausted" in type(error).__name__
+        return {"ok": False, "reason": "memory" if exhausted else first_line(error)}
+    if needed > MAX_ACTIVATIONS:
+        reason = (
+            f"The outputs of its layers take {needed / 1e6:,.0f} MB for one image; at most "
+            f"{MAX_ACTIVATIONS / 1e6:,.0f} MB are allowed. Give it a smaller input."
+        )
+        answer |= {"ok": False, "reason": reason}
+    return answer | {"activation_bytes": needed}
+
+
+def _limit_files_and_time(seconds: int) -> None:
+    with contextlib.suppress(ImportError):
+        import resource
+
+        for kind, limit in (("FSIZE", LARGEST_FILE), ("CPU", seconds), ("NOFILE", OPEN_FILES), ("CORE", 0)):
+            _limit(resource, kind, limit)
+
+
+def _limit_memory() -> None:
+    with contextlib.suppress(ImportError, OSError):  # Windows; systems without /proc
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        _limit(resource, "AS", pages * resource.getpagesize() + ROOM)
+
+
+def _limit(resource: Any, kind: str, limit: int) -> None:  # noqa: ANN401
+    number = getattr(resource, f"RLIMIT_{kind}")
+    hard = resource.getrlimit(number)[1]
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    with contextlib.suppress(ValueError, OSError):  # a system that does not know this limit
+        resource.setrlimit(number, (limit, limit))
+
+
+if __name__ == "__main__":
+    main()
