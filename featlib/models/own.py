@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+PixelFunction = Callable[["np.ndarray"], "np.ndarray"]
 STANDARD_SHAPE = (224, 224, 3)  # where neither the person nor the model says
 
 
 def wrap_model(
     model: keras.Model,
     input_shape: Sequence[int] | None,
-    preprocessing: str | Callable[[np.ndarray], np.ndarray] | None,
+    preprocessing: str | PixelFunction | None,
     class_names: Sequence[str] | None,
 ) -> Backbone:
     """Makes a live model a backbone.
@@ -46,6 +47,7 @@ def wrap_model(
         _build(model, shape, channels_first)
     chosen, note = _find_preprocessing(model, preprocessing)
     graph = ModelGraph(model, shape, channels_first)
+    names = _check_class_names(model, graph, class_names)
     backbone = Backbone(
         name=model.name,
         model=model,
@@ -53,12 +55,22 @@ def wrap_model(
         preprocessing=chosen,
         weights="own",
         include_top=any(len(graph.specs[ref].shape) == 2 for ref in graph.outputs),
-        class_names=tuple(class_names) if class_names is not None else None,
+        class_names=names,
         channels_first=channels_first,
         notes=(note,) if note else (),
     )
     vars(backbone)["graph"] = graph
     return backbone
+
+
+def image_graph(model: keras.Model) -> ModelGraph:
+    """The graph of a model for images of the size it declares, or of the standard one.
+
+    Raises:
+        ModelError: the model takes no images.
+    """
+    channels_first = _wants_channels_first(model)
+    return ModelGraph(model, _image_shape(model, None, channels_first), channels_first)
 
 
 def _wants_channels_first(model: keras.Model) -> bool:
@@ -109,9 +121,17 @@ def _build(model: keras.Model, shape: tuple[int, int, int], channels_first: bool
         raise ModelError(f"'{model.name}' cannot be built for images of {shape}: {keras_reason(error)}") from error
 
 
-def _find_preprocessing(
-    model: keras.Model, given: str | Callable[[np.ndarray], np.ndarray] | None
-) -> tuple[Preprocessing, str]:
+def _check_class_names(model: keras.Model, graph: ModelGraph, names: Sequence[str] | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    counts = {graph.specs[ref].shape[-1] for ref in graph.outputs if len(graph.specs[ref].shape) == 2}
+    if len(names) not in counts:
+        outputs = " or ".join(f"{count:,}" for count in sorted(counts)) or "no"
+        raise ModelError(f"'{model.name}' has {outputs} class outputs. Received: {len(names)} class names.")
+    return tuple(names)
+
+
+def _find_preprocessing(model: keras.Model, given: str | PixelFunction | None) -> tuple[Preprocessing, str]:
     """The preprocessing and, where it was guessed, why."""
     if given is not None:
         return as_preprocessing(given), ""

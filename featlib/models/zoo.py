@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featlib.errors import ModelError, WeightsNotFoundError
 from featlib.models.backbone import Backbone
 from featlib.models.catalog import DEFAULT_MODEL, ModelChoice, find_choice, keras_folder, weights_file
+from featlib.models.files import is_model_path, load_model_file
 from featlib.models.image_shape import DEFAULT_SHAPE, check_shape
 from featlib.models.imagenet import imagenet_names
 from featlib.models.lite0 import build_lite0, load_lite0_weights
 from featlib.models.model_name import CLASSES, Option, check_options, parse_model_name, write_model_name
-from featlib.models.own import wrap_model
+from featlib.models.own import PixelFunction, wrap_model
 from featlib.models.preprocessing import as_preprocessing
 from featlib.models.stable_names import rename_as_in_a_fresh_process
 from featlib.models.weights_files import load_weights_file
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 ImageShape = tuple[int, int, int]
 
 
 def load_backbone(
-    model: str | keras.Model,
+    model: str | Path | keras.Model,
     *,
     weights: str | Path | None = "imagenet",
     include_top: bool = True,
     input_shape: Sequence[int] | None = None,
-    preprocessing: str | Callable[[np.ndarray], np.ndarray] | None = None,
+    preprocessing: str | PixelFunction | None = None,
     class_names: Sequence[str] | None = None,
+    trust_saved_model: bool = False,
     **options: Option,
 ) -> Backbone:
     """Loads a network with everything needed to feed it.
 
     Args:
         model: "EfficientNetLite0" (embedded), any network of keras.applications such as "MobileNetV2", the same with
-            options as in "MobileNetV2(alpha=0.35)", or a live `keras.Model`.
+            options as in "MobileNetV2(alpha=0.35)", the path of a `.keras` or `.h5` file, which is inspected before
+            Keras reads it, or a live `keras.Model`.
         weights: "imagenet", None or "random" (the same ones each time), or the path of a Keras weights file.
             A live model keeps its own.
         include_top: whether to keep the classification layers of a named network.
@@ -51,7 +53,10 @@ def load_backbone(
             why; where nothing tells, it must be said. Names: "none", "unit" (0…1), "tf" (−1…1), "torch", "caffe",
             "lite0", or a family of keras.applications such as "mobilenet_v2"; or a function of your own from
             (n, height, width, 3) float32 RGB pixels to what the model takes.
-        class_names: the names of the outputs in order; None means ImageNet's for a named network with 1,000 outputs.
+        class_names: the names of the outputs in order; None means ImageNet's for a named network with 1,000 outputs,
+            and for a file those in a `labels.txt` beside it, as Teachable Machine exports them.
+        trust_saved_model: allows the path of a TensorFlow SavedModel folder, such as a hub feature vector. It is a
+            program that can do as its maker likes: only for what you trust. Its inner layers cannot be seen.
         **options: options of the network, such as alpha=0.35, or classes=5 where the weights are not ImageNet's.
 
     Returns:
@@ -61,12 +66,15 @@ def load_backbone(
         ModelError: unknown name or option, unusable model, input shape or weights file.
         WeightsNotFoundError: the weights are not on this machine and could not be downloaded.
     """
-    if not isinstance(model, str):
-        if options:
-            raise ModelError(f"Options are for networks by name. Received: {', '.join(options)} with a live model.")
+    is_name = isinstance(model, str) and not is_model_path(model)
+    if options and not is_name:
+        raise ModelError(f"Options are for networks by name. Received: {', '.join(options)} with {model!r}.")
+    if not isinstance(model, str | Path):
         return wrap_model(model, input_shape, preprocessing, class_names)
+    if not is_name:
+        return load_model_file(Path(model), input_shape, preprocessing, class_names, trust_saved_model)
     weights = None if weights == "random" else weights
-    choice, checked = _find_network(model, options)
+    choice, checked = _find_network(str(model), options)
     shape = check_shape(input_shape or _default_shape(choice))
     network = _load(weights, include_top, shape, choice, checked)
     return Backbone(

@@ -38,8 +38,9 @@ def main() -> None:
 def activation_bytes(model: keras.Model) -> int:
     """Memory that the outputs of all layers take for one image, in bytes."""
     from featlib.models.layers import describe_layers
+    from featlib.models.own import image_graph
 
-    return sum(info.bytes_per_image or 0 for info in describe_layers(model))
+    return sum(info.bytes_per_image or 0 for info in describe_layers(image_graph(model)))
 
 
 def load(path: Path) -> keras.Model:
