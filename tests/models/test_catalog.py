@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from types import SimpleNamespace
 
 import keras
@@ -121,7 +122,7 @@ def test_embedded_first_then_by_family():
     choices = list_models()
     assert [choice.embedded for choice in choices] == [True] + [False] * (len(choices) - 1)
     families = [choice.family for choice in choices]
-    assert sum(one != two for one, two in zip(families, families[1:], strict=False)) == len(set(families)) - 1
+    assert sum(one != two for one, two in pairwise(families)) == len(set(families)) - 1
     for choice in choices:
         assert choice.input_sizes[-1] == choice.input_size
         assert 224 in choice.input_sizes
