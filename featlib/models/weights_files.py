@@ -177,8 +177,8 @@ def _describe(expected: Entry | None, received: Entry | None) -> str:
     if expected is None:
         name, shapes = received or ("", ())
         return (
-            f"the file has weights {_write(shapes)} for a layer '{name}' that the network does not have (if the file was "
-            "saved with the top, use include_top=True)."
+            f"the file has weights {_write(shapes)} for a layer '{name}' that the network does not have (if the file "
+            "was saved with the top, use include_top=True)."
         )
     name, shapes = expected
     if received is None:

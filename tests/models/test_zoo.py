@@ -1,13 +1,18 @@
+import json
 import os
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import pytest
 
 from featlib.errors import ModelError, WeightsNotFoundError
-from featlib.models import imagenet_names, list_models, load_backbone, top_classes
+from featlib.models import imagenet_names, load_backbone, top_classes
+from featlib.models.catalog import find_choice
+from featlib.models.stable_names import all_operations
 
 
 @pytest.mark.keras_home
@@ -25,8 +30,6 @@ def test_mobilenet_names_real_photographs(mobilenet, photos):
 
 @pytest.mark.keras_home
 def test_names_equal_keras_own():
-    import json
-
     from tests.conftest import KERAS_HOME
 
     index = json.loads((KERAS_HOME / "models" / "imagenet_class_index.json").read_text())
@@ -76,28 +79,11 @@ def test_own_weights_round_trip(tmp_path, lite0):
     assert again.fingerprint == lite0.fingerprint
 
 
-def test_preprocessing_equals_keras_own(photos):
-    backbone = load_backbone("MobileNetV2", weights=None)
-    pixels = np.stack([backbone.resize(photos[0].pixels)])
-    expected = keras.applications.mobilenet_v2.preprocess_input(pixels.astype("float32"))
-    np.testing.assert_allclose(backbone.preprocessing(pixels), expected, atol=1e-6)
-
-
 def test_preprocessing_leaves_its_input_alone(lite0):
     pixels = np.full((1, 4, 4, 3), 200.0, np.float32)
     first, second = lite0.preprocessing(pixels), lite0.preprocessing(pixels)
     np.testing.assert_array_equal(first, second)
     assert (pixels == 200).all()
-
-
-def test_the_code_of_each_preprocessing_does_the_same():
-    from featlib.models import PREPROCESSING
-
-    pixels = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1).repeat(3, axis=-1)
-    for preprocessing in PREPROCESSING.values():
-        scope = {"x": pixels.copy(), "keras": keras}
-        exec(preprocessing.code, scope)
-        np.testing.assert_allclose(scope["x"], preprocessing(pixels), atol=1e-6)
 
 
 def test_resize_keeps_the_aspect_and_the_centre(lite0):
@@ -116,7 +102,20 @@ def test_resize_keeps_the_aspect_and_the_centre(lite0):
         ({"model": "EfficientNetLite0", "input_shape": (8, 8, 3)}, "32 to 1024"),
         ({"model": "EfficientNetLite0", "input_shape": (224, 224, 1)}, r"\(height, width, 3\)"),
         ({"model": "EfficientNetLite0", "weights": "nowhere.h5"}, "No weights file at"),
-        ({"model": "MobileNetV2", "input_shape": (160, 192, 3)}, "include_top=False"),
+        ({"model": "MobileNetV2", "input_shape": (160, 192, 3)}, r"Use \(224, 224, 3\), or include_top=False"),
+        ({"model": "InceptionV3", "input_shape": (224, 224, 3)}, r"Use \(299, 299, 3\), or include_top=False"),
+        ({"model": "Xception", "weights": None, "input_shape": (64, 64, 3)}, "at least 71 × 71 pixels"),
+        ({"model": "InceptionV3", "weights": None, "input_shape": (64, 64, 3)}, "at least 75 × 75 pixels"),
+        ({"model": "MobileNetV2(alpha=0.3)"}, "0.35, 0.50, 0.75, 1.0, 1.3 or 1.4 only; Received alpha=0.3"),
+        ({"model": "MobileNetV3Small", "alpha": 0.5}, "alpha can be one of 0.75, 1.0"),
+        ({"model": "MobileNet", "depth_multiplier": 2}, "depth multiplier must be 1"),
+        ({"model": "MobileNet", "dropout": 3, "weights": None}, "between 0 and 1. Received: rate=3.0"),
+        ({"model": "ResNet50", "classes": 5}, "for 1,000 classes. Received.*weights=None"),
+        ({"model": "ResNet50", "alpha": 0.5}, "no option 'alpha'. Allowed: classes=1000"),
+        ({"model": "MobileNetV2(alpha=0.35)", "alpha": 0.5}, "'alpha' is given twice"),
+        ({"model": "EfficientNetLite0", "alpha": 0.5}, "no option 'alpha'. Allowed: none"),
+        ({"model": 5, "alpha": 0.5}, "Options are for networks by name"),
+        ({"model": "VGG61"}, "Did you mean 'VGG19' or 'VGG16'.*41 names"),
     ],
 )
 def test_bad_requests_say_what_is_allowed(arguments, message):
@@ -132,23 +131,115 @@ def test_a_live_model_that_takes_no_images_is_refused():
 
 
 def test_offline_says_what_to_download_from_where_and_where_to_put_it(tmp_path):
-    code = "import featlib; featlib.load_backbone('MobileNetV2')"
+    code = """
+import featlib
+for name in ("MobileNetV2", "NASNetMobile", "EfficientNetB0"):
+    try: featlib.load_backbone(name)
+    except featlib.FeatlibError as error: print("MESSAGE", type(error).__name__, error)
+"""
     dead = "http://127.0.0.1:9"  # nothing listens there: a machine without network
     env = {**os.environ, "KERAS_HOME": str(tmp_path), "http_proxy": dead, "https_proxy": dead, "no_proxy": ""}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert done.returncode != 0
-    message = done.stderr.strip().splitlines()[-1]
-    assert WeightsNotFoundError.__name__ in message
-    assert "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5" in message
-    assert "https://" in message
-    assert str(tmp_path / "models") in message
+    messages = [line for line in done.stdout.splitlines() if line.startswith("MESSAGE")]
+    files = ("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224.h5", "NASNet-mobile.h5", "efficientnetb0.h5")
+    for message, file in zip(messages, files, strict=True):
+        assert WeightsNotFoundError.__name__ in message
+        assert re.search(f"Download https://[^ ]+/{re.escape(file)} ", message)
+        assert str(tmp_path / "models") in message
+    assert "models as nasnet_mobile.h5," in messages[1]
 
 
-def test_every_choice_loads():
-    for choice in list_models():
-        backbone = load_backbone(choice.name, weights=None, input_shape=(choice.input_sizes[0],) * 2 + (3,))
-        assert backbone.name == choice.name
-        assert backbone.preprocessing.name == choice.preprocessing
+@pytest.mark.parametrize("name", ["efficientnetlite0", "mobilenetv3small", "MobileNet", "DenseNet121"])
+def test_choices_load(name, photos):
+    choice = find_choice(name)
+    backbone = load_backbone(name, weights=None, input_shape=(64, 64, 3))
+    assert backbone.name == choice.name
+    assert backbone.preprocessing.name == choice.module
+    assert backbone.model.count_params() == choice.params
+    assert backbone.model(backbone.prepare(photos[:1])).shape == (1, 1000)
+    assert backbone.class_names == imagenet_names()
+
+
+def test_another_input_size_without_top_gives_4_4_1280(photos):
+    backbone = load_backbone("MobileNetV2", weights=None, include_top=False, input_shape=(128, 128, 3))
+    assert backbone.model(backbone.prepare(photos[:1])).shape == (1, 4, 4, 1280)
+
+
+def test_the_default_size_is_the_networks_own():
+    assert load_backbone("Xception", weights=None, include_top=False).input_shape == (299, 299, 3)
+
+
+def test_options_in_the_name_or_beside_it():
+    one = load_backbone("mobilenetv2(alpha=0.35)", weights=None, input_shape=(32, 32, 3))
+    two = load_backbone("MobileNetV2", alpha=0.35, weights="random", input_shape=(32, 32, 3))
+    plain = keras.applications.MobileNetV2(alpha=0.35, weights=None, input_shape=(32, 32, 3))
+    assert one.name == two.name == "MobileNetV2(alpha=0.35)"
+    assert one.fingerprint == two.fingerprint
+    assert one.model.count_params() == plain.count_params()
+
+
+def test_an_extractor_takes_a_name_with_options(photos):
+    from featlib.features import FeatureExtractor
+
+    extractor = FeatureExtractor("MobileNet(alpha=0.25)", weights=None, include_top=False, input_shape=(32, 32, 3))
+    assert extractor.fit_transform(photos[:2]).shape == (2, 256)
+
+
+@pytest.mark.keras_home
+def test_imagenet_weights_of_a_narrower_network():
+    ours = load_backbone("MobileNetV2(alpha=0.35)", include_top=False)
+    theirs = keras.applications.MobileNetV2(alpha=0.35, include_top=False, input_shape=(224, 224, 3))
+    for one, two in zip(ours.model.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_own_classes():
+    backbone = load_backbone("MobileNet(alpha=0.25, classes=3)", weights=None, input_shape=(32, 32, 3))
+    assert backbone.model.output_shape == (None, 3)
+    assert backbone.class_names is None
+    named = load_backbone(
+        "MobileNet", alpha=0.25, classes=3, weights=None, input_shape=(32, 32, 3), class_names=["cat", "dog", "owl"]
+    )
+    assert named.class_name(2) == "owl"
+    with pytest.raises(ModelError, match="must name the 3 outputs.*Received: 2"):
+        load_backbone("MobileNet(alpha=0.25, classes=3)", weights=None, class_names=["cat", "dog"])
+
+
+def test_another_preprocessing_can_be_forced():
+    backbone = load_backbone("MobileNet(alpha=0.25)", weights=None, input_shape=(32, 32, 3), preprocessing="caffe")
+    assert backbone.preprocessing.name == "caffe"
+    with pytest.raises(ModelError, match="No preprocessing named 'caffee'. Did you mean 'caffe'"):
+        load_backbone("MobileNet(alpha=0.25)", weights=None, input_shape=(32, 32, 3), preprocessing="caffee")
+
+
+NAMES_AND_FINGERPRINT = """
+import json, featlib
+from featlib.models.stable_names import all_operations
+def describe(name):
+    backbone = featlib.load_backbone(name, weights=None, include_top=False, input_shape=(75, 75, 3))
+    return [op.name for op in all_operations(backbone.model)], backbone.fingerprint
+"""
+
+
+def test_names_and_fingerprints_are_those_of_a_fresh_process():
+    """Links, caches and pickled estimators carry layer names and fingerprints."""
+    networks = ("InceptionV3", "MobileNetV3Small")
+    code = NAMES_AND_FINGERPRINT + f"print(json.dumps([describe(name) for name in {networks}]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    fresh = json.loads(done.stdout.splitlines()[-1])
+    scope: dict = {}
+    exec(NAMES_AND_FINGERPRINT, scope)
+    for name, (names, fingerprint) in zip(networks, fresh, strict=True):
+        for _ in range(2):
+            assert scope["describe"](name) == (names, fingerprint)
+        function = getattr(keras.applications, name)
+        with ThreadPoolExecutor(1) as pool:  # Keras counts for each thread: what a fresh process of Keras alone names
+            plain = pool.submit(function, weights=None, include_top=False, input_shape=(75, 75, 3)).result()
+        assert names == [op.name for op in all_operations(plain)]
+
+
+def test_names_that_only_look_automatic_stay():
+    assert [layer.path for layer in load_backbone("MobileNet", weights=None).layers].count("reshape_2") == 1
 
 
 def test_a_live_model_must_say_how_it_wants_its_pixels():
