@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -60,34 +62,64 @@ def _network_options(command: Command) -> Command:
     options = (
         click.option("--weights", default="imagenet", show_default=True, help="imagenet, random, or a weights file."),
         click.option("--no-top", is_flag=True, help="Leave out the classification layers (include_top=False)."),
-        click.option("--input-size", type=int, default=224, show_default=True, help="Height and width, in pixels."),
+        click.option("--input-size", type=int, help="Height and width, in pixels. [default: the network's own]"),
+        click.option("--preprocessing", help="For a model file that does not show it: none, unit, tf, torch, caffe, …"),
+        click.option("--class-names", type=click.Path(), help="For a model file: a text file with one name a line."),
+        click.option("--trust-saved-model", is_flag=True, help="Run a SavedModel folder, which is a program."),
     )
+
+    @functools.wraps(command)
+    def with_network(model: str, **arguments: Any) -> Any:  # noqa: ANN401 - click's own
+        names = ("weights", "no_top", "input_size", "preprocessing", "class_names", "trust_saved_model")
+        chosen = {name: arguments.pop(name) for name in names}
+        return command(load=lambda: _load(model, **chosen), **arguments)
+
     for option in reversed(options):
-        command = option(command)
-    return command
+        with_network = option(with_network)
+    return with_network  # type: ignore[return-value]
+
+
+@main.command()
+def models() -> None:
+    """List the networks that can be asked for by name, and which have their weights on this machine."""
+    from featlib.models import list_models, weights_on_disk
+
+    rows = [("name", "family", "input", "params", "ImageNet weights")]
+    for choice in list_models():
+        size = "?" if choice.input_size is None else str(choice.input_size)
+        params = "?" if choice.params is None else f"{choice.params:,}"
+        there = "embedded" if choice.embedded else "on disk" if weights_on_disk(choice) else "to download"
+        megabytes = "?" if choice.megabytes is None else f"{choice.megabytes:,.0f} MB"
+        rows.append((choice.name, choice.family, size, params, f"{megabytes:>8}, {there}"))
+    for line in _columns(rows, numbers={2, 3}):
+        click.echo(line)
 
 
 @main.command()
 @click.argument("model")
 @_network_options
-def layers(model: str, weights: str, no_top: bool, input_size: int) -> None:
-    """List the layers of MODEL: EfficientNetLite0 (embedded), or any network of keras.applications.
+def layers(load: Callable[[], Backbone]) -> None:
+    """List the layers of MODEL, those of inner models too.
+
+    MODEL is EfficientNetLite0 (embedded), any network of keras.applications (`featlib models`), or the path of a
+    .keras or .h5 file.
 
     \b
     featlib layers EfficientNetLite0
-    featlib layers MobileNetV2 --no-top --input-size 96
+    featlib layers "MobileNetV2(alpha=0.35)" --no-top --input-size 96
     """  # noqa: D301 - click keeps the lines below \b
-    backbone = _load(model, weights, no_top, input_size)
+    backbone = load()
     for line in _layer_table(backbone.layers):
         click.echo(line)
-    params = sum(layer.params for layer in backbone.layers)
-    click.echo(f"\n{len(backbone.layers)} layers, {params:,} params")
+    click.echo(f"\n{len(backbone.layers)} layers, {backbone.model.count_params():,} params")
     click.echo(f"input {backbone.input_shape}, RGB 0..255, {backbone.preprocessing.code}")
+    for note in backbone.notes:
+        click.echo(note)
 
 
 @main.command()
 @click.argument("images", nargs=-1, required=True)
-@click.option("--model", default="EfficientNetLite0", show_default=True, help="Or any network of keras.applications.")
+@click.option("--model", default="EfficientNetLite0", show_default=True, help="As for `featlib layers`.")
 @_network_options
 @click.option("--layer", multiple=True, help="A layer path; repeat it for several. [default: the last with maps]")
 @click.option("--pooling", type=click.Choice(list(POOLINGS)), default="avg", show_default=True)
@@ -95,11 +127,8 @@ def layers(model: str, weights: str, no_top: bool, input_size: int) -> None:
 @click.option("--batch-size", type=int, default=32, show_default=True, help="Images in one forward pass.")
 @click.option("-o", "--output", required=True, help="The file to write: .npz or .csv.")
 def extract(
+    load: Callable[[], Backbone],
     images: tuple[str, ...],
-    model: str,
-    weights: str,
-    no_top: bool,
-    input_size: int,
     layer: tuple[str, ...],
     pooling: str,
     l2: bool,
@@ -120,7 +149,7 @@ def extract(
     from featlib.models import find_layer
 
     check_destination(output, tuple(WRITERS))
-    backbone = _load(model, weights, no_top, input_size)
+    backbone = load()
     for path in layer:
         find_layer(backbone, path)  # a wrong name is told before many images are read
     found = _read(images)
@@ -185,17 +214,38 @@ def project(
         write_whole(destination, _page(projection, table, labels))
 
 
-def _load(model: str, weights: str, no_top: bool, input_size: int) -> Backbone:
+def _load(
+    model: str,
+    weights: str,
+    no_top: bool,
+    input_size: int | None,
+    preprocessing: str | None,
+    class_names: str | None,
+    trust_saved_model: bool,
+) -> Backbone:
     from featlib.models import list_models, load_backbone
 
-    if any(choice.name.lower() == model.lower() for choice in list_models()):
+    known = {choice.name.lower() for choice in list_models()}
+    if model.partition("(")[0].strip().lower() in known or Path(model).exists():
         _import_keras()  # takes seconds, which a mistyped name does not need
     return load_backbone(
         model,
         weights=None if weights == "random" else weights,
         include_top=not no_top,
-        input_shape=(input_size, input_size, 3),
+        input_shape=None if input_size is None else (input_size, input_size, 3),
+        preprocessing=preprocessing,
+        class_names=None if class_names is None else _class_names(class_names),
+        trust_saved_model=trust_saved_model,
     )
+
+
+def _class_names(path: str) -> tuple[str, ...]:
+    from featlib.models import read_class_names
+
+    try:
+        return read_class_names(Path(path).read_bytes())
+    except OSError as error:
+        raise FeatlibError(f"The class names in '{path}' cannot be read: {error.strerror}.") from error
 
 
 def _import_keras() -> None:
@@ -285,14 +335,22 @@ def _layer_table(layers: Sequence[LayerInfo]) -> Iterator[str]:
     """The layers as lines of aligned columns."""
     from featlib.images.names import format_bytes
 
-    rows = [("", "path", "class", "output shape", "params", "memory/image", "")]
+    rows = [("", "path", "class", "output shape", "params", "memory/image", "sees", "stride", "")]
     for layer in layers:
         memory = "?" if layer.bytes_per_image is None else format_bytes(layer.bytes_per_image)
-        end = "stage end" if layer.stage_end else ""
-        shape = str(layer.output_shape)
-        rows.append((str(layer.index), layer.path, layer.class_name, shape, f"{layer.params:,}", memory, end))
+        note = f"cannot be had: {layer.reason}" if layer.reason else "stage end" if layer.stage_end else ""
+        sees, stride = (
+            "" if pair is None else f"{pair[0]}×{pair[1]}" for pair in (layer.receptive_field, layer.stride)
+        )
+        shape = "" if layer.reason else str(layer.output_shape)
+        path = "  " * layer.depth + layer.path
+        rows.append((str(layer.index), path, layer.class_name, shape, f"{layer.params:,}", memory, sees, stride, note))
+    yield from _columns(rows, numbers={0, 4, 5, 6, 7})
+
+
+def _columns(rows: Sequence[tuple[str, ...]], numbers: set[int]) -> Iterator[str]:
+    """Rows as lines of aligned columns, those of `numbers` to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    numbers = {0, 4, 5}
     for row in rows:
         cells = [
             cell.rjust(width) if column in numbers else cell.ljust(width)

@@ -2,6 +2,7 @@
 
 from featlib.models.backbone import Backbone, top_classes
 from featlib.models.catalog import DEFAULT_MODEL, ModelChoice, list_models, weights_on_disk
+from featlib.models.files import read_class_names
 from featlib.models.imagenet import imagenet_names
 from featlib.models.layers import LayerInfo, find_layer, list_layers
 from featlib.models.preprocessing import PREPROCESSING, Preprocessing, find_preprocessing
@@ -20,6 +21,7 @@ __all__ = [
     "list_layers",
     "list_models",
     "load_backbone",
+    "read_class_names",
     "top_classes",
     "weights_on_disk",
 ]
