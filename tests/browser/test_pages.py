@@ -142,6 +142,31 @@ def test_a_click_on_a_point_shows_its_picture(server, visitor):
     visitor.see("1 selected")
 
 
+CAMERA = "document.querySelector('.js-plotly-plot')._fullLayout.scene._scene.getCamera()"
+
+
+def test_in_space_a_picture_is_picked_from_a_list_and_the_view_stays(server, visitor):
+    visitor.open(server.url + "/projection?images=photos&layer=head_relu&dimensions=3")
+    visitor.page.locator(".js-plotly-plot canvas").first.wait_for()
+    box = visitor.page.locator(".js-plotly-plot").bounding_box()
+    x, y = box["x"] + box["width"] / 3, box["y"] + box["height"] / 2
+    before = visitor.page.evaluate(CAMERA)
+    visitor.page.mouse.move(x, y)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(x + 120, y + 20, steps=8)
+    visitor.page.mouse.up()
+    visitor.settle()
+    turned = visitor.page.evaluate(CAMERA)
+    assert turned != before, "a drag turns the plot"
+    visitor.page.get_by_role("combobox", name="Picture of a point").fill("chelsea")
+    visitor.page.keyboard.press("Enter")
+    visitor.see("1 selected")
+    visitor.settle()
+    assert visitor.page.locator(".row img").first.get_attribute("alt").startswith("chelsea")
+    assert visitor.page.evaluate(CAMERA) == turned
+    visitor.assert_no_exception()
+
+
 def test_images_are_uploaded_and_the_bad_one_is_named(server, visitor, photos, tmp_path):
     from PIL import Image
 
