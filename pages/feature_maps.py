@@ -27,8 +27,8 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
     left, right = st.columns([1, 1.75], gap="medium")
     if layer.kind == "maps":
         with right:
-            maps_controls(session, output.shape[-1])
-            show_maps(session, layer, output, page=session.page)
+            shown = maps_controls(session, output)
+            show_maps(session, layer, output, page=shown)
         with left:
             show_channel(session, trace, layer, output)
     else:

@@ -128,7 +128,7 @@ def _columns(infos: list[LayerInfo], chosen: str) -> dict[str, list[Any]]:
 def _choose(session: Session, paths: list[str], key: str) -> None:
     cells = widget_value(key)["selection"]["cells"]
     if cells and 0 <= cells[0][0] < len(paths):
-        session.layer = paths[cells[0][0]]
+        session.choose("layer", paths[cells[0][0]])
 
 
 def _title(backbone: Backbone, path: str) -> str:
