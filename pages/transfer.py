@@ -20,7 +20,8 @@ with page(
     column = pick_label(session, images)
     if column is None:
         settle_layer(session, network(session))
-        show_code(transfer_code(replace(scene(session), images="views"), "photo"))
+        code = transfer_code(replace(scene(session), images="views"), "photo")
+        show_code(code, "this lesson from the built-in views, which have labels")
     else:
         part = pick_part(session, images, column)
         backbone = network(session)

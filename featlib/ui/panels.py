@@ -185,10 +185,10 @@ def show_image(trace: Trace, item: ImageItem) -> None:
     )
 
 
-def show_code(code: str | dict[str, str]) -> None:
-    """The program that makes what is on screen, or several, each with its title."""
+def show_code(code: str | dict[str, str], made: str = "what is on this page") -> None:
+    """The program that makes what is on screen, or several, each with its title; `made` says what it makes."""
     st.divider()
-    with st.expander("**The code** · the program that makes what is on this page"):
+    with st.expander(f"**The code** · the program that makes {made}"):
         if isinstance(code, str):
             st.code(code, language="python")
             return
