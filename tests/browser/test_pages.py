@@ -28,6 +28,7 @@ def test_a_link_works_when_opened_first_on_a_fresh_server(fresh_server, visitor,
     visitor.see("The code")
     outside = [url for url in visitor.requests if url.startswith("http") and urlparse(url).hostname != "localhost"]
     assert not outside, "everything comes from this machine"
+    assert not fresh_server.alarms()
 
 
 def test_the_frame_is_there_before_tensorflow(fresh_server, visitor):
