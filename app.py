@@ -20,8 +20,7 @@ with page(
     images = image_set(session)
     item = images[pick_image(session, images)]
     backbone = network(session)
-    settle_layer(session, backbone)
-    layer = next(info for info in backbone.layers if info.path == session.layer)
+    layer = settle_layer(session, backbone)
     trace = look(backbone, item)
     output = trace.outputs[layer.path]
 

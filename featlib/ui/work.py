@@ -12,7 +12,7 @@ from featlib.analysis import Projection, neighbor_accuracy, project
 from featlib.errors import FeatlibError
 from featlib.features import Trace, extract_vectors
 from featlib.images import ImageItem, ImageSet
-from featlib.models import Backbone
+from featlib.models import Backbone, find_layer
 from featlib.ui import cache
 from featlib.ui.session import Session
 
@@ -131,8 +131,7 @@ def _extract(backbone: Backbone, images: ImageSet, layers: list[str], pooling: s
 
 def vector_size(backbone: Backbone, layer: str, pooling: str) -> int:
     """D, the length of a layer's vector."""
-    shape = next(info.output_shape for info in backbone.layers if info.path == layer)
-    sizes = [side or 1 for side in shape]
+    sizes = [side or 1 for side in find_layer(backbone, layer).output_shape]
     return int(np.prod(sizes)) if pooling == "flatten" else sizes[-1]
 
 
