@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import streamlit as st
 
-from featlib.analysis import Projection, neighbor_accuracy, project
+from featlib.analysis import ProbeResult, Projection, linear_probe, neighbor_accuracy, project
 from featlib.errors import FeatlibError
 from featlib.features import Trace, extract_vectors
 from featlib.images import ImageItem, ImageSet
@@ -82,6 +82,35 @@ def projection(
     bar.empty()
     button.empty()
     cache.results().put(full_key, result, result.coordinates.nbytes)
+    return result
+
+
+def probe(
+    session: Session, key: tuple[object, ...], name: str, make_vectors: Callable[[], np.ndarray], y: np.ndarray
+) -> ProbeResult | None:
+    """What a head reaches on vectors, trained once for each `key`; None where the person has stopped the work.
+
+    Args:
+        session: knows whether the person stopped this work.
+        key: tells these vectors and labels from all others.
+        name: what the head is trained on, for the progress bar.
+        make_vectors: gives (n, D) vectors; called only where the head is to be trained.
+        y: (n,) labels.
+    """
+    full_key = ("probe", *key)
+    found = cache.results().get(full_key)
+    if found is not None:
+        return found
+    job = hashlib.blake2b(repr(full_key).encode()).hexdigest()  # all labels are in the key
+    if session.stopped == job:
+        _offer_to_go_on(session)
+        return None
+    text = f"Training a head on {name}"
+    bar, button = _progress(session, job, text)
+    result = linear_probe(make_vectors(), y, on_progress=lambda share: move_bar(bar, share, f"{text}: {share:.0%}"))
+    bar.empty()
+    button.empty()
+    cache.results().put(full_key, result, result.predictions.nbytes + result.labels.nbytes)
     return result
 
 
