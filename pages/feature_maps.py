@@ -39,4 +39,4 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
         show_vector(session, layer, output)
     st.subheader("Through the network", anchor=False)
     show_film_strip(backbone, trace)
-    show_code(feature_maps_code(scene(session)))
+    show_code(feature_maps_code(scene(session, backbone)))

@@ -15,4 +15,4 @@ with page(
     model_facts(backbone)
     layer_table(session, backbone, layer)
     show_top(session, backbone)
-    show_code(summary_code(scene(session)))
+    show_code(summary_code(scene(session, backbone)))

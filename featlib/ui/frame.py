@@ -12,7 +12,7 @@ import streamlit as st
 
 from featlib.errors import FeatlibError, WeightsNotFoundError
 from featlib.images import ImageSet, list_samples, load_samples
-from featlib.models import DEFAULT_MODEL, list_models
+from featlib.models import DEFAULT_MODEL, Backbone, list_models
 from featlib.recipes import UPLOADS, Scene
 from featlib.ui.session import Session, bind, current_session, write_url
 from featlib.ui.text import plain
@@ -84,7 +84,7 @@ def image_set(session: Session) -> ImageSet:
     return load_samples(session.images)
 
 
-def scene(session: Session, pooling: str = "avg") -> Scene:
+def scene(session: Session, backbone: Backbone, pooling: str = "avg") -> Scene:
     """The choices that the page's program needs."""
     return Scene(
         model=session.model,
@@ -96,6 +96,7 @@ def scene(session: Session, pooling: str = "avg") -> Scene:
         layer=session.layer,
         pooling=pooling,
         channel=session.channel,
+        without_maps=frozenset(info.path for info in backbone.layers if info.kind != "maps"),
     )
 
 
