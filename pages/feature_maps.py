@@ -24,7 +24,7 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
     trace = look(backbone, item)
     output = trace.outputs[layer.path]
 
-    left, right = st.columns([1, 1.75], gap="medium")
+    left, right = st.container(key="beside").columns([1, 1.75], gap="medium")
     if layer.kind == "maps":
         with right:
             shown = maps_controls(session, output)

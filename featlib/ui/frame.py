@@ -25,10 +25,14 @@ PAGES = (
     ("pages/projection.py", "Projection", ":material/scatter_plot:"),
     ("pages/transfer.py", "Transfer", ":material/school:"),
 )
-# More of the page at once; and no second Stop button, whose stop leaves a page without a way to go on.
+# More of the page at once; no second Stop button, whose stop leaves a page without a way to go on; and where columns
+# stack, on a phone, what is picked from comes before what is picked.
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; }
 [data-testid="stStatusWidget"] button { display: none; }
+@media (max-width: 640px) {
+  .st-key-beside > div > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child { order: -1; }
+}
 </style>"""
 FAVICON = "👁️"  # an emoji: a material icon would be fetched from a font host
 

@@ -101,7 +101,7 @@ def maps_controls(session: Session, maps: np.ndarray) -> int:
         )
         st.number_input("Channel", 0, channels - 1, step=1, width=120, **bind("channel"))
         if pages > 1:
-            st.pagination(pages, **bind("page", shown=page))
+            st.pagination(pages, width="stretch", **bind("page", shown=page))
     return page
 
 

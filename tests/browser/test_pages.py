@@ -103,6 +103,18 @@ def test_a_channel_is_enlarged_by_a_click_and_by_keyboard(server, visitor):
     visitor.assert_no_exception()
 
 
+def test_on_a_phone_the_maps_come_before_the_large_pictures(server, visitor):
+    tops = {}
+    for width in (1400, 390):
+        visitor.page.set_viewport_size({"width": width, "height": 844})
+        visitor.open(server.url + "/feature_maps?image=3&layer=block10_add&channel=100")
+        places = [visitor.page.get_by_role("button", name="Channel 100:"), visitor.see("channel 100 over it")]
+        tops[width] = [place.bounding_box()["y"] for place in places]
+    assert tops[390][0] < tops[390][1] - 300
+    assert abs(tops[1400][0] - tops[1400][1]) < 300, "side by side"
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing sticks out"
+
+
 def test_another_photo_is_picked_on_the_shelf(server, visitor):
     visitor.open(server.url)
     visitor.page.get_by_role("button", name="coffee").click()
