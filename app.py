@@ -20,8 +20,7 @@ with page(
     images = image_set(session)
     item = images[pick_image(session, images)]
     backbone = network(session)
-    settle_layer(session, backbone)
-    layer = next(info for info in backbone.layers if info.path == session.layer)
+    layer = settle_layer(session, backbone)
     trace = look(backbone, item)
     output = trace.outputs[layer.path]
 
@@ -53,8 +52,10 @@ with page(
     link_to("Projection", "Your images, any layer, PCA or t-SNE")
     show_code(
         {
-            "The prediction": predict_code(scene(session)),
-            "The maps and the vector": feature_maps_code(scene(session)),
-            "The projection": projection_code(replace(scene(session), images="views"), "tsne", 2, VIEWS_PERPLEXITY),
+            "The prediction": predict_code(scene(session, backbone)),
+            "The maps and the vector": feature_maps_code(scene(session, backbone)),
+            "The projection": projection_code(
+                replace(scene(session, backbone), images="views"), "tsne", 2, VIEWS_PERPLEXITY
+            ),
         }
     )

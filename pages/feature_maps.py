@@ -24,11 +24,11 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
     trace = look(backbone, item)
     output = trace.outputs[layer.path]
 
-    left, right = st.columns([1, 1.75], gap="medium")
+    left, right = st.container(key="beside").columns([1, 1.75], gap="medium")
     if layer.kind == "maps":
         with right:
-            maps_controls(session, output.shape[-1])
-            show_maps(session, layer, output, page=session.page)
+            shown = maps_controls(session, output)
+            show_maps(session, layer, output, page=shown)
         with left:
             show_channel(session, trace, layer, output)
     else:
@@ -39,4 +39,4 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
         show_vector(session, layer, output)
     st.subheader("Through the network", anchor=False)
     show_film_strip(backbone, trace)
-    show_code(feature_maps_code(scene(session)))
+    show_code(feature_maps_code(scene(session, backbone)))

@@ -11,8 +11,8 @@ with page(
     "Layers", "What is inside the network?", "Every layer and what comes out of it. Click one to choose it."
 ) as session:
     backbone = network(session)
-    settle_layer(session, backbone)
+    layer = settle_layer(session, backbone)
     model_facts(backbone)
-    layer_table(session, backbone)
+    layer_table(session, backbone, layer)
     show_top(session, backbone)
-    show_code(summary_code(scene(session)))
+    show_code(summary_code(scene(session, backbone)))

@@ -24,7 +24,7 @@ with page("Projection", "Do like pictures lie together?", "Change the layer and 
             show_agreement(session, X, labels)
             show_projection(session, part, projection, labels)
     code = projection_code(
-        scene(session),
+        scene(session, backbone),
         session.method,
         session.dimensions,
         perplexity_used(session, part),

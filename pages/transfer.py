@@ -19,8 +19,10 @@ with page(
     images = image_set(session)
     column = pick_label(session, images)
     if column is None:
-        settle_layer(session, network(session))
-        show_code(transfer_code(replace(scene(session), images="views"), "photo"))
+        backbone = network(session)
+        settle_layer(session, backbone)
+        code = transfer_code(replace(scene(session, backbone), images="views"), "photo")
+        show_code(code, "this lesson from the built-in views, which have labels")
     else:
         part = pick_part(session, images, column)
         backbone = network(session)
@@ -33,4 +35,4 @@ with page(
                 show_accuracy(session, lesson, column)
                 show_confusion(lesson)
                 show_mistakes(part, lesson)
-        show_code(transfer_code(scene(session), column, limit=len(part) if len(part) < len(images) else None))
+        show_code(transfer_code(scene(session, backbone), column, limit=len(part) if len(part) < len(images) else None))

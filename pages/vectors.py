@@ -27,7 +27,7 @@ with page(
             show_similarity(vectors)
             download(vectors)
     code = vectors_code(
-        scene(session, session.pooling),
+        scene(session, backbone, session.pooling),
         also=session.also,
         l2=session.l2,
         limit=len(part) if len(part) < len(images) else None,

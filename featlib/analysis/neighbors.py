@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from featlib.analysis.checks import checked_vectors
 from featlib.errors import FeatlibError
-
-Metric = Literal["cosine", "euclidean"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,48 +15,38 @@ class Neighbors:
     """The rows nearest to one row, nearest first.
 
     Attributes:
-        query: The row that was asked about; it is not among the neighbours.
         indices: (k,) int rows of X.
-        similarities: (k,) float64; for "cosine" the cosine, -1..1; for "euclidean" 1 / (1 + distance), 0..1.
-        distances: (k,) float64; for "cosine" 1 - similarity, for "euclidean" the distance.
-        metric: "cosine" or "euclidean".
+        similarities: (k,) float64 cosines of the angles, -1..1.
     """
 
-    query: int
     indices: np.ndarray
     similarities: np.ndarray
-    distances: np.ndarray
-    metric: Metric
 
 
-def find_neighbors(X: np.ndarray, query: int, *, n_neighbors: int = 8, metric: Metric = "cosine") -> Neighbors:
-    """Find the rows of X most alike to the row `query`, without the row itself.
+def find_neighbors(X: np.ndarray, query: int, *, n_neighbors: int = 8) -> Neighbors:
+    """Find the rows of X most alike to the row `query` in direction, without the row itself.
 
     Args:
         X: (n, D) vectors. A vector of zeros has no direction: its cosine with any other is 0.
         query: Row index, 0..n-1.
         n_neighbors: How many to return; all n - 1 others where there are fewer.
-        metric: "cosine" compares directions and ignores lengths, "euclidean" measures distances.
 
     Returns:
         The neighbours, nearest first; equally near ones in row order.
 
     Raises:
-        FeatlibError: If `query`, `n_neighbors` or `metric` is out of bounds, or X holds NaN.
+        FeatlibError: If `query` or `n_neighbors` is out of bounds, or X holds NaN.
     """
     X = checked_vectors(X)
     if not 0 <= query < len(X):
         raise FeatlibError(f"query={query} is not a row of X; choose one of 0 to {len(X) - 1}.")
     if n_neighbors < 1:
         raise FeatlibError(f"n_neighbors={n_neighbors}; at least 1 is needed.")
-    if metric not in ("cosine", "euclidean"):
-        raise FeatlibError(f"Unknown metric {metric!r}. Choose one of: cosine, euclidean.")
-    distances = _cosine_distances(X, query) if metric == "cosine" else _euclidean_distances(X, query)
-    order = np.argsort(distances, kind="stable")
+    directions = _directions(X)
+    similarities = np.clip(directions @ directions[query], -1.0, 1.0)
+    order = np.argsort(-similarities, kind="stable")
     indices = order[order != query][:n_neighbors]
-    nearest = distances[indices]
-    similarities = 1.0 - nearest if metric == "cosine" else 1.0 / (1.0 + nearest)
-    return Neighbors(int(query), indices, similarities, nearest, metric)
+    return Neighbors(indices, similarities[indices])
 
 
 def cosine_similarity(X: np.ndarray) -> np.ndarray:
@@ -116,13 +103,3 @@ def _directions(X: np.ndarray) -> np.ndarray:
     scaled = X / np.where(largest > 0, largest, 1.0)
     lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
     return scaled / np.where(lengths > 0, lengths, 1.0)
-
-
-def _cosine_distances(X: np.ndarray, query: int) -> np.ndarray:
-    directions = _directions(X)
-    return 1.0 - np.clip(directions @ directions[query], -1.0, 1.0)
-
-
-def _euclidean_distances(X: np.ndarray, query: int) -> np.ndarray:
-    differences = X - X[query]
-    return np.sqrt(np.einsum("nd,nd->n", differences, differences, dtype=np.float64))

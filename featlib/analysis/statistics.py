@@ -9,7 +9,6 @@ import numpy as np
 
 from featlib.errors import FeatlibError
 
-Pooling = Literal["avg", "max", "flatten"]
 ChannelOrder = Literal["index", "mean", "max", "sparsity"]
 
 
@@ -93,27 +92,20 @@ def sort_channels(stats: ChannelStatistics, by: ChannelOrder = "index") -> np.nd
     return np.argsort(keys[by], kind="stable")
 
 
-def pool(maps: np.ndarray, pooling: Pooling = "avg") -> np.ndarray:
-    """Turn feature maps that are already in memory into vectors.
+def pool(maps: np.ndarray) -> np.ndarray:
+    """Turn feature maps that are already in memory into vectors: the mean of each channel.
 
     Args:
         maps: (n, h, w, c) feature maps; (n, d) vectors come back as they are.
-        pooling: "avg" and "max" give one value per channel (D = c), "flatten" keeps every value (D = h·w·c).
 
     Returns:
-        (n, D) vectors in the dtype of `maps`.
+        (n, c) vectors in the dtype of `maps`.
 
     Raises:
-        FeatlibError: If `pooling` is unknown, or `maps` has another number of axes or holds no values.
+        FeatlibError: If `maps` has another number of axes or holds no values.
     """
-    if pooling not in ("avg", "max", "flatten"):
-        raise FeatlibError(f"Unknown pooling {pooling!r}. Choose one of: avg, max, flatten.")
     maps = _checked_maps(maps)
-    if maps.ndim == 2 or pooling == "flatten":
-        return maps.reshape(len(maps), -1)
-    if pooling == "max":
-        return maps.max(axis=(1, 2))
-    return maps.mean(axis=(1, 2), dtype=np.float64).astype(maps.dtype)
+    return maps.mean(axis=tuple(range(1, maps.ndim - 1)), dtype=np.float64).astype(maps.dtype)
 
 
 def _checked_maps(maps: np.ndarray) -> np.ndarray:

@@ -4,12 +4,11 @@ from featlib.plots.bars import (
     accuracy_bars,
     channel_bars,
     channel_histogram,
-    explained_variance_bars,
     prediction_bars,
 )
 from featlib.plots.colors import COLORMAPS, color_table, colorize
 from featlib.plots.heatmaps import confusion_heatmap, similarity_heatmap, vector_heatmap
-from featlib.plots.pictures import channel_image, color_bar, contact_sheet, film_strip, overlay, png_bytes
+from featlib.plots.pictures import channel_image, film_strip, overlay, png_bytes
 from featlib.plots.scatter import projection_scatter
 from featlib.plots.tiles import Mosaic, mosaic
 
@@ -20,12 +19,9 @@ __all__ = [
     "channel_bars",
     "channel_histogram",
     "channel_image",
-    "color_bar",
     "color_table",
     "colorize",
     "confusion_heatmap",
-    "contact_sheet",
-    "explained_variance_bars",
     "film_strip",
     "mosaic",
     "overlay",

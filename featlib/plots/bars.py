@@ -1,4 +1,4 @@
-"""Bars: predictions, a vector's channels, a channel's values, explained variance, accuracies."""
+"""Bars: predictions, a vector's channels, a channel's values, accuracies."""
 
 from __future__ import annotations
 
@@ -138,38 +138,6 @@ def channel_histogram(values: np.ndarray, *, bins: int = 48, height: int = 240) 
     figure = new_figure([bars], height=height, bargap=0.04)
     figure.update_xaxes(title="value" + (f" ({told} of the positions are exactly 0, not drawn)" if zeros else ""))
     figure.update_yaxes(title="positions")
-    return figure
-
-
-def explained_variance_bars(ratios: Sequence[float] | np.ndarray, *, height: int = 260) -> go.Figure:
-    """Draw the share of variance on each principal component, and their running sum as a line.
-
-    Args:
-        ratios: (k,) `Projection.explained_variance_ratio`, 0..1.
-        height: Height in pixels.
-    """
-    shares = np.asarray(ratios, dtype=float)
-    components = np.arange(1, len(shares) + 1)
-    bars = go.Bar(
-        x=components,
-        y=shares,
-        name="each",
-        marker={"color": ACCENT, "cornerradius": 3},
-        hovertemplate="PC %{x}: %{y:.1%} of the variance<extra></extra>",
-    )
-    line = go.Scatter(
-        x=components,
-        y=np.cumsum(shares),
-        name="together",
-        mode="lines+markers",
-        line={"color": HIGHLIGHT, "width": 2},
-        hovertemplate="PC 1 to %{x}: %{y:.1%} of the variance<extra></extra>",
-    )
-    figure = new_figure([bars, line], height=height, bargap=0.3)
-    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
-    figure.update_xaxes(title="principal component", showgrid=False, tick0=1, dtick=max(1, len(shares) // 20))
-    figure.update_xaxes(range=[0.4, len(shares) + 0.6])
-    figure.update_yaxes(title="share of the variance", tickformat=".0%", rangemode="tozero")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Single pictures: a map enlarged, a map over its photo, a film strip of stages, a sheet of thumbnails."""
+"""Single pictures: a map enlarged, a map over its photo, a film strip of stages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from featlib.errors import FeatlibError
 from featlib.plots.colors import TEXT_COLOR, colorize, value_range
-from featlib.plots.text import font_size, format_value, line_height, load_font, shorten
+from featlib.plots.text import font_size, line_height, load_font, shorten
 from featlib.plots.tiles import enlarge, shrink, tile_shape
 
 RGB = tuple[int, int, int]
@@ -52,25 +52,6 @@ def channel_image(
     return colorize(values, low if vmin is None else vmin, high if vmax is None else vmax, colormap)
 
 
-def color_bar(
-    vmin: float, vmax: float, *, width: int = 240, colormap: str = "viridis", text_color: RGB = TEXT_COLOR
-) -> np.ndarray:
-    """Draw the scale of a picture: the colours from left to right, the first and last value below.
-
-    Returns:
-        (H, width, 4) uint8 RGBA, transparent around the letters.
-    """
-    size = font_size(96)
-    canvas = _canvas(width, 12 + line_height(size) + 4, text_color)
-    gradient = np.tile(colorize(np.linspace(0, 1, width), 0, 1, colormap), (12, 1, 1))
-    canvas.paste(Image.fromarray(gradient), (0, 0))
-    for value, left in ((vmin, True), (vmax, False)):
-        text = format_value(value)
-        half = load_font(size).getlength(text) / 2
-        _write(canvas, text, half if left else width - half, 15, width / 2, size, text_color)
-    return np.asarray(canvas)
-
-
 def overlay(image: np.ndarray, map2d: np.ndarray, *, alpha: float = 0.55, colormap: str = "viridis") -> np.ndarray:
     """Lay a map over the picture it was computed from: the stronger the value, the more of its colour is seen.
 
@@ -101,48 +82,6 @@ def overlay(image: np.ndarray, map2d: np.ndarray, *, alpha: float = 0.55, colorm
     return np.rint(mixed).astype(np.uint8)
 
 
-def contact_sheet(
-    thumbs: Sequence[np.ndarray],
-    captions: Sequence[str] | None = None,
-    *,
-    columns: int = 6,
-    size: int = 96,
-    text_color: RGB = TEXT_COLOR,
-) -> np.ndarray:
-    """Lay small pictures out in rows, each centred in a square with its caption below.
-
-    Args:
-        thumbs: (h, w, 3) uint8 pictures of any size; larger ones are reduced, smaller ones enlarged without
-            smoothing by a whole factor.
-        captions: One text per picture, up to two lines; cut to the width of the square.
-        columns: Pictures in a row.
-        size: Side of a square, in pixels.
-        text_color: RGB of the captions.
-
-    Returns:
-        (H, W, 4) uint8 RGBA, transparent between the pictures.
-
-    Raises:
-        FeatlibError: If there are no pictures, or not one caption per picture.
-    """
-    if not len(thumbs) or columns < 1:
-        raise FeatlibError(f"Received {len(thumbs)} pictures and columns={columns}; at least one each is needed.")
-    if captions is not None and len(captions) != len(thumbs):
-        raise FeatlibError(f"Received {len(captions)} captions for {len(thumbs)} pictures; one each is needed.")
-    texts = list(captions) if captions is not None else [""] * len(thumbs)
-    columns, font = min(columns, len(thumbs)), font_size(size)
-    lines = max(min(len(text.splitlines()), 2) for text in texts)
-    pitch_x, pitch_y = size + 10, size + lines * line_height(font) + (14 if lines else 10)
-    rows = -(-len(thumbs) // columns)
-    canvas = _canvas(columns * pitch_x - 10, rows * pitch_y - 10, text_color)
-    for number, (thumb, text) in enumerate(zip(thumbs, texts, strict=True)):
-        x, y = number % columns * pitch_x, number // columns * pitch_y
-        picture = _fit(thumb, size)
-        canvas.paste(picture, (x + (size - picture.width) // 2, y + (size - picture.height) // 2))
-        _write(canvas, text, x + size / 2, y + size + 4, size + 6, font, text_color)
-    return np.asarray(canvas)
-
-
 def film_strip(
     stages: Sequence[tuple[str, np.ndarray]],
     *,
@@ -152,13 +91,11 @@ def film_strip(
 ) -> np.ndarray:
     """Draw one image's way through the network: a picture per stage, left to right, an arrow between them.
 
-    A network has many channels and a frame shows one plane: pass the mean over channels (`maps.mean(-1)`) and say
-    so in the label, or a few chosen channels.
+    A network has many channels and a frame shows one plane: pass the mean over channels, `maps.mean(-1)`.
 
     Args:
-        stages: (label, picture) pairs; a picture is an RGB photo (h, w, 3) uint8, a plane (h, w), or float planes
-            (h, w, k), drawn one below the other. Each plane is coloured over its own values. A label may have two
-            lines.
+        stages: (label, picture) pairs; a picture is an RGB photo (h, w, 3) uint8 or a plane (h, w), which is coloured
+            over its own values. A label may have two lines.
         tile: Length of the longer side of every frame, in pixels.
         colormap: One of `COLORMAPS`.
         text_color: RGB of labels and arrows.
@@ -192,17 +129,12 @@ def _frame(picture: np.ndarray, tile: int, colormap: str) -> Image.Image:
     picture = np.asarray(picture)
     if picture.ndim == 3 and picture.dtype == np.uint8:
         return _fit(picture, tile)
-    if picture.ndim not in (2, 3) or picture.size == 0:
+    if picture.ndim != 2 or picture.size == 0:
         raise FeatlibError(
-            f"Received a picture of {picture.shape} {picture.dtype}; a photo (h, w, 3) uint8, a plane (h, w) or "
-            "planes (h, w, k) is needed."
+            f"Received a picture of {picture.shape} {picture.dtype}; a photo (h, w, 3) uint8 or a plane (h, w) is "
+            "needed."
         )
-    planes = np.moveaxis(np.atleast_3d(picture), -1, 0)
-    drawn = [Image.fromarray(channel_image(plane, tile, colormap=colormap)) for plane in planes]
-    frame = Image.new("RGBA", (drawn[0].width, len(drawn) * (drawn[0].height + 6) - 6))
-    for number, image in enumerate(drawn):
-        frame.paste(image, (0, number * (image.height + 6)))
-    return frame
+    return Image.fromarray(channel_image(picture, tile, colormap=colormap))
 
 
 def _fit(picture: np.ndarray, side: int) -> Image.Image:

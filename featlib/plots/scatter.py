@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from featlib.analysis import Projection
 from featlib.errors import FeatlibError
-from featlib.plots.colors import ACCENT, CATEGORY_COLORS, HIGHLIGHT, NEUTRAL
+from featlib.plots.colors import ACCENT, CATEGORY_COLORS, NEUTRAL
 from featlib.plots.layout import TRANSPARENT, check_lengths, new_figure, safe, shortened
 
 SYMBOLS_2D = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "star")
@@ -39,8 +39,6 @@ def projection_scatter(
     names: Sequence[str],
     labels: Sequence[object] | np.ndarray | None = None,
     label_title: str = "label",
-    hover: Mapping[str, Sequence[object] | np.ndarray] | None = None,
-    highlight: Collection[str] = (),
     mode: Literal["click", "lasso"] = "click",
     height: int = 560,
 ) -> go.Figure:
@@ -54,8 +52,6 @@ def projection_scatter(
         names: (n,) image names, shown on hover.
         labels: (n,) categories, or None for one colour. Of more than 24, the rarest are drawn as one grey group.
         label_title: What the labels are; title of the legend and in the hover text.
-        hover: More lines of the hover text: title -> (n,) values.
-        highlight: Ids to ring.
         mode: "click" lets a click select one point and a drag move the view; "lasso" lets a drag select many
             (in 2-D; a drag turns a 3-D view in both modes).
         height: Height in pixels.
@@ -67,18 +63,12 @@ def projection_scatter(
         raise FeatlibError(f"A projection of {projection.n_components} components cannot be drawn; project to 2 or 3.")
     if mode not in ("click", "lasso"):
         raise FeatlibError(f"Unknown mode {mode!r}. Choose one of: click, lasso.")
-    extras = dict(hover or {})
-    check_lengths(coordinates=projection.coordinates, ids=ids, names=names, labels=labels, **extras)
-    if labels is not None:
-        extras = {label_title: labels, **extras}
-    texts, keys = _hover_texts(names, extras), np.array([str(i) for i in ids], dtype=object)
+    check_lengths(coordinates=projection.coordinates, ids=ids, names=names, labels=labels)
+    texts, keys = _hover_texts(names, labels, label_title), np.array([str(i) for i in ids], dtype=object)
     traces = [
         _points(projection.coordinates[rows], keys[rows], texts[rows], style, len(keys))
         for rows, style in _categories(labels, projection.n_components, len(keys))
     ]
-    ringed = np.isin(keys, [str(i) for i in highlight])
-    if ringed.any():
-        traces.append(_rings(projection.coordinates[ringed], keys[ringed], texts[ringed], len(keys)))
     figure = new_figure(traces, height=height, uirevision=_digest(projection.coordinates))
     figure.update_layout(
         dragmode="lasso" if mode == "lasso" else "pan",
@@ -89,10 +79,11 @@ def projection_scatter(
     return _style_axes_2d(figure, projection) if projection.n_components == 2 else _style_axes_3d(figure, projection)
 
 
-def _hover_texts(names: Sequence[str], extras: Mapping[str, Sequence[object] | np.ndarray]) -> np.ndarray:
-    columns = [[f"<br>{safe(title)}: {safe(value)}" for value in values] for title, values in extras.items()]
-    heads = [f"<b>{safe(name)}</b>" for name in names]
-    return np.array(["".join(parts) for parts in zip(heads, *columns, strict=True)], dtype=object)
+def _hover_texts(names: Sequence[str], labels: Sequence[object] | np.ndarray | None, title: str) -> np.ndarray:
+    texts = [f"<b>{safe(name)}</b>" for name in names]
+    if labels is not None:
+        texts = [f"{text}<br>{safe(title)}: {safe(label)}" for text, label in zip(texts, labels, strict=True)]
+    return np.array(texts, dtype=object)
 
 
 def _categories(
@@ -149,19 +140,6 @@ def _points(
         **shared,
         marker=marker | {"size": _size(n), "line": {"width": 0.7, "color": OUTLINE}},
         unselected={"marker": {"opacity": 0.25}},
-    )
-
-
-def _rings(coordinates: np.ndarray, ids: np.ndarray, texts: np.ndarray, n: int) -> go.Scatter | go.Scatter3d:
-    kind, size = (go.Scatter, _size(n) + 9) if coordinates.shape[1] == 2 else (go.Scatter3d, _size(n))
-    return kind(
-        **_xyz(coordinates),
-        mode="markers",
-        showlegend=False,
-        customdata=ids,
-        text=texts,
-        hovertemplate="%{text}<extra></extra>",
-        marker={"symbol": "circle-open", "size": size, "color": HIGHLIGHT, "line": {"width": 3, "color": HIGHLIGHT}},
     )
 
 

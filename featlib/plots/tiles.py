@@ -67,18 +67,6 @@ class Mosaic:
         picture.save(file, "PNG", compress_level=1, transparency=self.palette[:, 3].tobytes())
         return file.getvalue()
 
-    def channel_at(self, x: float, y: float) -> int | None:
-        """Return the channel whose tile or caption holds the pixel (x, y), or None in a gap or outside."""
-        height, width = self.codes.shape
-        if not (0 <= x < width and 0 <= y < height):
-            return None
-        column, right = divmod(int(x), self.tile_width)
-        row, down = divmod(int(y), self.tile_height)
-        number = row * self.columns + column
-        if right >= self.map_width or down >= self.tile_height - GAP or number >= len(self.channels):
-            return None
-        return self.channels[number]
-
 
 def mosaic(
     maps: np.ndarray,

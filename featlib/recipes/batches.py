@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from featlib.analysis.projection import DEFAULT_PERPLEXITY, EARLY_ITERATIONS, MAIN_ITERATIONS, PCA_BEFORE_TSNE
 from featlib.recipes.parts import KERAS, image_set, literal, network, network_imports, prepare, program, vectors
-from featlib.recipes.scene import Scene, has_maps
+from featlib.recipes.scene import Scene
+
+SOLVER = """
+X = X.astype("float64")
+solver = "covariance_eigh" if X.shape[1] <= len(X) else "full"  # both are exact
+"""
 
 
 def vectors_code(
@@ -63,8 +68,7 @@ pca = PCA({n_components}, svd_solver=solver, random_state={random_state})
 coordinates = pca.fit_transform(X)  # (n, {n_components})
 print(pca.explained_variance_ratio_)
 """
-    parts = image_set(scene, limit, sample_by), vectors(scene), _solver(scene), steps
-    return _batch_program(scene, imports, *parts)
+    return _batch_program(scene, imports, image_set(scene, limit, sample_by), vectors(scene), SOLVER, steps)
 
 
 def transfer_code(scene: Scene, label_column: str, cv: int = 5, random_state: int = 0, limit: int | None = None) -> str:
@@ -104,19 +108,6 @@ print(confusion_matrix(y, predictions))  # rows: true, columns: predicted
 
 def _batch_program(scene: Scene, imports: set[str], *blocks: str) -> str:
     return program(network_imports(scene) | {KERAS} | imports, network(scene), prepare(scene), *blocks)
-
-
-def _solver(scene: Scene) -> str:
-    if has_maps(scene.layer) and scene.pooling == "flatten":
-        return """
-n, d = X.shape
-solver = "covariance_eigh" if d <= min(n, 4096) else "full" if n * d <= 2_000_000 else "randomized"
-X = X if solver == "randomized" else X.astype("float64")
-"""
-    return """
-X = X.astype("float64")
-solver = "covariance_eigh" if X.shape[1] <= len(X) else "full"  # both are exact
-"""
 
 
 def _tsne_steps(n_components: int, perplexity: float | None, random_state: int) -> str:

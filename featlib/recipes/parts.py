@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from featlib.errors import FeatlibError
 from featlib.images import list_samples
 from featlib.models import PREPROCESSING
-from featlib.recipes.scene import UPLOADS, UPLOADS_FOLDER, Scene, has_maps
+from featlib.recipes.scene import UPLOADS, UPLOADS_FOLDER, Scene
 
 POOLING_LAYERS = {
     "avg": "keras.layers.GlobalAveragePooling2D()",
@@ -50,7 +50,7 @@ def network(scene: Scene, name: str = "model") -> str:
     if not scene.is_mobilenet:
         backbone = name.replace("model", "backbone")
         return f"{backbone} = {_lite0(scene)}\n{name} = {backbone}.model  # a keras.Model"
-    weights = "None" if scene.weights == "random" else literal(scene.weights)
+    weights = "None" if scene.weights == "random" else '"imagenet"'
     shape = f"({scene.input_size}, {scene.input_size}, 3)"
     lines = [
         f"{name} = keras.applications.MobileNetV2(",
@@ -68,8 +68,8 @@ def network(scene: Scene, name: str = "model") -> str:
 
 def _lite0(scene: Scene) -> str:
     options = [literal(scene.model)]
-    if scene.weights != "imagenet":
-        options.append("weights=None" if scene.weights == "random" else f"weights={literal(scene.weights)}")
+    if scene.weights == "random":
+        options.append("weights=None")
     if not scene.include_top:
         options.append("include_top=False")
     if scene.input_size != 224:
@@ -115,8 +115,6 @@ def layer_output(scene: Scene, layer: str) -> str:
         return "model.layers[-2].output"
     if scene.is_mobilenet and layer == "input_layer":
         return "model.inputs[0]"
-    if scene.is_operation:
-        return f"{{op.name: op for op in model.operations}}[{literal(layer)}].output"
     return f"model.get_layer({literal(layer)}).output"
 
 
@@ -126,7 +124,7 @@ def vector_output(scene: Scene, layer: str) -> str:
     Raises:
         FeatlibError: the layer has height and width, and there is no pooling to take them away.
     """
-    if not has_maps(layer):
+    if not scene.has_maps(layer):
         return layer_output(scene, layer)
     if scene.pooling not in POOLING_LAYERS:
         raise FeatlibError(
@@ -159,6 +157,6 @@ def vectors(scene: Scene, also: str = "", l2: bool = False) -> str:
 
 
 def _width(scene: Scene) -> str:
-    if not has_maps(scene.layer):
+    if not scene.has_maps(scene.layer):
         return "D"
     return "height * width * channels" if scene.pooling == "flatten" else "channels"

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 UPLOADS = "uploads"
 UPLOADS_FOLDER = "photos/"
 
-# Layers of the named networks that put out one row of numbers an image, not maps.
-VECTOR_LAYERS = {"avg_pool", "top_dropout", "global_average_pooling2d", "predictions"}
-
 
 @dataclass(frozen=True)
 class Scene:
@@ -17,7 +14,7 @@ class Scene:
 
     Attributes:
         model: "EfficientNetLite0" or "MobileNetV2".
-        weights: "imagenet", "random", or the path of a weights file.
+        weights: "imagenet" or "random".
         include_top: whether the network has its classification layers.
         input_size: height and width in pixels of what the network looks at.
         images: a built-in set's name, or "uploads" for a person's own, which the program reads from `photos/`.
@@ -25,7 +22,7 @@ class Scene:
         layer: path of the layer.
         pooling: "avg", "max", "flatten", or None for a layer without height and width.
         channel: which of the layer's channels is looked at.
-        is_operation: whether `layer` is a `keras.ops` operation, which `get_layer` does not find.
+        without_maps: paths of the network's layers that put out no maps, but one row of numbers an image.
     """
 
     model: str = "EfficientNetLite0"
@@ -37,14 +34,13 @@ class Scene:
     layer: str = "head_relu"
     pooling: str | None = "avg"
     channel: int = 0
-    is_operation: bool = False
+    without_maps: frozenset[str] = frozenset()
 
     @property
     def is_mobilenet(self) -> bool:
         """Whether the network is keras.applications' MobileNetV2, not featlib's own."""
         return self.model.lower() == "mobilenetv2"
 
-
-def has_maps(layer: str) -> bool:
-    """Whether the layer's output has height and width."""
-    return layer not in VECTOR_LAYERS
+    def has_maps(self, layer: str) -> bool:
+        """Whether the layer's output has height and width."""
+        return layer not in self.without_maps

@@ -15,7 +15,7 @@ from featlib.recipes.parts import (
     prepare,
     program,
 )
-from featlib.recipes.scene import Scene, has_maps
+from featlib.recipes.scene import Scene
 
 
 def predict_code(scene: Scene) -> str:
@@ -63,9 +63,9 @@ def feature_maps_code(scene: Scene) -> str:
 
     For a layer without height and width there is only the `vector`.
     """
-    look = _maps(scene) if has_maps(scene.layer) else _vector(scene)
+    look = _maps(scene) if scene.has_maps(scene.layer) else _vector(scene)
     imports = network_imports(scene) | {KERAS}
-    if has_maps(scene.layer) and not scene.is_mobilenet:
+    if scene.has_maps(scene.layer) and not scene.is_mobilenet:
         imports |= {PILLOW}
     return program(imports, network(scene), prepare(scene), image_set(scene), look)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -63,6 +64,9 @@ def backbone(model: str, weights: str, include_top: bool, size: int) -> Backbone
 
 @cache
 def _import_tensorflow() -> None:
+    # Without this the terminal of everybody without a graphics card shows an error from CUDA. What goes wrong in
+    # TensorFlow's C++ code still comes as an exception, and what ends the process is still logged.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Streamlit collects garbage twice after every run, and no page moves meanwhile: 0.3 s each with TensorFlow's
     # 350,000 objects, which are never garbage; 0.01 s without them. What belongs to the sessions of this moment is
     # not collected either, which is why uploads live in `own_images`.

@@ -12,7 +12,7 @@ import streamlit as st
 
 from featlib.errors import FeatlibError, WeightsNotFoundError
 from featlib.images import ImageSet, list_samples, load_samples
-from featlib.models import DEFAULT_MODEL, list_models
+from featlib.models import DEFAULT_MODEL, Backbone, list_models
 from featlib.recipes import UPLOADS, Scene
 from featlib.ui.session import Session, bind, current_session, write_url
 from featlib.ui.text import plain
@@ -25,10 +25,14 @@ PAGES = (
     ("pages/projection.py", "Projection", ":material/scatter_plot:"),
     ("pages/transfer.py", "Transfer", ":material/school:"),
 )
-# More of the page at once; and no second Stop button, whose stop leaves a page without a way to go on.
+# More of the page at once; no second Stop button, whose stop leaves a page without a way to go on; and where columns
+# stack, on a phone, what is picked from comes before what is picked.
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; }
 [data-testid="stStatusWidget"] button { display: none; }
+@media (max-width: 640px) {
+  .st-key-beside > div > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child { order: -1; }
+}
 </style>"""
 FAVICON = "👁️"  # an emoji: a material icon would be fetched from a font host
 
@@ -84,7 +88,7 @@ def image_set(session: Session) -> ImageSet:
     return load_samples(session.images)
 
 
-def scene(session: Session, pooling: str = "avg") -> Scene:
+def scene(session: Session, backbone: Backbone, pooling: str = "avg") -> Scene:
     """The choices that the page's program needs."""
     return Scene(
         model=session.model,
@@ -96,6 +100,7 @@ def scene(session: Session, pooling: str = "avg") -> Scene:
         layer=session.layer,
         pooling=pooling,
         channel=session.channel,
+        without_maps=frozenset(info.path for info in backbone.layers if info.kind != "maps"),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from featlib.models import Backbone, LayerInfo
+from featlib.models import Backbone, LayerInfo, find_layer
 from featlib.ui.frame import link_to
 from featlib.ui.pickers import format_shape
 from featlib.ui.session import Session, widget_value
@@ -39,7 +39,7 @@ def model_facts(backbone: Backbone) -> None:
     )
 
 
-def layer_table(session: Session, backbone: Backbone) -> None:
+def layer_table(session: Session, backbone: Backbone, chosen: LayerInfo) -> None:
     """All layers as a table; a click on a row chooses its layer."""
     search = st.text_input("Search", placeholder="name, class or shape, for example: add, Conv2D, 28 × 28")
     infos = [info for info in backbone.layers if _matches(info, search)]
@@ -48,9 +48,9 @@ def layer_table(session: Session, backbone: Backbone) -> None:
         return
     paths = [info.path for info in infos]
     key = f"layers {backbone.fingerprint} {search}"
-    st.markdown(f"Chosen: **{_title(backbone, session.layer)}**. ◆ marks the end of a stage: a good first choice.")
+    st.markdown(f"Chosen: **{_title(chosen)}**. ◆ marks the end of a stage: a good first choice.")
     st.dataframe(
-        _columns(infos, session.layer),
+        _columns(infos, chosen),
         hide_index=True,
         height=420,
         key=key,
@@ -74,8 +74,7 @@ def layer_table(session: Session, backbone: Backbone) -> None:
 def show_top(session: Session, backbone: Backbone) -> None:
     """The network with and without top side by side: what is cut off, and why the class outputs are missing."""
     st.subheader("With and without the top", anchor=False)
-    maps = next(info for info in backbone.layers if info.path == backbone.feature_layer)
-    height, width, channels = maps.output_shape
+    height, width, channels = find_layer(backbone, backbone.feature_layer).output_shape
     with_top, without = st.columns(2, border=True)
     classes = len(backbone.class_names or ()) or 1000
     with_top.markdown(
@@ -111,9 +110,9 @@ def _joined(text: str) -> str:
     return re.sub(r"(?<=[\d?,])\s*[x×]\s*(?=[\d?])", "×", text.lower())
 
 
-def _columns(infos: list[LayerInfo], chosen: str) -> dict[str, list[Any]]:
+def _columns(infos: list[LayerInfo], chosen: LayerInfo) -> dict[str, list[Any]]:
     return {
-        "●": ["●" if info.path == chosen else "" for info in infos],
+        "●": ["●" if info == chosen else "" for info in infos],
         "#": [info.index for info in infos],
         "◆": ["◆" if info.stage_end else "" for info in infos],
         "Layer": [info.path for info in infos],
@@ -128,9 +127,8 @@ def _columns(infos: list[LayerInfo], chosen: str) -> dict[str, list[Any]]:
 def _choose(session: Session, paths: list[str], key: str) -> None:
     cells = widget_value(key)["selection"]["cells"]
     if cells and 0 <= cells[0][0] < len(paths):
-        session.layer = paths[cells[0][0]]
+        session.choose("layer", paths[cells[0][0]])
 
 
-def _title(backbone: Backbone, path: str) -> str:
-    info = next(info for info in backbone.layers if info.path == path)
+def _title(info: LayerInfo) -> str:
     return f"{info.path} ({info.class_name}), {format_shape(info.output_shape)}"

@@ -52,7 +52,7 @@ def show_maps(
     page: int = 1,
 ) -> None:
     """One page of the layer's channels as tiles to pick from, sorted and scaled as the session says."""
-    order = sort_channels(channel_statistics(maps[np.newaxis]), session.sort)  # type: ignore[arg-type]
+    order = _channel_order(session, maps)
     first = (page - 1) * count
     picture = plots.mosaic(maps, order[first : first + count], scale=session.scale, tile=TILE, columns=columns)  # type: ignore[arg-type]
     tiles = [
@@ -73,15 +73,22 @@ def show_maps(
         tiles,
         alt=f"{len(tiles)} of {maps.shape[-1]} channels of {layer.path}, {format_shape(maps.shape[:2])} places each.",
         selected=session.channel,
-        on_pick=lambda channel: setattr(session, "channel", channel),
+        on_pick=lambda channel: session.choose("channel", channel),
     )
 
 
-def maps_controls(session: Session, channels: int) -> None:
-    """How the channels are ordered, coloured and paged; and which one is looked at."""
+def _channel_order(session: Session, maps: np.ndarray) -> np.ndarray:
+    return sort_channels(channel_statistics(maps[np.newaxis]), session.sort)  # type: ignore[arg-type]
+
+
+def maps_controls(session: Session, maps: np.ndarray) -> int:
+    """How the channels are ordered, coloured and paged, and which one is looked at; returns the page to show."""
+    channels = maps.shape[-1]
     pages = -(-channels // CHANNELS_ON_A_PAGE)
-    session.page = min(max(session.page, 1), pages)
+    session.page = min(session.page, pages) if pages > 1 else 0
     session.channel = min(max(session.channel, 0), channels - 1)
+    place = int(np.flatnonzero(_channel_order(session, maps) == session.channel)[0])
+    page = session.page or place // CHANNELS_ON_A_PAGE + 1
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox("Sort by", list(SORTS), format_func=lambda key: SORTS[key], width=200, **bind("sort"))
         st.segmented_control(
@@ -94,7 +101,8 @@ def maps_controls(session: Session, channels: int) -> None:
         )
         st.number_input("Channel", 0, channels - 1, step=1, width=120, **bind("channel"))
         if pages > 1:
-            st.pagination(pages, **bind("page"))
+            st.pagination(pages, width="stretch", **bind("page", shown=page))
+    return page
 
 
 def show_channel(session: Session, trace: Trace, layer: LayerInfo, maps: np.ndarray) -> None:
@@ -177,10 +185,10 @@ def show_image(trace: Trace, item: ImageItem) -> None:
     )
 
 
-def show_code(code: str | dict[str, str]) -> None:
-    """The program that makes what is on screen, or several, each with its title."""
+def show_code(code: str | dict[str, str], made: str = "what is on this page") -> None:
+    """The program that makes what is on screen, or several, each with its title; `made` says what it makes."""
     st.divider()
-    with st.expander("**The code** · the program that makes what is on this page"):
+    with st.expander(f"**The code** · the program that makes {made}"):
         if isinstance(code, str):
             st.code(code, language="python")
             return

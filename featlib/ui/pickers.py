@@ -84,7 +84,7 @@ def _pick_by_name(session: Session, images: ImageSet, positions: list[int], firs
 
 def pick_layer(session: Session, backbone: Backbone) -> LayerInfo:
     """Shows all layers to search in, and the ends of the stages to jump to; returns the chosen layer."""
-    settle_layer(session, backbone)
+    chosen = settle_layer(session, backbone)
     infos = {info.path: info for info in backbone.layers}
     ends = [info.path for info in backbone.layers if info.stage_end]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -100,13 +100,13 @@ def pick_layer(session: Session, backbone: Backbone) -> LayerInfo:
             ends,
             format_func=lambda path: format_shape(infos[path].output_shape),
             help="The last layer at each resolution, a good first choice: " + ", ".join(f"`{end}`" for end in ends),
-            **bind("layer", second="_end", shown=session.layer if session.layer in ends else None),
+            **bind("layer", second="_end", shown=chosen.path if chosen.path in ends else None),
         )
-    return infos[session.layer]
+    return chosen
 
 
-def settle_layer(session: Session, backbone: Backbone) -> None:
-    """Makes sure that the chosen layers are layers of this network, and says so where they are not."""
+def settle_layer(session: Session, backbone: Backbone) -> LayerInfo:
+    """Makes sure that the chosen layers are layers of this network, says so where they are not; returns the first."""
     if not session.layer:
         session.layer = default_layer(backbone)
     for name, default in (("layer", default_layer(backbone)), ("also", "")):
@@ -120,6 +120,7 @@ def settle_layer(session: Session, backbone: Backbone) -> None:
             st.warning(plain(f"{error}{f' Showing {default!r}.' if default else ''}"))
     if session.also == session.layer:
         session.also = ""
+    return find_layer(backbone, session.layer)
 
 
 def default_layer(backbone: Backbone) -> str:

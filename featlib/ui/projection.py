@@ -41,13 +41,10 @@ def pick_projection(session: Session, backbone: Backbone, images: ImageSet) -> N
             st.selectbox("Colour", columns, width=180, **bind("color"))
         else:
             session.color = ""
-        st.segmented_control(
-            "Mouse",
-            list(TOOLS),
-            format_func=lambda tool: TOOLS[tool],
-            required=True,
-            **bind("tool"),
-        )
+        if session.dimensions == 2:
+            st.segmented_control(
+                "Mouse", list(TOOLS), format_func=lambda tool: TOOLS[tool], required=True, **bind("tool")
+            )
 
 
 def _pick_perplexity(session: Session, images: ImageSet) -> None:
@@ -137,43 +134,66 @@ def show_projection(session: Session, images: ImageSet, result: Projection, labe
 
 
 def _show_plot_and_panel(session: Session, images: ImageSet, result: Projection, labels: np.ndarray | None) -> None:
+    flat = session.dimensions == 2
     key = f"scatter {session.method} {session.dimensions} {session.tool} {session.layer} {images.fingerprint}"
     plot, panel = st.columns([2.2, 1], gap="medium")
+    with panel:
+        rows = _rows_of_points(images, widget_value(key)) if flat else _pick_from_list(images)
+        _show_selected(session, images, rows, labels)
     with plot:
         st.plotly_chart(
             plots.projection_scatter(
                 result,
                 ids=images.ids,
-                names=images.names,
+                names=images.names if flat else [_title(images, i) for i in range(len(images))],
                 labels=labels,
                 label_title=session.color or "label",
                 mode=session.tool,  # type: ignore[arg-type]
             ),
             key=key,
-            on_select="rerun",
+            on_select="rerun" if flat else "ignore",
             selection_mode=("points",) if session.tool == "click" else ("points", "box", "lasso"),
             alt=f"{METHODS[session.method]} of {len(images):,} images in {session.dimensions} dimensions, "
             f"from {session.layer}, coloured by {session.color or 'nothing'}.",
         )
         _caption(result)
-    with panel:
-        _show_selected(session, images, _selected_ids(widget_value(key)), labels)
 
 
-def _selected_ids(event: dict | None) -> list[str]:
+def _rows_of_points(images: ImageSet, event: dict | None) -> list[int]:
+    """The images whose points the mouse has picked, each once."""
     points = event["selection"]["points"] if event else []
     ids = (point.get("customdata") for point in points)
-    return list(dict.fromkeys(found[0] if isinstance(found, list | tuple) else found for found in ids if found))
-
-
-def _show_selected(session: Session, images: ImageSet, ids: list[str], labels: np.ndarray | None) -> None:
+    ids = (found[0] if isinstance(found, list | tuple) else found for found in ids if found)
     position = {image_id: i for i, image_id in enumerate(images.ids)}
-    rows = [position[image_id] for image_id in ids if image_id in position]
+    return list(dict.fromkeys(position[image_id] for image_id in ids if image_id in position))
+
+
+def _pick_from_list(images: ImageSet) -> list[int]:
+    """Picks from a list: Plotly has no selection in 3-D, and Streamlit does not pass on the click."""
+    row = st.selectbox(
+        "Picture of a point",
+        range(len(images)),
+        index=None,
+        format_func=lambda i: _title(images, i),
+        placeholder="number or name",
+        help="Hold the mouse over a point to see its number and name. Click and lasso work in 2-D.",
+        key=f"one of {images.fingerprint}",
+    )
+    return [] if row is None else [row]
+
+
+def _title(images: ImageSet, row: int) -> str:
+    return f"{row + 1} · {images.names[row]}"
+
+
+def _show_selected(session: Session, images: ImageSet, rows: list[int], labels: np.ndarray | None) -> None:
     if not rows:
-        how = "Click a point" if session.tool == "click" else "Draw a lasso around points"
         if session.dimensions == 3:
-            how = "Click a point (a lasso needs 2-D)"
-        st.info(f"{how} to see {'its picture' if session.tool == 'click' else 'their pictures'} here.")
+            st.info("A drag turns the plot. Hold the mouse over a point: its number and name lead to its picture here.")
+        elif session.tool == "click":
+            st.info("Click a point to see its picture here.")
+        else:
+            st.info("Draw a lasso around points to see their pictures here.")
         return
     st.markdown(f"**{len(rows):,} selected**" + (f", the first {PANEL} shown" if len(rows) > PANEL else ""))
     shown = rows[:PANEL]

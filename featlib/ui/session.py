@@ -16,6 +16,7 @@ from featlib.models import DEFAULT_MODEL
 
 KEY = "featlib"
 ALWAYS_IN_URL = ("model", "images", "layer", "image")
+PAGE_AFTER = {"layer": 0, "channel": 0, "sort": 1}  # another order is looked at from its beginning
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Session:
         channel: index of the channel looked at.
         sort: order of the channels.
         scale: "channel" or "shared" colours.
-        page: page of channels, from 1.
+        page: page of channels, from 1, where the person has turned to one; 0 for the page with the channel.
         method: "pca" or "tsne".
         dimensions: of the projection, 2 or 3.
         perplexity: of t-SNE.
@@ -64,7 +65,7 @@ class Session:
     channel: int = 0
     sort: str = "index"
     scale: str = "channel"
-    page: int = 1
+    page: int = 0
     method: str = "pca"
     dimensions: int = 2
     perplexity: float = 30.0
@@ -82,6 +83,11 @@ class Session:
     def uploads(self) -> ImageSet | None:
         """The person's own images, or None."""
         return self.uploads_ref()
+
+    def choose(self, name: str, value: object) -> None:
+        """Sets the field `name` as the person has chosen, and what follows from that."""
+        setattr(self, name, value)
+        self.page = PAGE_AFTER.get(name, self.page)
 
     def to_query(self) -> dict[str, str]:
         """The choices as URL parameters: the main ones always, the others where they differ from the default."""
@@ -150,7 +156,7 @@ def bind(name: str, *, shown: Any = ..., second: str = "") -> Binding:  # noqa: 
 
     def store() -> None:
         if st.session_state[key] is not None:
-            setattr(session, name, st.session_state[key])
+            session.choose(name, st.session_state[key])
 
     return Binding(key=key, on_change=store)
 

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from featlib import plots
-from featlib.analysis import ProbeResult, linear_probe
+from featlib.analysis import ProbeResult
 from featlib.features import raw_pixel_vectors
 from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo
@@ -18,9 +18,10 @@ from featlib.ui import cache
 from featlib.ui.components import thumbnail_row
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
-from featlib.ui.work import move_bar, vectors
+from featlib.ui.work import probe, vectors
 
 MISTAKES = 18
+Heads = dict[str, tuple[tuple[object, ...], Callable[[], np.ndarray]]]  # name -> key, and what makes the vectors
 
 
 @dataclass(frozen=True)
@@ -78,25 +79,25 @@ def compute(session: Session, backbone: Backbone, images: ImageSet, layer: Layer
     if trained is None or (untrained is not None and random is None):
         return None
     # The labels belong to the key: somebody else may have sorted the same pictures into other folders.
-    key = (images.fingerprint, tuple(y.tolist()), layer.path)
-    return Lesson(
-        layer=_probe(f"{layer.path}", (*key, backbone.fingerprint), lambda: trained[layer.path], y),
-        random=_probe("random weights", (*key, untrained.fingerprint), lambda: random[layer.path], y)
-        if untrained and random
-        else None,
-        pixels=_probe("raw pixels", (*key[:2], "pixels"), lambda: raw_pixel_vectors(images), y),
-    )
+    key = (images.fingerprint, tuple(y.tolist()))
+    heads: Heads = {layer.path: ((*key, layer.path, backbone.fingerprint), lambda: trained[layer.path])}
+    if untrained and random:
+        heads["random weights"] = ((*key, layer.path, untrained.fingerprint), lambda: random[layer.path])
+    heads["raw pixels"] = ((*key, "pixels"), lambda: raw_pixel_vectors(images))
+    probes = _train(session, heads, y)
+    if probes is None:
+        return None
+    return Lesson(layer=probes[layer.path], random=probes.get("random weights"), pixels=probes["raw pixels"])
 
 
-def _probe(name: str, key: tuple[object, ...], make_vectors: Callable[[], np.ndarray], y: np.ndarray) -> ProbeResult:
-    found = cache.results().get(("probe", *key))
-    if found is None:
-        text = f"Training a head on {name}"
-        bar = st.progress(0.0, text=text)
-        found = linear_probe(make_vectors(), y, on_progress=lambda share: move_bar(bar, share, f"{text}: {share:.0%}"))
-        bar.empty()
-        cache.results().put(("probe", *key), found, found.predictions.nbytes + found.labels.nbytes)
-    return found
+def _train(session: Session, heads: Heads, y: np.ndarray) -> dict[str, ProbeResult] | None:
+    probes = {}
+    for name, (key, make_vectors) in heads.items():
+        result = probe(session, key, name, make_vectors, y)
+        if result is None:
+            return None
+        probes[name] = result
+    return probes
 
 
 def show_accuracy(session: Session, lesson: Lesson, column: str) -> None:

@@ -75,10 +75,10 @@ def show_matrix(table: VectorTable) -> None:
         key="matrix",
         alt=f"Heat map of the vectors: {len(shown)} rows, one for each image, and {len(columns):,} columns.",
     )
-    if len(shown) < n or len(columns) < size:
-        st.caption(
-            f"Drawn: the first {len(shown):,} of {n:,} rows, {len(columns):,} of {size:,} columns, evenly spread."
-        )
+    rows = f"the first {len(shown):,} of {n:,} rows" if len(shown) < n else ""
+    spread = f"{len(columns):,} of {size:,} columns, evenly spread" if len(columns) < size else ""
+    if rows or spread:
+        st.caption(f"Drawn: {' and '.join(part for part in (rows, spread) if part)}.")
 
 
 def _spread(size: int, most: int = 2048) -> list[int]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import streamlit as st
 
-from featlib.analysis import Projection, neighbor_accuracy, project
+from featlib.analysis import ProbeResult, Projection, linear_probe, neighbor_accuracy, project
 from featlib.errors import FeatlibError
 from featlib.features import Trace, extract_vectors
 from featlib.images import ImageItem, ImageSet
-from featlib.models import Backbone
+from featlib.models import Backbone, find_layer
 from featlib.ui import cache
 from featlib.ui.session import Session
 
@@ -85,6 +85,35 @@ def projection(
     return result
 
 
+def probe(
+    session: Session, key: tuple[object, ...], name: str, make_vectors: Callable[[], np.ndarray], y: np.ndarray
+) -> ProbeResult | None:
+    """What a head reaches on vectors, trained once for each `key`; None where the person has stopped the work.
+
+    Args:
+        session: knows whether the person stopped this work.
+        key: tells these vectors and labels from all others.
+        name: what the head is trained on, for the progress bar.
+        make_vectors: gives (n, D) vectors; called only where the head is to be trained.
+        y: (n,) labels.
+    """
+    full_key = ("probe", *key)
+    found = cache.results().get(full_key)
+    if found is not None:
+        return found
+    job = hashlib.blake2b(repr(full_key).encode()).hexdigest()  # all labels are in the key
+    if session.stopped == job:
+        _offer_to_go_on(session)
+        return None
+    text = f"Training a head on {name}"
+    bar, button = _progress(session, job, text)
+    result = linear_probe(make_vectors(), y, on_progress=lambda share: move_bar(bar, share, f"{text}: {share:.0%}"))
+    bar.empty()
+    button.empty()
+    cache.results().put(full_key, result, result.predictions.nbytes + result.labels.nbytes)
+    return result
+
+
 def agreement(X: np.ndarray, labels: np.ndarray) -> float:
     """The share of images whose nearest others have the same label, 0…1, computed once."""
     content = hashlib.blake2b(np.ascontiguousarray(X).data).hexdigest()
@@ -131,8 +160,7 @@ def _extract(backbone: Backbone, images: ImageSet, layers: list[str], pooling: s
 
 def vector_size(backbone: Backbone, layer: str, pooling: str) -> int:
     """D, the length of a layer's vector."""
-    shape = next(info.output_shape for info in backbone.layers if info.path == layer)
-    sizes = [side or 1 for side in shape]
+    sizes = [side or 1 for side in find_layer(backbone, layer).output_shape]
     return int(np.prod(sizes)) if pooling == "flatten" else sizes[-1]
 
 

@@ -33,6 +33,14 @@ def test_feature_maps(outcome):
     )
 
 
+@pytest.mark.parametrize("model", ["EfficientNetLite0", "MobileNetV2"])
+def test_layers_without_height_and_width(outcome, model):
+    at = open_page("feature_maps", model=model, layer="predictions", weights="random", image=2)
+    made = outcome(at)
+    assert "maps" not in made
+    np.testing.assert_allclose(np.ravel(numbers(at, "vector", "y")), made["vector"], rtol=1e-3, atol=1e-6)
+
+
 def test_vectors_of_two_layers_of_a_part_of_the_images(outcome):
     at = open_page("vectors", layer="block4_add", also="head_relu", pooling="max", l2=1, images="digits", limit=300)
     X = outcome(at)["X"]

@@ -105,7 +105,44 @@ def test_channels_are_paged():
     assert values(at, "maps") == list(range(192, 240))
     at = pick(at, "maps", 200)
     assert choices(at).channel == 200
-    assert choices(at).page == 5
+    assert at.pagination[0].value == 5
+    assert values(at, "maps") == list(range(192, 240))
+
+
+def test_the_page_of_the_channel_is_shown_until_the_person_turns_to_another():
+    at = open_page("feature_maps", layer=WIDE, channel=100)
+    assert at.pagination[0].value == 3
+    assert values(at, "maps") == list(range(96, 144))
+    assert "page" not in at.query_params
+    at.pagination[0].set_value(1)
+    run(at)
+    assert at.query_params["page"] == "1"
+    assert values(at, "maps") == list(range(48))
+    assert choices(at).channel == 100, "turning pages is looking around"
+    labelled(at.number_input, "Channel").set_value(239)
+    run(at)
+    assert values(at, "maps")[-1] == 239
+
+
+def test_another_order_is_shown_from_its_beginning_and_a_link_where_the_channel_is(maps):
+    order = sort_channels(channel_statistics(maps[:1]), "mean").tolist()
+    last = order[-1]
+    at = open_page("feature_maps", layer=WIDE, channel=last)
+    labelled(at.selectbox, "Sort by").set_value("mean")
+    run(at)
+    assert values(at, "maps") == order[:48]
+    at = open_page("feature_maps", layer=WIDE, channel=last, sort="mean")
+    assert values(at, "maps") == order[192:]
+
+
+def test_a_link_may_name_another_page_than_the_channels():
+    at = open_page("feature_maps", layer=WIDE, channel=100, page=5)
+    assert values(at, "maps") == list(range(192, 240))
+    assert at.query_params["page"] == "5"
+    labelled(at.selectbox, "Layer").set_value("block10_add")
+    run(at)
+    assert 100 in values(at, "maps")
+    assert "page" not in at.query_params
 
 
 def test_a_layer_with_fewer_channels_has_no_page_and_no_channel_out_of_range():

@@ -130,6 +130,7 @@ def test_a_link_sets_the_widgets():
     assert labelled(at.segmented_control, "Dimensions").value == 3
     assert labelled(at.slider, "Perplexity").value == 12.5
     assert labelled(at.selectbox, "Colour").value == "view"
+    at = open_page("projection", **EVERYTHING | {"dimensions": "2"})
     assert labelled(at.segmented_control, "Mouse").value == "lasso"
     at = open_page("transfer", **EVERYTHING)
     assert labelled(at.segmented_control, "Learn to name").value == "view"

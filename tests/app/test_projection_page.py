@@ -121,6 +121,23 @@ def test_a_click_shows_the_picture(views):
     assert "**1 selected**" in said(at)
 
 
+def test_in_space_a_picture_is_picked_from_a_list(views):
+    at = open_page("projection", images="views", layer=LAYER, dimensions=3)
+    assert not [control for control in at.segmented_control if control.label == "Mouse"]
+    assert "Click a point" not in said(at), "a click does nothing in 3-D"
+    hover = {np.ravel(trace["customdata"])[0]: np.ravel(trace["text"])[0] for trace in traces(at, "scatter")}
+    assert hover[views.ids[12]].startswith(f"<b>13 · {views.names[12]}</b>")
+    box = labelled(at.selectbox, "Picture of a point")
+    assert box.options[17] == f"18 · {views.names[17]}"
+    box.set_value(17)
+    run(at)
+    assert values(at, "selected") == [17]
+    labelled(at.segmented_control, "Dimensions").set_value(2)
+    run(at)
+    assert "Click a point" in said(at)
+    assert labelled(at.segmented_control, "Mouse").value == "click"
+
+
 def test_a_lasso_shows_the_pictures_once_each_and_not_too_many(views):
     at = open_page("projection", images="views", layer=LAYER, tool="lasso")
     assert "Draw a lasso" in said(at)

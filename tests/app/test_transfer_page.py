@@ -112,6 +112,9 @@ def test_images_of_one_each_cannot_be_learned():
     assert "10 of the 10 labels in “photo” have one image only, such as “china”." in said(at)
     assert not at.error
     assert not elements(at, "plotly_chart")
+    [shown] = [expander.label for expander in at.expander if "The code" in expander.label]
+    assert "from the built-in views" in shown, "of nothing on this page"
+    assert 'load_samples("views")' in at.code[0].value
 
 
 @pytest.mark.parametrize("name", ["shapes", "views"])

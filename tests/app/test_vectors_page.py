@@ -53,6 +53,26 @@ def test_the_vectors_are_those_of_featlib(pooling, lite96, photos, offered, tmp_
     np.testing.assert_allclose(drawn, X[:, :: -(-X.shape[1] // 2048)], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("choice", "drawn"),
+    [
+        ({}, None),
+        ({"images": "views"}, "Drawn: the first 40 of 120 rows."),
+        ({"pooling": "flatten"}, "Drawn: 2,016 of 4,032 columns, evenly spread."),
+        (
+            {"images": "views", "pooling": "flatten"},
+            "Drawn: the first 40 of 120 rows and 2,016 of 4,032 columns, evenly",
+        ),
+    ],
+)
+def test_what_is_left_out_of_the_heat_map_is_said(choice, drawn):
+    at = open_page("vectors", layer="block9_add", **choice)
+    if drawn is None:
+        assert "Drawn" not in said(at)
+    else:
+        assert drawn in said(at)
+
+
 def test_a_second_layer_is_appended_and_each_scaled(lite96, photos, offered, tmp_path):
     at = open_page("vectors", layer="head_relu")
     labelled(at.selectbox, "Append").set_value("block4_add")

@@ -140,11 +140,9 @@ def test_a_projection_is_computed_once(monkeypatch):
 
 
 def test_probes_are_trained_once(monkeypatch):
-    from featlib.ui import transfer
-
     calls = []
-    original = transfer.linear_probe
-    monkeypatch.setattr(transfer, "linear_probe", lambda *a, **k: calls.append(1) or original(*a, **k))
+    original = work.linear_probe
+    monkeypatch.setattr(work, "linear_probe", lambda *a, **k: calls.append(1) or original(*a, **k))
     at = open_page("transfer", images="views", layer="block4_add")
     assert len(calls) == 3
     go(run(at), "layers")
@@ -214,6 +212,17 @@ def test_a_stopped_projection_leaves_no_old_plot_and_goes_on(stop_after):
     press(at, "Go on")
     assert has(at, "plotly_chart", "scatter")
     assert "Perplexity 30" in said(at)
+
+
+def test_a_head_that_is_trained_can_be_stopped_and_gone_on_with(stop_after):
+    at = open_page("vectors", images="views", layer="block4_add", weights="random")
+    stop_after(2)  # the vectors are there: the bar is that of the first head
+    go(at, "transfer")
+    assert "Stopped." in said(at)
+    assert not has(at, "plotly_chart", "accuracy")
+    press(at, "Go on")
+    assert "Stopped." not in said(at)
+    assert has(at, "plotly_chart", "accuracy")
 
 
 def test_what_was_stopped_on_one_layer_does_not_stop_another(stop_after):

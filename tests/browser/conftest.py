@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -34,12 +37,14 @@ class Server:
             free.bind(("localhost", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://localhost:{self.port}"
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the server runs
         options = ["--server.headless", "true", "--server.port", str(self.port), "--server.fileWatcherType", "none"]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", "app.py", *options],
             cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
         )
         self._wait()
 
@@ -52,9 +57,16 @@ class Server:
                 time.sleep(0.25)
         raise RuntimeError("The server did not start within a minute.")
 
+    def alarms(self) -> list[str]:
+        """The lines of the terminal that would frighten a person: errors and warnings, of TensorFlow's C++ code too."""
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").splitlines()
+        return [line for line in lines if re.match(r"[EWF]\d{4} |Traceback|.*(Error|Warning):", line)]
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(30)
+        self._log.close()
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ def test_a_link_works_when_opened_first_on_a_fresh_server(fresh_server, visitor,
     visitor.see("The code")
     outside = [url for url in visitor.requests if url.startswith("http") and urlparse(url).hostname != "localhost"]
     assert not outside, "everything comes from this machine"
+    assert not fresh_server.alarms()
 
 
 def test_the_frame_is_there_before_tensorflow(fresh_server, visitor):
@@ -102,6 +103,18 @@ def test_a_channel_is_enlarged_by_a_click_and_by_keyboard(server, visitor):
     visitor.assert_no_exception()
 
 
+def test_on_a_phone_the_maps_come_before_the_large_pictures(server, visitor):
+    tops = {}
+    for width in (1400, 390):
+        visitor.page.set_viewport_size({"width": width, "height": 844})
+        visitor.open(server.url + "/feature_maps?image=3&layer=block10_add&channel=100")
+        places = [visitor.page.get_by_role("button", name="Channel 100:"), visitor.see("channel 100 over it")]
+        tops[width] = [place.bounding_box()["y"] for place in places]
+    assert tops[390][0] < tops[390][1] - 300
+    assert abs(tops[1400][0] - tops[1400][1]) < 300, "side by side"
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390, "nothing sticks out"
+
+
 def test_another_photo_is_picked_on_the_shelf(server, visitor):
     visitor.open(server.url)
     visitor.page.get_by_role("button", name="coffee").click()
@@ -140,6 +153,31 @@ def test_a_click_on_a_point_shows_its_picture(server, visitor):
     visitor.page.locator(".js-plotly-plot .hoverlayer .hovertext").wait_for(state="attached")
     visitor.page.mouse.click(x, y)
     visitor.see("1 selected")
+
+
+CAMERA = "document.querySelector('.js-plotly-plot')._fullLayout.scene._scene.getCamera()"
+
+
+def test_in_space_a_picture_is_picked_from_a_list_and_the_view_stays(server, visitor):
+    visitor.open(server.url + "/projection?images=photos&layer=head_relu&dimensions=3")
+    visitor.page.locator(".js-plotly-plot canvas").first.wait_for()
+    box = visitor.page.locator(".js-plotly-plot").bounding_box()
+    x, y = box["x"] + box["width"] / 3, box["y"] + box["height"] / 2
+    before = visitor.page.evaluate(CAMERA)
+    visitor.page.mouse.move(x, y)
+    visitor.page.mouse.down()
+    visitor.page.mouse.move(x + 120, y + 20, steps=8)
+    visitor.page.mouse.up()
+    visitor.settle()
+    turned = visitor.page.evaluate(CAMERA)
+    assert turned != before, "a drag turns the plot"
+    visitor.page.get_by_role("combobox", name="Picture of a point").fill("chelsea")
+    visitor.page.keyboard.press("Enter")
+    visitor.see("1 selected")
+    visitor.settle()
+    assert visitor.page.locator(".row img").first.get_attribute("alt").startswith("chelsea")
+    assert visitor.page.evaluate(CAMERA) == turned
+    visitor.assert_no_exception()
 
 
 def test_images_are_uploaded_and_the_bad_one_is_named(server, visitor, photos, tmp_path):

@@ -11,7 +11,6 @@ from featlib.plots import (
     channel_bars,
     channel_histogram,
     confusion_heatmap,
-    explained_variance_bars,
     prediction_bars,
     projection_scatter,
     similarity_heatmap,
@@ -34,12 +33,11 @@ def all_figures():
         "channels": channel_bars(X[0], selected=2, title="vector"),
         "many channels": channel_bars(RNG.normal(size=1280), selected=7),
         "histogram": channel_histogram(np.maximum(X, 0)),
-        "variance": explained_variance_bars(deep.explained_variance_ratio),
         "vectors": vector_heatmap(X, NAMES),
         "similarity": similarity_heatmap(cosine_similarity(X), NAMES),
         "confusion": confusion_heatmap(probe.confusion, probe.classes),
-        "flat": projection_scatter(flat, ids=IDS, names=NAMES, labels=labels, highlight=["id3"]),
-        "deep": projection_scatter(deep, ids=IDS, names=NAMES, labels=labels, highlight=["id3"]),
+        "flat": projection_scatter(flat, ids=IDS, names=NAMES, labels=labels),
+        "deep": projection_scatter(deep, ids=IDS, names=NAMES, labels=labels),
     }
 
 
@@ -108,12 +106,6 @@ def test_the_histogram_counts_all_but_zeros():
 @pytest.mark.parametrize("values", [np.zeros(4), np.zeros(0), np.full(3, np.nan), np.full(4, 2.0)])
 def test_the_histogram_of_nothing_is_a_figure(values):
     assert channel_histogram(values).data[0].y.sum() == np.count_nonzero(np.isfinite(values) & (values != 0))
-
-
-def test_explained_variance_adds_up():
-    figure = explained_variance_bars([0.5, 0.25, 0.125])
-    assert list(figure.data[0].y) == [0.5, 0.25, 0.125]
-    np.testing.assert_allclose(figure.data[1].y, [0.5, 0.75, 0.875])
 
 
 def test_vector_heatmap_has_a_row_per_image():
@@ -206,16 +198,14 @@ def test_rare_categories_are_grouped_and_none_is_lost():
     assert sorted(int(i) for trace in figure.data for i in trace.customdata) == list(range(100))
 
 
-def test_hover_tells_name_label_and_more_as_plain_text():
-    names = ["<script>x</script>", *NAMES[1:]]
-    _, figure = scatter(labels=["<b>cat</b>"] * 12, hover={"predicted": ["tab & by"] * 12})
-    figure = projection_scatter(
-        project(X), ids=IDS, names=names, labels=["<b>cat</b>"] * 12, hover={"predicted": ["tab & by"] * 12}
-    )
+def test_hover_tells_name_and_label_as_plain_text():
+    names, labels = ["<script>x</script>", *NAMES[1:]], ["<b>cat</b> & dog"] * 12
+    figure = projection_scatter(project(X), ids=IDS, names=names, labels=labels, label_title="<i>pet</i>")
     assert figure.data[0].text[0] == (
-        "<b>&lt;script&gt;x&lt;/script&gt;</b><br>label: &lt;b&gt;cat&lt;/b&gt;<br>predicted: tab &amp; by"
+        "<b>&lt;script&gt;x&lt;/script&gt;</b><br>&lt;i&gt;pet&lt;/i&gt;: &lt;b&gt;cat&lt;/b&gt; &amp; dog"
     )
-    assert figure.data[0].name == "&lt;b&gt;cat&lt;/b&gt;"
+    assert figure.data[0].name == "&lt;b&gt;cat&lt;/b&gt; &amp; dog"
+    assert projection_scatter(project(X), ids=IDS, names=names).data[0].text[1] == "<b>photo 1</b>"
 
 
 def test_axes_tell_the_variance_of_pca_and_nothing_for_tsne():
@@ -245,16 +235,6 @@ def test_many_points_are_drawn_by_the_graphics_card(n, kind):
     assert projection_scatter(points, ids=ids, names=ids).data[0].type == kind
 
 
-@pytest.mark.parametrize("n_components", [2, 3])
-def test_highlighted_images_are_ringed_and_still_carry_their_id(n_components):
-    projection, figure = scatter(n_components, highlight=["id4", "nowhere"])
-    ring = figure.data[-1]
-    assert len(figure.data) == 2
-    assert list(ring.customdata) == ["id4"]
-    assert ring.x[0] == projection.coordinates[4, 0] and ring.marker.symbol == "circle-open"
-    assert not figure.layout.showlegend
-
-
 def test_the_view_stays_while_the_coordinates_do():
     colored, plain = scatter(labels=["a", "b"] * 6)[1], scatter()[1]
     assert colored.layout.uirevision == plain.layout.uirevision
@@ -266,7 +246,6 @@ def test_the_view_stays_while_the_coordinates_do():
     [
         ({"ids": IDS[:3]}, "coordinates has 12, ids has 3"),
         ({"labels": ["a"]}, "labels has 1"),
-        ({"hover": {"class": ["a"]}}, "class has 1"),
         ({"mode": "box"}, "'box'.*click, lasso"),
     ],
 )

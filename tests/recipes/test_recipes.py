@@ -26,12 +26,12 @@ from featlib.recipes import (
     transfer_code,
     vectors_code,
 )
-from featlib.recipes.scene import has_maps
 
 ROOT = Path(__file__).resolve().parents[2]
-LITE0 = Scene(layer="block4_add", channel=12)
-SMALL = Scene(weights="random", include_top=False, input_size=96, images="shapes", layer="block4_add")
-MOBILENET = Scene("MobileNetV2", layer="block_6_expand_relu", image_index=3)
+VECTORS = frozenset({"avg_pool", "top_dropout", "global_average_pooling2d", "predictions"})
+LITE0 = Scene(layer="block4_add", channel=12, without_maps=VECTORS)
+SMALL = replace(LITE0, weights="random", include_top=False, input_size=96, images="shapes", channel=0)
+MOBILENET = Scene("MobileNetV2", layer="block_6_expand_relu", image_index=3, without_maps=VECTORS)
 NETWORKS = [LITE0, SMALL, pytest.param(MOBILENET, marks=pytest.mark.keras_home)]
 
 
@@ -152,7 +152,7 @@ def test_own_images_come_from_a_folder(run, tmp_path, lite0, photos):
 
 @pytest.mark.keras_home
 def test_layers_that_keras_names_by_counting_are_found_in_a_later_network(run, photos, mobilenet):
-    found = run(vectors_code(Scene("MobileNetV2", layer="global_average_pooling2d"), limit=5))
+    found = run(vectors_code(replace(MOBILENET, layer="global_average_pooling2d"), limit=5))
     assert found["model"].layers[-2].name != "global_average_pooling2d"
     expected = featlib.extract_vectors(mobilenet, photos.sample(5), "global_average_pooling2d", pooling=None)
     np.testing.assert_allclose(found["X"], expected.X, atol=1e-4)
@@ -164,16 +164,14 @@ def test_layers_that_keras_names_by_counting_are_found_in_a_later_network(run, p
     ("scene", "n_components"),
     [
         (replace(SMALL, pooling="max"), 2),
-        (replace(SMALL, pooling="flatten"), 3),
+        (SMALL, 3),
         (replace(SMALL, weights="imagenet", include_top=True, layer="predictions", pooling=None), 2),
     ],
 )
 def test_pca_is_the_one_on_screen(run, scene, n_components):
     found = run(projection_code(scene, "pca", n_components, limit=40, sample_by="shape"))
     backbone, images = library(scene)
-    X = featlib.extract_vectors(
-        backbone, images.sample(40, by="shape"), scene.layer, pooling=scene.pooling if has_maps(scene.layer) else None
-    ).X
+    X = featlib.extract_vectors(backbone, images.sample(40, by="shape"), scene.layer, pooling=scene.pooling).X
     expected = project(X, n_components=n_components)
     np.testing.assert_allclose(found["coordinates"], expected.coordinates, atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(found["pca"].explained_variance_ratio_, expected.explained_variance_ratio, rtol=1e-4)
@@ -203,31 +201,6 @@ def test_transfer_learns_the_same_head(run, column, cv):
     np.testing.assert_array_equal(found["classes"], expected.classes)
 
 
-@pytest.mark.parametrize("scene", [LITE0, replace(SMALL, model="MobileNetV2")])
-def test_which_layers_have_maps(scene):
-    backbone, _ = library(replace(scene, include_top=True))
-    for info in featlib.list_layers(backbone):
-        assert has_maps(info.path) == (info.kind == "maps"), info.path
-
-
-def test_operations_are_looked_up_in_the_graph(run, lite0, photos):
-    found = run(vectors_code(replace(LITE0, is_operation=True), limit=5))
-    expected = featlib.extract_vectors(lite0, photos.sample(5), "block4_add").X
-    np.testing.assert_allclose(found["X"], expected, atol=1e-4)
-
-
-def test_a_weights_file_is_named(run, tmp_path):
-    import keras
-
-    network = keras.applications.MobileNetV2(weights=None, input_shape=(96, 96, 3), include_top=False)
-    network.save_weights(tmp_path / "mine.weights.h5")
-    scene = Scene("MobileNetV2", "mine.weights.h5", False, 96, layer="out_relu")
-    found = run(vectors_code(scene, limit=5))
-    backbone, photos = library(scene)
-    expected = featlib.extract_vectors(backbone, photos.sample(5), "out_relu").X
-    np.testing.assert_allclose(found["X"], expected, atol=1e-4)
-
-
 @pytest.mark.parametrize("pooling", [None, "none", "mean"])
 def test_maps_need_a_pooling(pooling):
     for make in (vectors_code, projection_code):
@@ -245,10 +218,10 @@ def test_names_stay_names(text):
     """A program never contains more than it should, whatever a layer, a file or a label column is called."""
     import ast
 
-    scene = Scene("MobileNetV2", weights=text, layer=text)
+    scene = Scene("MobileNetV2", layer=text)
     tree = ast.parse(transfer_code(scene, text))
     strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-    assert strings.count(text) == 3
+    assert strings.count(text) == 2
     assert not any(isinstance(node, ast.Name) and node.id == "os" for node in ast.walk(tree))
 
 
@@ -261,7 +234,7 @@ def test_programs_are_tidy(tmp_path, scene):
         "vector": feature_maps_code(replace(scene, layer="predictions")),
         "vectors": vectors_code(scene, also="predictions"),
         "pca": projection_code(scene),
-        "tsne": projection_code(replace(scene, pooling="flatten"), "tsne", 3, 12.5),
+        "tsne": projection_code(scene, "tsne", 3, 12.5),
         "transfer": transfer_code(scene, "folder"),
     }
     for name, code in programs.items():
