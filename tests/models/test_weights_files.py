@@ -55,7 +55,7 @@ def topless_files(tmp_path_factory):
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-@pytest.mark.parametrize("name", [None, "copy.h5", "copy.weights.h5"])
+@pytest.mark.parametrize("name", [None, "copy.h5"])
 def test_what_is_in_the_file_counts_and_not_its_ending(files, network, tmp_path, ending, name):
     path = shutil.copy(files[ending], tmp_path / name) if name else files[ending]
     again = load(path)
@@ -103,14 +103,13 @@ def test_a_layer_missing_in_the_middle(files, tmp_path, ending):
     assert re.search("layer 'conv_pw_5' expects weights .*, and the file has none for it", refusal(path))
 
 
-@pytest.mark.parametrize("name", ["EfficientNetB0", "ConvNeXtTiny"])
-def test_normalisation_and_nested_models_keep_their_weights(name, tmp_path):
+@pytest.mark.parametrize(("name", "ending"), [("EfficientNetB0", ".h5"), ("ConvNeXtTiny", ".weights.h5")])
+def test_normalisation_and_nested_models_keep_their_weights(name, ending, tmp_path):
     one = load(name=name, include_top=False)
     rng = np.random.default_rng(1)
     one.model.set_weights([rng.random(np.shape(weight), np.float32) for weight in one.model.get_weights()])
-    for ending in (".weights.h5", ".h5"):
-        again = load(save(one.model, tmp_path / f"one{ending}"), name=name, include_top=False)
-        assert again.fingerprint == one.fingerprint
+    again = load(save(one.model, tmp_path / f"one{ending}"), name=name, include_top=False)
+    assert again.fingerprint == one.fingerprint
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -119,8 +118,8 @@ def test_a_cut_off_file(files, tmp_path, ending, share):
     data = files[ending].read_bytes()
     path = tmp_path / f"cut{ending}"
     path.write_bytes(data[: int(len(data) * share)])
-    assert "'cut" in refusal(path)
-    assert "cannot be read: it is damaged, or no weights file of Keras" in refusal(path)
+    message = refusal(path)
+    assert f"'cut{ending}' cannot be read: it is damaged, or no weights file of Keras" in message
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -129,7 +128,7 @@ def test_overwritten_bytes_are_one_error_or_none(files, network, tmp_path, endin
     data = files[ending].read_bytes()
     rng = np.random.default_rng(0)
     refused = 0
-    for start in rng.integers(0, len(data) if ending == ".keras" else 60_000, 6):
+    for start in (1000, *rng.integers(0, len(data) if ending == ".keras" else 60_000, 3)):
         path = tmp_path / f"hit{ending}"
         path.write_bytes(data[:start] + rng.bytes(4000) + data[start + 4000 :])
         try:
