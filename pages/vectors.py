@@ -1,5 +1,7 @@
 """The batch as (n, D): looked at, compared, taken away."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from featlib.recipes import vectors_code
@@ -27,8 +29,7 @@ with page(
             show_similarity(vectors)
             download(vectors)
     code = vectors_code(
-        scene(session, backbone, session.pooling),
-        also=session.also,
+        replace(scene(session, backbone, session.pooling), also=session.also),
         l2=session.l2,
         limit=len(part) if len(part) < len(images) else None,
         sample_by=sample_column(images),

@@ -17,6 +17,8 @@ OnProgress = Callable[[float, np.ndarray | None], bool | None]
 
 DEFAULT_PERPLEXITY = 30.0
 MIN_TSNE_ROWS = 4
+MAX_COVARIANCE = 4096  # columns
+MAX_EXACT = 2_000_000  # values
 PCA_BEFORE_TSNE = 50
 EARLY_ITERATIONS, MAIN_ITERATIONS, CALLBACK_EVERY = 250, 500, 10
 
@@ -153,9 +155,9 @@ def _pca(X: np.ndarray, n_components: int, random_state: int) -> _Fit:
 
 def _pca_solver(n: int, d: int) -> str:
     """Choose the quickest exact solver; where exact would take seconds, the randomized one."""
-    if d <= n and d <= 4096:
+    if d <= n and d <= MAX_COVARIANCE:
         return "covariance_eigh"
-    return "full" if n * d <= 2_000_000 else "randomized"
+    return "full" if n * d <= MAX_EXACT else "randomized"
 
 
 def _tsne(

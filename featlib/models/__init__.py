@@ -2,9 +2,10 @@
 
 from featlib.models.backbone import Backbone, top_classes
 from featlib.models.catalog import DEFAULT_MODEL, ModelChoice, list_models, weights_on_disk
-from featlib.models.files import read_class_names
+from featlib.models.files import load_model_file, read_class_names
 from featlib.models.imagenet import imagenet_names
 from featlib.models.layers import LayerInfo, find_layer, list_layers
+from featlib.models.model_name import parse_model_name
 from featlib.models.preprocessing import PREPROCESSING, Preprocessing, find_preprocessing
 from featlib.models.zoo import load_backbone
 
@@ -21,6 +22,8 @@ __all__ = [
     "list_layers",
     "list_models",
     "load_backbone",
+    "load_model_file",
+    "parse_model_name",
     "read_class_names",
     "top_classes",
     "weights_on_disk",

@@ -91,6 +91,12 @@ class Backbone:
             path = path.rpartition("/")[0]
         return path
 
+    @cached_property
+    def prediction_layer(self) -> str | None:
+        """Path of the layer that puts out class probabilities, or None."""
+        found = [layer.path for layer in self.layers if layer.kind == "probabilities" and not layer.reason]
+        return found[-1] if found else None
+
     def resize(self, pixels: np.ndarray) -> np.ndarray:
         """Scales and centre-crops (h, w, 3) uint8 RGB to (height, width, 3) uint8: what the network looks at."""
         return resize_and_crop(pixels, *self.input_shape[:2])

@@ -28,7 +28,8 @@ def load_model_file(
     input_shape: Sequence[int] | None,
     preprocessing: str | PixelFunction | None,
     class_names: Sequence[str] | None,
-    trust_saved_model: bool,
+    trust_saved_model: bool = False,
+    otherwise: str | None = None,
 ) -> Backbone:
     """Opens a model file through the gate, or a SavedModel that the person trusts.
 
@@ -38,6 +39,7 @@ def load_model_file(
         preprocessing: as for `load_backbone`.
         class_names: names of the outputs; None means those in a `labels.txt` beside the file, if there is one.
         trust_saved_model: whether the person allows a SavedModel, which is a program, to run.
+        otherwise: the preprocessing to assume where the file does not show it; None to refuse the file then.
 
     Raises:
         ModelError: the file is refused, or it cannot be told how it wants its images.
@@ -48,13 +50,13 @@ def load_model_file(
                 f"'{path}' is a SavedModel, a program that may read and write files. Only if you trust its maker, "
                 "allow it: load_backbone(path, trust_saved_model=True), or --trust-saved-model on the command line."
             )
-        backbone = wrap_model(load_saved_model(path, input_shape), input_shape, preprocessing, class_names)
+        backbone = wrap_model(load_saved_model(path, input_shape), input_shape, preprocessing, class_names, otherwise)
         return replace(backbone, name=path.resolve().name, weights="own")
     opened = open_model_file(path)
     labels = path.with_name(CLASS_FILE)
     beside = class_names is None and labels.is_file()
     names = read_class_names(labels.read_bytes()) if beside else class_names
-    backbone = wrap_model(opened.model, input_shape, preprocessing, names)
+    backbone = wrap_model(opened.model, input_shape, preprocessing, names, otherwise)
     notes = (*opened.repairs, *backbone.notes, *((f"The class names are those of {labels.name}.",) if beside else ()))
     return replace(backbone, name=path.name, weights=path.name, notes=notes)
 

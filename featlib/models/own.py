@@ -25,6 +25,7 @@ def wrap_model(
     input_shape: Sequence[int] | None,
     preprocessing: str | PixelFunction | None,
     class_names: Sequence[str] | None,
+    otherwise: str | None = None,
 ) -> Backbone:
     """Makes a live model a backbone.
 
@@ -33,6 +34,7 @@ def wrap_model(
         input_shape: (height, width, channels) of one image; needed where the model does not say.
         preprocessing: a name, a function of one's own, or None where the model shows what it wants.
         class_names: names of the outputs in order.
+        otherwise: the preprocessing to assume where the model does not show it; None to refuse the model then.
 
     Raises:
         ModelError: the model takes no images, or it cannot be told how it wants them.
@@ -45,7 +47,7 @@ def wrap_model(
     shape = _image_shape(model, input_shape, channels_first)
     if not (is_graph(model) or model.built):
         _build(model, shape, channels_first)
-    chosen, note = _find_preprocessing(model, preprocessing)
+    chosen, note = _find_preprocessing(model, preprocessing, otherwise)
     graph = ModelGraph(model, shape, channels_first)
     names = _check_class_names(model, graph, class_names)
     backbone = Backbone(
@@ -131,15 +133,20 @@ def _check_class_names(model: keras.Model, graph: ModelGraph, names: Sequence[st
     return tuple(names)
 
 
-def _find_preprocessing(model: keras.Model, given: str | PixelFunction | None) -> tuple[Preprocessing, str]:
+def _find_preprocessing(
+    model: keras.Model, given: str | PixelFunction | None, otherwise: str | None
+) -> tuple[Preprocessing, str]:
     """The preprocessing and, where it was guessed, why."""
     if given is not None:
         return as_preprocessing(given), ""
     guess = guess_preprocessing(model)
-    if guess is None:
-        raise ModelError(
-            f"Say how '{model.name}' wants its pixels, since nothing in it tells: "
-            "load_backbone(model, preprocessing=...). Allowed: 'none' (0…255), 'unit' (0…1), 'tf' (−1…1), 'torch', "
-            "'caffe', a family of keras.applications such as 'mobilenet_v2', or a function of your own."
-        )
-    return as_preprocessing(guess[0]), guess[1]
+    if guess is not None:
+        return as_preprocessing(guess[0]), guess[1]
+    if otherwise is not None:
+        chosen = as_preprocessing(otherwise)
+        return chosen, f"Nothing in the model shows how it wants its pixels. Assumed: {chosen.description}."
+    raise ModelError(
+        f"Say how '{model.name}' wants its pixels, since nothing in it tells: "
+        "load_backbone(model, preprocessing=...). Allowed: 'none' (0…255), 'unit' (0…1), 'tf' (−1…1), 'torch', "
+        "'caffe', a family of keras.applications such as 'mobilenet_v2', or a function of your own."
+    )

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from featlib.analysis.projection import DEFAULT_PERPLEXITY, EARLY_ITERATIONS, MAIN_ITERATIONS, PCA_BEFORE_TSNE
-from featlib.recipes.parts import KERAS, image_set, literal, network, network_imports, prepare, program, vectors
+from featlib.analysis.projection import (
+    DEFAULT_PERPLEXITY,
+    EARLY_ITERATIONS,
+    MAIN_ITERATIONS,
+    MAX_COVARIANCE,
+    MAX_EXACT,
+    PCA_BEFORE_TSNE,
+)
+from featlib.recipes.networks import is_plain, network, network_imports, prepare
+from featlib.recipes.parts import image_set, vectors
 from featlib.recipes.scene import Scene
+from featlib.recipes.text import KERAS, NUMPY, literal, program
 
-SOLVER = """
-X = X.astype("float64")
-solver = "covariance_eigh" if X.shape[1] <= len(X) else "full"  # both are exact
+SOLVER = f"""
+solver = "covariance_eigh" if X.shape[1] <= min(len(X), {MAX_COVARIANCE}) else "full"  # both are exact
+if solver == "full" and X.size > {MAX_EXACT}:
+    solver = "randomized"
+else:
+    X = X.astype("float64")
 """
 
 
-def vectors_code(
-    scene: Scene, *, also: str = "", l2: bool = False, limit: int | None = None, sample_by: str | None = None
-) -> str:
+def vectors_code(scene: Scene, *, l2: bool = False, limit: int | None = None, sample_by: str | None = None) -> str:
     """The program that turns the images into `X` (n, D) and writes it to a file.
 
     Args:
         scene: the choices.
-        also: a second layer, whose vectors stand to the right of the first's.
         l2: whether each layer's part is scaled to length 1.
         limit: how many of the images are used; None for all.
         sample_by: the label column of which each label gets an equal share of the limit.
@@ -31,7 +40,7 @@ def vectors_code(
 print(X.shape, X.dtype)
 np.savez("vectors.npz", X=X, ids=images.ids, names=images.names)
 """
-    return _batch_program(scene, set(), image_set(scene, limit, sample_by), vectors(scene, also, l2), save)
+    return _batch_program(scene, set(), image_set(scene, limit, sample_by), vectors(scene, l2), save)
 
 
 def projection_code(
@@ -107,7 +116,9 @@ print(confusion_matrix(y, predictions))  # rows: true, columns: predicted
 
 
 def _batch_program(scene: Scene, imports: set[str], *blocks: str) -> str:
-    return program(network_imports(scene) | {KERAS} | imports, network(scene), prepare(scene), *blocks)
+    keras = {KERAS, NUMPY} if is_plain(scene) else {NUMPY}
+    feed = [prepare(scene)] if is_plain(scene) else []
+    return program(network_imports(scene) | keras | imports, network(scene), *feed, *blocks)
 
 
 def _tsne_steps(n_components: int, perplexity: float | None, random_state: int) -> str:

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from featlib.errors import FeatlibError
 from featlib.features import Trace, trace_image
 from featlib.images import ImageItem, ImageSet
+from featlib.images.names import format_bytes
 from featlib.models import Backbone, load_backbone
 
 STORE_BYTES = 512 * 2**20
-TRACES = 4  # about 80 MB each
+TRACE_BYTES = 512 * 2**20  # of all images together; a small network takes about 80 MB an image
+MAX_TRACE_BYTES = 10**9
 
 
 class ResultStore:
@@ -58,12 +61,14 @@ def results() -> ResultStore:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def backbone(model: str, weights: str, include_top: bool, size: int) -> Backbone:
     """The network by its names."""
-    _import_tensorflow()
-    return load_backbone(model, weights=weights, include_top=include_top, input_shape=(size, size, 3))
+    import_tensorflow()
+    shape = (size, size, 3) if size else None
+    return load_backbone(model, weights=weights, include_top=include_top, input_shape=shape)
 
 
 @cache
-def _import_tensorflow() -> None:
+def import_tensorflow() -> None:
+    """Imports TensorFlow, once, in the way that suits a server."""
     # Without this the terminal of everybody without a graphics card shows an error from CUDA. What goes wrong in
     # TensorFlow's C++ code still comes as an exception, and what ends the process is still logged.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -82,10 +87,42 @@ def own_images() -> list[ImageSet]:
     return []
 
 
-@st.cache_resource(max_entries=TRACES, show_spinner=False)
-def trace(fingerprint: str, image_id: str, _backbone: Backbone, _item: ImageItem) -> Trace:
-    """All layers' outputs for one image: the one forward pass behind every view of it."""
-    return trace_image(_backbone, _item)
+@st.cache_resource(scope="session", show_spinner=False)
+def own_models() -> list[Backbone]:
+    """Where one person's own model lives until the session ends, once for each preprocessing that was tried."""
+    return []
+
+
+@st.cache_resource(show_spinner=False)
+def _traces() -> tuple[ResultStore, threading.Lock]:
+    return ResultStore(TRACE_BYTES), threading.Lock()
+
+
+def trace(backbone: Backbone, item: ImageItem) -> Trace:
+    """All layers' outputs for one image: the one forward pass behind every view of it.
+
+    Raises:
+        FeatlibError: the outputs together would not fit into memory.
+    """
+    store, lock = _traces()
+    key = (backbone.fingerprint, item.id)
+    with lock:  # two people who look at the same picture make the network run once
+        found = store.get(key)
+        if found is None:
+            _check_trace(backbone)
+            found = trace_image(backbone, item)
+            store.put(key, found, sum(output.nbytes for output in found.outputs.values()))
+    return found
+
+
+def _check_trace(backbone: Backbone) -> None:
+    needed = sum(layer.bytes_per_image or 0 for layer in backbone.layers)
+    if needed > MAX_TRACE_BYTES:
+        raise FeatlibError(
+            f"All layers of '{backbone.name}' put out {format_bytes(needed)} for one image of "
+            f"{backbone.input_shape[0]} × {backbone.input_shape[1]} pixels; at most {format_bytes(MAX_TRACE_BYTES)} "
+            "are allowed here. Choose a smaller input size in the network settings, or a smaller network."
+        )
 
 
 def vector_rows(fingerprint: str, layer: str, pooling: str, ids: tuple[str, ...]) -> list[np.ndarray | None]:

@@ -12,9 +12,12 @@ import streamlit as st
 
 from featlib.errors import FeatlibError, WeightsNotFoundError
 from featlib.images import ImageSet, list_samples, load_samples
-from featlib.models import DEFAULT_MODEL, Backbone, list_models
+from featlib.models import DEFAULT_MODEL, Backbone, ModelChoice, list_models, parse_model_name, weights_on_disk
+from featlib.models.catalog import find_choice
+from featlib.models.model_name import Option, check_options, write_model_name
 from featlib.recipes import UPLOADS, Scene
-from featlib.ui.session import Session, bind, current_session, write_url
+from featlib.ui.own_model import NotYetError, choose_own_model
+from featlib.ui.session import OWN, Session, bind, current_session, write_url
 from featlib.ui.text import plain
 
 PAGES = (
@@ -34,6 +37,7 @@ STYLE = """<style>
   .st-key-beside > div > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child { order: -1; }
 }
 </style>"""
+WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 FAVICON = "👁️"  # an emoji: a material icon would be fetched from a font host
 
 
@@ -76,7 +80,9 @@ def error_boundary(session: Session) -> Iterator[None]:
         st.error(plain(error))
         with st.container(horizontal=True):
             st.button("Use random weights", on_click=setattr, args=(session, "weights", "random"))
-            st.button(f"Use {DEFAULT_MODEL}", on_click=setattr, args=(session, "model", DEFAULT_MODEL), type="primary")
+            st.button(f"Use {DEFAULT_MODEL}", on_click=session.choose, args=("model", DEFAULT_MODEL), type="primary")
+    except NotYetError as error:
+        st.info(plain(error))
     except FeatlibError as error:
         st.error(plain(error))
 
@@ -91,16 +97,12 @@ def image_set(session: Session) -> ImageSet:
 def scene(session: Session, backbone: Backbone, pooling: str = "avg") -> Scene:
     """The choices that the page's program needs."""
     return Scene(
-        model=session.model,
-        weights=session.weights,
-        include_top=session.top,
-        input_size=session.size,
+        backbone=backbone,
         images=session.images,
         image_index=session.image,
-        layer=session.layer,
+        layer=session.layer or None,
         pooling=pooling,
         channel=session.channel,
-        without_maps=frozenset(info.path for info in backbone.layers if info.kind != "maps"),
     )
 
 
@@ -125,8 +127,66 @@ def _choose_images(session: Session) -> None:
 
 
 def _choose_network(session: Session) -> None:
-    choices = {choice.name: choice for choice in list_models()}
-    st.selectbox("Network", list(choices), help=choices[session.model].description, **bind("model"))
+    families = _families()
+    family = "" if session.model == OWN else _choice(session).family
+    st.selectbox(
+        "Network",
+        [members[0].name for members in families.values()] + [OWN],
+        format_func=_family_title,
+        help="The embedded network needs no download. The others are those of keras.applications.",
+        **bind("model", second="_family", shown=families[family][0].name if family else OWN),
+    )
+    if session.model == OWN:
+        choose_own_model(session)
+    else:
+        _choose_member(session, families[family])
+        _network_settings(session)
+    st.caption(":material/lock: Nothing you load leaves this machine.")
+
+
+def _families() -> dict[str, list[ModelChoice]]:
+    families: dict[str, list[ModelChoice]] = {}
+    for choice in list_models():
+        families.setdefault(choice.family, []).append(choice)
+    return families
+
+
+def _family_title(name: str) -> str:
+    if name == OWN:
+        return "Your own model"
+    choice = find_choice(name)
+    return f"{choice.family} · embedded" if choice.embedded else choice.family
+
+
+def _choice(session: Session) -> ModelChoice:
+    return find_choice(parse_model_name(session.model)[0])
+
+
+def _choose_member(session: Session, members: list[ModelChoice]) -> None:
+    choice = _choice(session)
+    if len(members) > 1:
+        st.selectbox(
+            "Version",
+            [member.name for member in members],
+            format_func=lambda name: _member_title(find_choice(name)),
+            **bind("model", shown=choice.name),
+        )
+    if choice.embedded:
+        st.caption(choice.description)
+    elif weights_on_disk(choice, session.top, session.size or None):
+        st.caption(":material/check: Its ImageNet weights are on this machine.")
+    elif session.weights == "imagenet":
+        size = "" if choice.megabytes is None else f" ({choice.megabytes:,.0f} MB)"
+        st.caption(f":material/download: Its ImageNet weights{size} are downloaded once. Random ones need no download.")
+
+
+def _member_title(choice: ModelChoice) -> str:
+    size = "" if choice.megabytes is None else f" · {choice.megabytes:,.0f} MB"
+    return f"{choice.name}{size}{' · on disk' if weights_on_disk(choice) else ''}"
+
+
+def _network_settings(session: Session) -> None:
+    choice = _choice(session)
     with st.expander("Network settings"):
         st.segmented_control(
             "Weights",
@@ -135,25 +195,40 @@ def _choose_network(session: Session) -> None:
             **bind("weights"),
         )
         st.toggle("Include top", help="Keep the layers that name one of 1,000 classes.", **bind("top"))
+        usual = choice.input_size or Session().size
         st.selectbox(
             "Input size",
-            choices[session.model].input_sizes,
-            format_func=lambda size: f"{size} × {size}",
-            **bind("size"),
+            choice.input_sizes or (usual,),
+            format_func=lambda size: f"{size} × {size}" if size else "the network's own",
+            **bind("size", shown=session.size or usual),
         )
-    unusual = _unusual(session)
+        if "alpha" in choice.options:
+            _choose_width(session, choice)
+    unusual = _unusual(session, choice)
     if unusual:
         st.caption(f":material/tune: {unusual}")
-    st.caption(":material/lock: Nothing you load leaves this machine.")
 
 
-def _unusual(session: Session) -> str:
+def _choose_width(session: Session, choice: ModelChoice) -> None:
+    options = parse_model_name(session.model)[1]
+    alpha = options.get("alpha", choice.options["alpha"])
+    names = {write_model_name(choice, {**options, "alpha": width}): width for width in sorted({*WIDTHS, float(alpha)})}
+    st.selectbox(
+        "Width (alpha)",
+        list(names),
+        format_func=lambda name: f"{names[name]:g}",
+        help="Share of the channels in each layer. ImageNet weights exist for some widths only.",
+        **bind("model", second="_alpha", shown=write_model_name(choice, {**options, "alpha": float(alpha)})),
+    )
+
+
+def _unusual(session: Session, choice: ModelChoice) -> str:
     """What is not as usual about the network; the settings may be closed."""
-    size = f"{session.size} × {session.size}"
     states = {
+        session.model.removeprefix(choice.name): session.model != choice.name,
         "random weights": session.weights == "random",
         "no top": not session.top,
-        size: session.size != Session().size,
+        f"{session.size} × {session.size}": session.size not in (0, choice.input_size),
     }
     return ", ".join(state for state, true in states.items() if true)
 
@@ -161,7 +236,6 @@ def _unusual(session: Session) -> str:
 def _check_choices(session: Session) -> None:
     """Replaces what the link asks for and cannot be had, and says so."""
     allowed: dict[str, Sequence[object]] = {
-        "model": [choice.name for choice in list_models()],
         "weights": ["imagenet", "random"],
         "images": [sample.name for sample in list_samples()] + [UPLOADS] * (session.uploads is not None),
         "pooling": ["avg", "max", "flatten"],
@@ -174,8 +248,25 @@ def _check_choices(session: Session) -> None:
     defaults = Session()
     for name, values in allowed.items():
         _check_choice(session, name, values, getattr(defaults, name))
-    sizes = next(choice.input_sizes for choice in list_models() if choice.name == session.model)
-    _check_choice(session, "size", sizes, defaults.size)
+    _check_model(session)
+    if session.model != OWN:
+        _check_choice(session, "size", (0, *_choice(session).input_sizes), defaults.size)
+
+
+def _check_model(session: Session) -> None:
+    if session.model == OWN:
+        return
+    try:
+        session.model = write_model_name(*_find_network(session.model))
+    except FeatlibError as error:
+        session.notices.append(f"{error} {DEFAULT_MODEL} is shown.")
+        session.choose("model", DEFAULT_MODEL)
+
+
+def _find_network(name: str) -> tuple[ModelChoice, dict[str, Option]]:
+    base, options = parse_model_name(name)
+    choice = find_choice(base)
+    return choice, check_options(choice, options)
 
 
 def _check_choice(session: Session, name: str, allowed: Sequence[object], default: object) -> None:

@@ -28,11 +28,12 @@ SCALES = {"channel": "each channel", "shared": "all channels"}
 
 def show_prediction(backbone: Backbone, trace: Trace) -> None:
     """The five likeliest classes, or why there are none."""
-    output = backbone.layers[-1]
-    if output.kind != "probabilities":
-        st.info(f"Without its top this network ends at {output.path} and names no classes. Switch on “Include top”.")
+    if backbone.prediction_layer is None:
+        end = backbone.layers[-1].path
+        advice = " Switch on “Include top”." if backbone.weights in ("imagenet", "random") else ""
+        st.info(plain(f"This network ends at {end} and names no classes.{advice}"))
         return
-    probabilities = trace.outputs[output.path]
+    probabilities = trace.outputs[backbone.prediction_layer]
     best = top_classes(probabilities)
     names = [backbone.class_name(i) for i in best]
     figure = plots.prediction_bars(names, probabilities[best])

@@ -34,7 +34,7 @@ def pick_projection(session: Session, backbone: Backbone, images: ImageSet) -> N
         st.segmented_control("Dimensions", [2, 3], format_func=lambda n: f"{n}-D", required=True, **bind("dimensions"))
         if session.method == "tsne" and len(images) >= MIN_IMAGES:
             _pick_perplexity(session, images)
-        columns = [*images.label_columns, *([PREDICTED] if backbone.layers[-1].kind == "probabilities" else [])]
+        columns = [*images.label_columns, *([PREDICTED] if backbone.prediction_layer else [])]
         if columns:
             if session.color not in columns:
                 session.color = columns[0]
@@ -88,7 +88,7 @@ def compute(
             f"A projection needs at least {MIN_IMAGES} images; this set has {len(images)}. "
             "Choose another set in the sidebar, or upload more on Home."
         )
-    predicted = backbone.layers[-1].path if session.color == PREDICTED else None
+    predicted = backbone.prediction_layer if session.color == PREDICTED else None
     layers = list(dict.fromkeys([layer.path, *([predicted] if predicted else [])]))
     parts = vectors(session, backbone, images, layers)
     if parts is None:

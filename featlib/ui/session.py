@@ -12,9 +12,10 @@ from typing import Any, TypedDict
 import streamlit as st
 
 from featlib.images import ImageProblem, ImageSet
-from featlib.models import DEFAULT_MODEL
+from featlib.models import DEFAULT_MODEL, Backbone
 
 KEY = "featlib"
+OWN = "own"  # the model that a person has brought
 ALWAYS_IN_URL = ("model", "images", "layer", "image")
 PAGE_AFTER = {"layer": 0, "channel": 0, "sort": 1}  # another order is looked at from its beginning
 
@@ -24,10 +25,10 @@ class Session:
     """The choices of one person; each field down to `limit` is a URL parameter.
 
     Attributes:
-        model: name of the network.
+        model: name of the network, with options as in "MobileNetV2(alpha=0.35)", or "own" for the person's own file.
         weights: "imagenet" or "random".
         top: whether the classification layers are there.
-        size: height and width of the network's input in pixels.
+        size: height and width of the network's input in pixels; 0 for the network's own.
         images: name of the image set.
         image: index of the image looked at.
         layer: path of the layer looked at; empty until the network has said what it has.
@@ -45,7 +46,10 @@ class Session:
         tool: "click" or "lasso".
         label: label column that the probe learns; empty for the first.
         limit: the most images a batch page uses.
+        pixels: preprocessing of the person's own model; empty for what the file shows.
         uploads_ref: gives the person's own images while the session lasts, else None.
+        own_ref: gives the person's own model while the session lasts, else None.
+        own_problem: why the last model file could not be used.
         upload_problems: what of the last upload could not be used.
         taken: what was loaded already from each upload widget.
         stopped: key of the work the person stopped.
@@ -55,7 +59,7 @@ class Session:
     model: str = DEFAULT_MODEL
     weights: str = "imagenet"
     top: bool = True
-    size: int = 224
+    size: int = 0
     images: str = "photos"
     image: int = 0
     layer: str = ""
@@ -73,7 +77,10 @@ class Session:
     tool: str = "click"
     label: str = ""
     limit: int = 300
+    pixels: str = ""
     uploads_ref: Callable[[], ImageSet | None] = field(default=lambda: None, metadata={"url": False})
+    own_ref: Callable[[], Backbone | None] = field(default=lambda: None, metadata={"url": False})
+    own_problem: str = field(default="", metadata={"url": False})
     upload_problems: tuple[ImageProblem, ...] = field(default=(), metadata={"url": False})
     taken: dict[str, str] = field(default_factory=dict, metadata={"url": False})
     stopped: str = field(default="", metadata={"url": False})
@@ -84,8 +91,15 @@ class Session:
         """The person's own images, or None."""
         return self.uploads_ref()
 
+    @property
+    def own(self) -> Backbone | None:
+        """The person's own model, or None."""
+        return self.own_ref()
+
     def choose(self, name: str, value: object) -> None:
         """Sets the field `name` as the person has chosen, and what follows from that."""
+        if name == "model" and value != self.model:  # another network has other layers and another size
+            self.layer, self.also, self.size, self.page = "", "", 0, 0
         setattr(self, name, value)
         self.page = PAGE_AFTER.get(name, self.page)
 

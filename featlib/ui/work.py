@@ -14,14 +14,21 @@ from featlib.features import Trace, extract_vectors
 from featlib.images import ImageItem, ImageSet
 from featlib.models import Backbone, find_layer
 from featlib.ui import cache
-from featlib.ui.session import Session
+from featlib.ui.own_model import own_network
+from featlib.ui.session import OWN, Session
 
 CHUNK = 32
 MAX_BATCH_BYTES = 256 * 2**20
 
 
 def network(session: Session) -> Backbone:
-    """The chosen network; the first time TensorFlow is imported and the weights are read."""
+    """The chosen network; the first time TensorFlow is imported and the weights are read.
+
+    Raises:
+        FeatlibError: the network cannot be had, or the person has chosen to bring one and not brought it yet.
+    """
+    if session.model == OWN:
+        return own_network(session)
     with st.spinner(f"Waking up TensorFlow and {session.model} …", show_time=True):
         return cache.backbone(session.model, session.weights, session.top, session.size)
 
@@ -29,7 +36,7 @@ def network(session: Session) -> Backbone:
 def look(backbone: Backbone, item: ImageItem) -> Trace:
     """All layers' outputs for one image, from one forward pass."""
     with st.spinner("Looking at the image …"):
-        return cache.trace(backbone.fingerprint, item.id, backbone, item)
+        return cache.trace(backbone, item)
 
 
 def vectors(

@@ -28,11 +28,48 @@ from featlib.recipes import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-VECTORS = frozenset({"avg_pool", "top_dropout", "global_average_pooling2d", "predictions"})
-LITE0 = Scene(layer="block4_add", channel=12, without_maps=VECTORS)
-SMALL = replace(LITE0, weights="random", include_top=False, input_size=96, images="shapes", channel=0)
-MOBILENET = Scene("MobileNetV2", layer="block_6_expand_relu", image_index=3, without_maps=VECTORS)
-NETWORKS = [LITE0, SMALL, pytest.param(MOBILENET, marks=pytest.mark.keras_home)]
+
+
+@cache
+def network(name="EfficientNetLite0", weights="imagenet", include_top=True, size=224):
+    return load_backbone(name, weights=weights, include_top=include_top, input_shape=(size, size, 3))
+
+
+def lite0_scene():
+    return Scene(network(), layer="block4_add", channel=12)
+
+
+def small():
+    return Scene(network(weights=None, include_top=False, size=96), "shapes", layer="block4_add")
+
+
+def mobilenet_scene():
+    return Scene(network("MobileNetV2"), image_index=3, layer="block_6_expand_relu")
+
+
+def convnext():
+    """Inner models, and operations that are no layers."""
+    name = "convnext_tiny_stem/convnext_tiny_stem_layernorm"
+    return Scene(network("ConvNeXtTiny", None, size=64), image_index=1, layer=name, also="add_2")
+
+
+def mobilenet_v3():
+    """Operations that are no layers, with names that Keras counts."""
+    return Scene(network("MobileNetV3Small", None, size=64), layer="activation_3", also="multiply_4")
+
+
+def own_file(tmp_path):
+    """A person's own file, with inner models."""
+    base = network("MobileNetV2(alpha=0.35)", None, False, 64).model
+    image = keras.Input((64, 64, 3))
+    pooled = keras.layers.GlobalAveragePooling2D(name="gap")(base(image))
+    outputs = keras.layers.Dense(3, activation="softmax", name="answer")(pooled)
+    keras.Model(image, outputs, name="pets").save(tmp_path / "pets.keras")
+    backbone = load_backbone(tmp_path / "pets.keras", class_names=["cat", "dog's", "owl"])
+    return Scene(backbone, layer=f"{base.name}/block_3_expand", also="gap", image_index=2)
+
+
+NETWORKS = [lite0_scene, small, pytest.param(mobilenet_scene, marks=pytest.mark.keras_home), mobilenet_v3, convnext]
 
 
 @pytest.fixture

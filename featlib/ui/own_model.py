@@ -1,0 +1,117 @@
+"""A person's own model: brought as a file, checked, and fed as the file shows or as the person says."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import streamlit as st
+
+from featlib.errors import FeatlibError
+from featlib.models import (
+    PREPROCESSING,
+    Backbone,
+    list_models,
+    load_backbone,
+    load_model_file,
+    read_class_names,
+)
+from featlib.ui import cache
+from featlib.ui.session import OWN, Session, bind
+
+WHOLE = "the whole model"
+SIMPLE = ("none", "unit", "tf", "torch", "caffe", "lite0")
+
+
+class NotYetError(FeatlibError):
+    """Something that the person has still to give: no mistake."""
+
+
+def choose_own_model(session: Session) -> None:
+    """The upload in the sidebar, what was read from the file, and how its pixels enter."""
+    holds = st.selectbox("The file holds", [WHOLE, *(f"weights of {choice.name}" for choice in list_models())])
+    classes = 0
+    if holds != WHOLE:
+        classes = int(
+            st.number_input("Classes", 0, 65_536, 1000, help="How many classes its top has; 0 for weights without top.")
+        )
+    files = st.file_uploader(
+        ".keras or .h5, and labels.txt if there is one",
+        type=["keras", "h5", "hdf5", "txt"],
+        accept_multiple_files=True,
+        key="own model",
+        help="The file is read without running anything in it, then tried out in a process of its own.",
+    )
+    _take(session, files, holds.removeprefix("weights of "), classes)
+    if session.own_problem:
+        st.error(session.own_problem)
+    if session.own is not None:
+        _choose_pixels(session, session.own)
+
+
+def own_network(session: Session) -> Backbone:
+    """The person's own model, fed as they say.
+
+    Raises:
+        NotYetError: there is none yet.
+    """
+    own = session.own
+    if own is None:
+        raise NotYetError("There is no model of your own yet. Give its file in the sidebar, under “Network”.")
+    if not session.pixels or session.pixels == own.preprocessing.name:
+        return own
+    models = cache.own_models()
+    for model in models:
+        if model.preprocessing.name == session.pixels:
+            return model
+    models.append(replace(own, preprocessing=PREPROCESSING[session.pixels]))
+    return models[-1]
+
+
+def _take(session: Session, files: list[Any], holds: str, classes: int) -> None:
+    """Opens what the widget holds, once. A model that was brought before stays where the new one is refused."""
+    models = [file for file in files if not file.name.lower().endswith(".txt")]
+    labels = [file for file in files if file.name.lower().endswith(".txt")]
+    upload = " ".join([*(file.file_id for file in files), holds, str(classes)])
+    if not models or session.taken.get(OWN) == upload:
+        return
+    session.taken[OWN] = upload
+    try:
+        with st.spinner("Checking the file in a process of its own …", show_time=True):
+            own = _open(models[0], labels, holds, classes)
+    except FeatlibError as error:
+        session.own_problem = str(error)
+        return
+    session.own_problem = ""
+    cache.own_models()[:] = [own]
+    session.own_ref = weakref.ref(own)
+    session.choose("layer", "")
+    session.pixels = ""
+    st.rerun()
+
+
+def _open(file: Any, labels: list[Any], holds: str, classes: int) -> Backbone:  # noqa: ANN401 - Streamlit's uploads
+    cache.import_tensorflow()
+    names = read_class_names(labels[0].getvalue()) if labels else None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / (PurePosixPath(file.name.replace("\\", "/")).name or "model.keras")
+        path.write_bytes(file.getvalue())
+        if holds != WHOLE:
+            network = f"{holds}(classes={classes})" if classes not in (0, 1000) else holds
+            return load_backbone(network, weights=path, include_top=classes > 0, class_names=names)
+        return load_model_file(path, None, None, names, otherwise="none")
+
+
+def _choose_pixels(session: Session, own: Backbone) -> None:
+    st.caption(f":material/check: {own.name}, {own.model.count_params():,} parameters")
+    names = list(dict.fromkeys([own.preprocessing.name, *SIMPLE]))
+    st.selectbox(
+        "Pixels enter as",
+        names,
+        format_func=lambda name: PREPROCESSING[name].description,
+        help="What the network was trained with. “What goes in” shows what a wrong choice does.",
+        **bind("pixels", shown=session.pixels or own.preprocessing.name),
+    )
