@@ -40,7 +40,7 @@ def vectors_code(scene: Scene, *, l2: bool = False, limit: int | None = None, sa
 print(X.shape, X.dtype)
 np.savez("vectors.npz", X=X, ids=images.ids, names=images.names)
 """
-    return _batch_program(scene, set(), image_set(scene, limit, sample_by), vectors(scene, l2), save)
+    return _batch_program(scene, {NUMPY}, image_set(scene, limit, sample_by), vectors(scene, l2), save)
 
 
 def projection_code(
@@ -69,7 +69,7 @@ def projection_code(
     """
     imports = {"from sklearn.decomposition import PCA"}
     if method == "tsne":
-        imports |= {"from openTSNE import TSNE"}
+        imports |= {NUMPY, "from openTSNE import TSNE"}
         steps = _tsne_steps(n_components, perplexity, random_state)
     else:
         steps = f"""
@@ -94,6 +94,7 @@ def transfer_code(scene: Scene, label_column: str, cv: int = 5, random_state: in
         FeatlibError: a layer with height and width, and no pooling.
     """
     imports = {
+        NUMPY,
         "from sklearn.linear_model import LogisticRegression",
         "from sklearn.metrics import confusion_matrix",
         "from sklearn.model_selection import StratifiedKFold, cross_val_predict",
@@ -116,7 +117,7 @@ print(confusion_matrix(y, predictions))  # rows: true, columns: predicted
 
 
 def _batch_program(scene: Scene, imports: set[str], *blocks: str) -> str:
-    keras = {KERAS, NUMPY} if is_plain(scene) else {NUMPY}
+    keras = {KERAS, NUMPY} if is_plain(scene) else set()
     feed = [prepare(scene)] if is_plain(scene) else []
     return program(network_imports(scene) | keras | imports, network(scene), *feed, *blocks)
 
