@@ -94,11 +94,12 @@ def describe_layers(graph: ModelGraph) -> tuple[LayerInfo, ...]:
     """Describes every call of every operation of a model, in graph order."""
     views = _follow_graph(graph)
     ends = stage_ends(graph, {ref: view.shape for ref, view in views.items()})
+    # An inner model and its last layer put out the same: one mark for both, where the stages come in order.
+    marked = {ref: path for path, (_, ref) in graph.targets.items() if ref in ends}
     rows = []
     for i, (path, (place, ref)) in enumerate(graph.targets.items()):
-        view = views.get(ref) if ref else None
-        rows.append(_describe(i, path, place.operation, view, place.reason, ref in ends, ref in graph.outputs))
-        ends -= {ref}  # an inner model and its last layer put out the same: one mark for both
+        view, is_end = (views.get(ref), marked.get(ref) == path) if ref else (None, False)
+        rows.append(_describe(i, path, place.operation, view, place.reason, is_end, ref in graph.outputs))
     return tuple(rows)
 
 

@@ -130,8 +130,10 @@ def default_layer(backbone: Backbone) -> str:
 
 
 def layer_title(info: LayerInfo) -> str:
-    """A layer in one line: its path and the shape of its output."""
-    return f"{info.path} · {format_shape(info.output_shape)}"
+    """A layer in one line: its name, the shape of its output, and the models it is inside of."""
+    around, _, name = info.path.rpartition("/")
+    title = f"{name} · {format_shape(info.output_shape)}"
+    return f"{title} · in {around}" if around else title
 
 
 def format_shape(shape: tuple[int | None, ...]) -> str:
