@@ -94,7 +94,8 @@ def own_models() -> list[Backbone]:
 
 
 @st.cache_resource(show_spinner=False)
-def _traces() -> tuple[ResultStore, threading.Lock]:
+def traces() -> tuple[ResultStore, threading.Lock]:
+    """The server's one store of all layers' outputs for an image, and the lock for who computes them."""
     return ResultStore(TRACE_BYTES), threading.Lock()
 
 
@@ -104,7 +105,7 @@ def trace(backbone: Backbone, item: ImageItem) -> Trace:
     Raises:
         FeatlibError: the outputs together would not fit into memory.
     """
-    store, lock = _traces()
+    store, lock = traces()
     key = (backbone.fingerprint, item.id)
     with lock:  # two people who look at the same picture make the network run once
         found = store.get(key)

@@ -12,7 +12,7 @@ import streamlit as st
 
 from featlib.errors import FeatlibError, WeightsNotFoundError
 from featlib.images import ImageSet, list_samples, load_samples
-from featlib.models import DEFAULT_MODEL, Backbone, ModelChoice, list_models, parse_model_name, weights_on_disk
+from featlib.models import DEFAULT_MODEL, PREPROCESSING, Backbone, ModelChoice, list_models, parse_model_name, weights_on_disk
 from featlib.models.catalog import find_choice
 from featlib.models.model_name import Option, check_options, write_model_name
 from featlib.recipes import UPLOADS, Scene
@@ -244,6 +244,7 @@ def _check_choices(session: Session) -> None:
         "method": ["pca", "tsne"],
         "dimensions": [2, 3],
         "tool": ["click", "lasso"],
+        "pixels": ["", *PREPROCESSING],
     }
     defaults = Session()
     for name, values in allowed.items():
@@ -259,7 +260,7 @@ def _check_model(session: Session) -> None:
     try:
         session.model = write_model_name(*_find_network(session.model))
     except FeatlibError as error:
-        session.notices.append(f"{error} {DEFAULT_MODEL} is shown.")
+        session.notices.append(f"The link says model={session.model}. {error} {DEFAULT_MODEL} is shown.")
         session.choose("model", DEFAULT_MODEL)
 
 

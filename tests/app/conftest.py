@@ -23,7 +23,7 @@ def fresh():
     from featlib.ui import cache
 
     cache.results.clear()
-    cache.trace.clear()
+    cache.traces.clear()
 
 
 @pytest.fixture(scope="session")

@@ -118,15 +118,16 @@ def test_mobilenet_on_every_page(photos):
 
 
 @pytest.mark.keras_home
-def test_another_network_has_other_layers_and_says_so():
-    at = open_page("feature_maps", layer="block9_add", also="block4_add", size=224, top=0)
-    labelled(at.selectbox, "Network").set_value("MobileNetV2")
+def test_another_network_begins_at_a_layer_and_a_size_of_its_own():
+    at = open_page("feature_maps", layer="block9_add", also="block4_add", size=96, top=0)
+    labelled(at.selectbox, "Network").set_value("MobileNet")
+    run(at)
+    labelled(at.selectbox, "Version").set_value("MobileNetV2")
     run(at)
     assert not at.error
-    assert ["'block9_add'" in warning.value for warning in at.warning] == [True, False]
-    assert at.query_params["layer"] == "block_2_add"
-    assert "also" not in at.query_params
-    assert not run(at).warning
+    assert not at.warning
+    assert at.query_params["layer"] == "block_5_add"
+    assert {"also", "size"}.isdisjoint(at.query_params)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -134,7 +135,7 @@ def test_missing_weights_are_a_message_and_two_ways_on(offline, page):
     at = open_page(page, model="MobileNetV2", size=128, images="views", layer="block_2_add")
     assert [error.value for error in at.error] == [MESSAGE]
     assert {"Use random weights", "Use EfficientNetLite0"} <= {button.label for button in at.button}
-    assert labelled(at.selectbox, "Network").value == "MobileNetV2"
+    assert labelled(at.selectbox, "Version").value == "MobileNetV2"
     assert at.query_params["model"] == "MobileNetV2"
 
 

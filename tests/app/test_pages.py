@@ -39,10 +39,11 @@ EVERYTHING = {
     "tool": "lasso",
     "label": "view",
     "limit": "1000",
+    "pixels": "tf",
 }
 
 IMPOSSIBLE = {
-    "model": "ResNet50",
+    "model": "ResNet500",
     "weights": "mine",
     "top": "yes",
     "images": "cats",
@@ -58,6 +59,7 @@ IMPOSSIBLE = {
     "perplexity": "nan",
     "tool": "pen",
     "limit": "many",
+    "pixels": "blue",
 }
 
 
@@ -111,7 +113,8 @@ def test_a_link_that_says_everything_shows_just_that(page):
 def test_a_link_sets_the_widgets():
     at = open_page("feature_maps", **EVERYTHING)
     assert labelled(at.selectbox, "Images").value == "views"
-    assert labelled(at.selectbox, "Network").value == "MobileNetV2"
+    assert labelled(at.selectbox, "Network").value == "MobileNet"  # the family
+    assert labelled(at.selectbox, "Version").value == "MobileNetV2"
     assert labelled(at.selectbox, "Input size").value == 96
     assert labelled(at.toggle, "Include top").value is False
     assert labelled(at.segmented_control, "Weights").value == "random"
@@ -153,8 +156,8 @@ def test_what_a_link_cannot_mean_is_named_and_the_default_shown(page):
 def test_an_impossible_input_size_is_named(size):
     at = open_page("layers", size=size)
     assert [f"size={size}" in warning.value for warning in at.warning] == [True]
-    assert at.query_params.get("size", "224") == "224"
-    assert choices(at).size == 224
+    assert "size" not in at.query_params
+    assert choices(at).size == 0
 
 
 def test_a_link_to_somebodys_uploads_says_that_they_are_not_here():
