@@ -25,12 +25,14 @@ MAX_INTEGER = 65_536
 MAX_SHAPE = 1_000_000_000 // 4  # values of one float32 tensor of 1 GB
 MAX_WEIGHTS = 200_000_000  # bytes of one layer's kernel
 MAX_LAYERS = 10_000
+MAX_CALLS = 100_000  # of layers, when all inner models are written out
 MAX_MODELS = 16  # models inside each other
 MAX_ARRAY = 1_000_000  # numbers of one array written into the config
 # Names of numbers, seeds and words to look up: their size costs nothing.
 ANY_INTEGER = names(
     "shared_object_id seed salt vocabulary bin_boundaries mean variance input_mean input_variance mask_value"
 )
+INSTEAD = "Build the network without it, or load it in Python yourself and give the keras.Model."
 FUNCTION_MODULES = frozenset({None, "builtins", "keras.activations", "keras.ops"})
 
 
@@ -59,6 +61,11 @@ def check_config(config: Any) -> None:  # noqa: ANN401
     _visit(config, _Place(), layers=[0])
     if name not in MODELS:
         raise ModelError(f"It holds a {shown(name)}; a Functional or Sequential model is needed.")
+    if _calls(config) > MAX_CALLS:
+        raise ModelError(
+            f"Running it once would call more than {MAX_CALLS:,} layers, because its inner models call each other over "
+            "and over; that is the most that is allowed."
+        )
 
 
 def _visit(value: Any, place: _Place, layers: list[int]) -> None:  # noqa: ANN401
@@ -90,6 +97,20 @@ def _count_layers(count: int, layers: list[int]) -> None:
     layers[0] += count
     if layers[0] > MAX_LAYERS:
         raise ModelError(f"It has more than {MAX_LAYERS:,} layers, the most that are allowed.")
+
+
+def _calls(model: Any) -> int:  # noqa: ANN401
+    """How many layers run when the model runs once, with inner models counted for each of their calls."""
+    config = model.get("config") if isinstance(model, dict) else None
+    layers = config.get("layers") if isinstance(config, dict) else config
+    if not isinstance(layers, list):
+        return 1
+    return sum(_calls(layer) * _times(layer) for layer in layers)
+
+
+def _times(layer: Any) -> int:  # noqa: ANN401
+    nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else None
+    return max(1, len(nodes)) if isinstance(nodes, list) else 1
 
 
 def _check_integer(value: int, place: _Place) -> None:
@@ -141,7 +162,9 @@ def _layer_name(value: dict[str, Any], place: _Place) -> str:
 def _check_known(name: str, value: dict[str, Any], place: _Place) -> None:
     module, registered = value.get("module"), value.get("registered_name")
     if name in REFUSED:
-        raise ModelError(f"Layer {shown(place.layer)} is of class {shown(name)}, which is refused: {REFUSED[name]}.")
+        raise ModelError(
+            f"Layer {shown(place.layer)} is of class {shown(name)}, which is refused: {REFUSED[name]}. {INSTEAD}"
+        )
     if name == "function":
         return
     if module is None:
@@ -152,8 +175,7 @@ def _check_known(name: str, value: dict[str, Any], place: _Place) -> None:
         raise ModelError(
             f"Layer {shown(place.layer)} is of class {shown(registered or name)}"
             f"{f' from {shown(module)}' if module else ''}, which is not one of Keras' own; "
-            "only files made of Keras' own layers are read. Build the model from those, or load it in Python "
-            "yourself and give the keras.Model."
+            f"only files made of Keras' own layers are read. {INSTEAD}"
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import struct
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ MAX_NAMES = 4_000_000_000  # bytes that all names could at most take when read
 MAX_CHUNKS = 65_536
 GZIP, SHUFFLE = 1, 2
 PIPELINES = ((), (GZIP,), (SHUFFLE,), (SHUFFLE, GZIP))
+HEAP_OBJECT = struct.Struct("<H6xQ")
 HEAP = re.compile(rb"GCOL\x01\x00\x00\x00(.{8})", re.DOTALL)
 AGAIN = "Save the model again with Keras."
 
@@ -69,6 +71,8 @@ class H5Layout:
 
         groups = []
         for name in list(h5py.Group(group)):
+            if not isinstance(name, str):
+                raise ModelError(f"A name in {shown(path or '/')} is not text. {AGAIN}")
             here, key = f"{path}/{name}", name.encode("utf-8", "surrogateescape")
             if group.links.get_info(key).type != h5l.TYPE_HARD:
                 raise ModelError(
@@ -183,9 +187,9 @@ def check_h5(data: bytes) -> tuple[H5Layout, dict[str, Any]]:
     Raises:
         ModelError: it is damaged, or holds something that Keras never writes.
     """
-    layout = H5Layout(data)
     try:
         with open_h5(data) as file:
+            layout = H5Layout(data)
             layout.check(file)
             return layout, {name: _text(file, name) for name in ("model_config", "keras_version")}
     except ModelError:
@@ -238,5 +242,27 @@ def _check_gzip(array: Any, offset: tuple[int, ...], chunk: int, path: str) -> N
 
 
 def _largest_heap(data: bytes) -> int:
-    """Bytes of the largest block in which the file can keep texts of varying length."""
-    return max((int.from_bytes(match.group(1), "little") for match in HEAP.finditer(data)), default=0)
+    """Bytes of the largest block in which the file can keep texts of varying length.
+
+    The HDF5 library never comes back from some blocks whose objects do not fill them, so these are refused here.
+    """
+    largest = 0
+    for match in HEAP.finditer(data):
+        size = int.from_bytes(match.group(1), "little")
+        if not _fills(data, match.end(), match.start() + size):
+            raise ModelError(f"The HDF5 file is damaged: a block of texts does not fit. {AGAIN}")
+        largest = max(largest, size)
+    return largest
+
+
+def _fills(data: bytes, at: int, end: int) -> bool:
+    """Whether heap objects (number, count, 4 bytes, size, content in steps of 8 bytes) lie from `at` to `end`."""
+    if end > len(data):
+        return False
+    while end - at >= HEAP_OBJECT.size:
+        number, size = HEAP_OBJECT.unpack_from(data, at)
+        step = size if number == 0 else HEAP_OBJECT.size + (size + 7) // 8 * 8  # 0 is free room, counted whole
+        if step < HEAP_OBJECT.size:
+            return False
+        at += step
+    return at <= end

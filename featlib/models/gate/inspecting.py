@@ -8,7 +8,8 @@ from typing import Any
 
 from featlib.errors import ModelError
 from featlib.models.gate.config_rules import check_config
-from featlib.models.gate.h5_layout import SIGNATURE, check_h5
+from featlib.models.gate.h5_layout import SIGNATURE
+from featlib.models.gate.h5_reader import read_h5
 from featlib.models.gate.json_text import parse_json
 from featlib.models.gate.repairs import repair_config
 from featlib.models.gate.wording import megabytes, shown
@@ -76,7 +77,7 @@ def check_weights_file(path: Path) -> None:
             allowed = "Allowed are weights in HDF5: .weights.h5, or .h5."
             extra = " A .keras file is a whole model: open it as one." if data.startswith(b"PK") else ""
             raise ModelError(f"It is {_kind(data)}. {allowed}{extra}")
-        if not check_h5(data)[0].arrays:
+        if not read_h5(data).arrays:
             raise ModelError("It holds no weights at all. Save them with model.save_weights('name.weights.h5').")
     except ModelError as error:
         raise refusal(path, error) from error
@@ -108,7 +109,7 @@ def read_file(path: Path) -> bytes:
         ModelError: there is no such file, it cannot be read, or it is larger.
     """
     if not path.is_file():
-        raise ModelError(f"{shown(str(path))} {'is a folder' if path.is_dir() else 'is not a file'}. {KINDS}")
+        raise ModelError(f"{shown(path.name)} {'is a folder' if path.is_dir() else 'is not a file'}. {KINDS}")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1) if path.stat().st_size <= MAX_FILE else None
@@ -137,24 +138,23 @@ def _inspect_keras(path: Path, data: bytes) -> tuple[InspectedFile, dict[str, by
         raise ModelError(
             "Member 'model.weights.h5' is not an HDF5 file. Save the model again with model.save('name.keras')."
         )
-    check_h5(members["model.weights.h5"])
+    read_h5(members["model.weights.h5"])
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     config, repairs = repair_config(config)
     return InspectedFile(path, "keras", version if isinstance(version, str) else None, config, repairs), members
 
 
 def _inspect_h5(path: Path, data: bytes) -> InspectedFile:
-    texts = check_h5(data)[1]
-    if texts["model_config"] is None:
+    facts = read_h5(data)
+    if facts.model_config is None:
         raise ModelError(
             "It holds weights only and does not say of which network. Choose the network and give this file as its "
             "weights, or save the whole model with model.save('name.keras')."
         )
-    config = parse_json(texts["model_config"], "model_config")
+    config = parse_json(facts.model_config.encode("utf-8", "surrogateescape"), "model_config")
     check_config(config)
-    version = texts["keras_version"]
     config, repairs = repair_config(config)
-    return InspectedFile(path, "h5", version.decode("utf-8", "replace") if version else None, config, repairs)
+    return InspectedFile(path, "h5", facts.keras_version, config, repairs)
 
 
 def _kind(data: bytes) -> str:

@@ -5,19 +5,18 @@ Run as `python -m featlib.models.gate.trial FILE SECONDS`; the answer is one lin
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featlib.models.gate.limits import limit_files_and_time, limit_memory
+
 if TYPE_CHECKING:
     import keras
 
 ROOM = 2_200_000_000  # bytes that loading may take on top of TensorFlow itself, which takes 1.8 GB of addresses
-LARGEST_FILE = 4096  # bytes; TensorFlow tries out the temporary folder when it is imported
-OPEN_FILES = 256
 MAX_ACTIVATIONS = 1_000_000_000  # bytes for one image
 
 
@@ -26,10 +25,10 @@ def main() -> None:
     path, seconds = Path(sys.argv[1]), int(sys.argv[2])
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what TensorFlow and Keras print belongs to no answer
-    _limit_files_and_time(seconds)
+    limit_files_and_time(seconds)
     import keras
 
-    _limit_memory()
+    limit_memory(ROOM)
     answer.write(json.dumps(_try(keras, path)) + "\n")
     answer.flush()
     os._exit(0)  # nothing that a model left behind gets to run
@@ -75,30 +74,6 @@ def _try(keras: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401
         )
         answer |= {"ok": False, "reason": reason}
     return answer | {"activation_bytes": needed}
-
-
-def _limit_files_and_time(seconds: int) -> None:
-    with contextlib.suppress(ImportError):
-        import resource
-
-        for kind, limit in (("FSIZE", LARGEST_FILE), ("CPU", seconds), ("NOFILE", OPEN_FILES), ("CORE", 0)):
-            _limit(resource, kind, limit)
-
-
-def _limit_memory() -> None:
-    with contextlib.suppress(ImportError, OSError):  # Windows; systems without /proc
-        import resource
-
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        _limit(resource, "AS", pages * resource.getpagesize() + ROOM)
-
-
-def _limit(resource: Any, kind: str, limit: int) -> None:  # noqa: ANN401
-    number = getattr(resource, f"RLIMIT_{kind}")
-    hard = resource.getrlimit(number)[1]
-    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-    with contextlib.suppress(ValueError, OSError):  # a system that does not know this limit
-        resource.setrlimit(number, (limit, limit))
 
 
 if __name__ == "__main__":

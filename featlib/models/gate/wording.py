@@ -14,7 +14,7 @@ def shown(value: Any) -> str:  # noqa: ANN401
     Returns:
         For example "'block_1_expand'"; control characters, quotes and lone surrogates are escaped.
     """
-    text = value if isinstance(value, str) else repr(type(value).__name__) if _deep(value) else repr(value)
+    text = value if isinstance(value, str) else f"a {type(value).__name__}" if _deep(value) else repr(value)
     text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
     return "'" + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text) + "'"
 

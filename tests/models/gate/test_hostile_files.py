@@ -1,0 +1,114 @@
+"""Every hostile or broken file is refused with its reason, and harms nothing."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from featlib.errors import ModelError
+from featlib.models.gate import check_weights_file, inspect_model_file, open_model_file
+from tests.models.gate.files import WEIGHTS, h5, write
+from tests.models.gate.hostile import INSPECTED, MARKER, TRIED
+
+ROOM = 4_000_000  # kB
+
+
+def _inside(folder):
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_written(tmp_path):
+    MARKER.unlink(missing_ok=True)
+    yield
+    assert not MARKER.exists()
+    assert len(_inside(tmp_path)) <= 1
+
+
+@pytest.mark.parametrize("case", INSPECTED)
+def test_refused_by_the_inspector(case, good, tmp_path):
+    make, reason = INSPECTED[case]
+    path = make(tmp_path, good)
+    with pytest.raises(ModelError) as refusal:
+        inspect_model_file(path)
+    assert reason in str(refusal.value)
+    assert path.name in str(refusal.value)
+    assert len(str(refusal.value)) < 500
+    assert str(refusal.value).isprintable()
+
+
+@pytest.fixture(scope="module")
+def tried(good, tmp_path_factory):
+    """Case -> (what opening it raised, seconds, files afterwards); two at a time: TensorFlow waits 10 s for memory."""
+
+    def try_one(case):
+        folder = tmp_path_factory.mktemp(case.replace(" ", "-"))
+        path = TRIED[case][0](folder, good)
+        inspect_model_file(path)
+        before = time.monotonic()
+        with pytest.raises(ModelError) as refusal:
+            open_model_file(path, timeout=8 if case == "slow" else 60)
+        return str(refusal.value), time.monotonic() - before, _inside(folder)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(TRIED, pool.map(try_one, TRIED), strict=True))
+
+
+@pytest.mark.parametrize("case", TRIED)
+def test_refused_by_the_trial(case, tried):
+    message, seconds, files = tried[case]
+    assert TRIED[case][1] in message
+    assert seconds < 65
+    assert len(files) == 1
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < ROOM
+
+
+def test_at_least_45_files():
+    assert len(INSPECTED) + len(TRIED) >= 45
+
+
+def test_the_inspector_never_imports_keras(good, tmp_path):
+    path = write(tmp_path, "model.keras", good.keras)
+    code = (
+        "import sys; from featlib.models.gate import inspect_model_file; inspect_model_file(sys.argv[1]);"
+        "print({'keras', 'tensorflow'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("case", ["soft link", "external array", "loop", "gzip bomb", "huge array", "objects"])
+def test_the_same_rules_for_weights_files(case, good, tmp_path):
+    import io
+    import zipfile
+
+    make, reason = INSPECTED[case]
+    archive = make(tmp_path, good)
+    with zipfile.ZipFile(io.BytesIO(archive.read_bytes())) as members:
+        path = write(tmp_path, "model.keras", members.read(WEIGHTS))
+    with pytest.raises(ModelError, match="model.keras") as refusal:
+        check_weights_file(path)
+    assert reason in str(refusal.value)
+
+
+def test_weights_files_that_pass(good, tmp_path):
+    check_weights_file(write(tmp_path, "model.weights.h5", good.members[WEIGHTS]))
+    check_weights_file(write(tmp_path, "model.weights.h5", good.h5))
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (None, "open it as one"),
+        (b"", "It is empty"),
+        (h5(lambda file: file.create_group("layers")), "holds no weights at all"),
+    ],
+)
+def test_no_weights_file(data, reason, good, tmp_path):
+    with pytest.raises(ModelError, match=reason):
+        check_weights_file(write(tmp_path, "model.weights.h5", good.keras if data is None else data))
