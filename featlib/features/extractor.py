@@ -15,7 +15,7 @@ from featlib.features.engine import run_batches
 from featlib.features.taps import check_pooling
 from featlib.features.vectors import combine_layers, resolve_layers
 from featlib.images import as_image_set
-from featlib.models import Backbone, load_backbone
+from featlib.models import Backbone, is_model_path, load_backbone
 
 _shared_backbone = lru_cache(maxsize=4)(load_backbone)
 
@@ -24,7 +24,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     """Turns images into vectors: a scikit-learn transformer around a frozen network.
 
     Args:
-        backbone: a network's name, or a `Backbone`. `load_backbone(model, preprocessing=…)` makes a live model one.
+        backbone: a network's name, the path of a model file, or a `Backbone`. `load_backbone(model, preprocessing=…)`
+            makes a live model one.
         layers: one layer path, or several to concatenate; None means the backbone's feature layer.
         pooling: "avg", "max", "flatten", or None for layers that have no height and width.
         weights: "imagenet", None for random, or a weights file; only for a name.
@@ -108,12 +109,13 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             return self.backbone
         if not isinstance(self.backbone, str):
             raise ModelError(
-                f"backbone is a name or a Backbone. Received: {type(self.backbone).__name__}. "
+                f"backbone is a name, a path or a Backbone. Received: {type(self.backbone).__name__}. "
                 "Make a live model one: load_backbone(model, preprocessing=...)."
             )
         shape = tuple(self.input_shape) if self.input_shape is not None else None
         # A file may change under its name, so only what cannot change is shared.
-        load = _shared_backbone if self.weights in (None, "imagenet") else load_backbone
+        fixed = self.weights in (None, "imagenet") and not is_model_path(self.backbone)
+        load = _shared_backbone if fixed else load_backbone
         return load(self.backbone, weights=self.weights, include_top=self.include_top, input_shape=shape)
 
     def _fitted_network(self) -> Backbone:

@@ -2,7 +2,7 @@
 
 from featlib.models.backbone import Backbone, top_classes
 from featlib.models.catalog import DEFAULT_MODEL, ModelChoice, list_models, weights_on_disk
-from featlib.models.files import load_model_file, read_class_names
+from featlib.models.files import is_model_path, load_model_file, read_class_names
 from featlib.models.imagenet import imagenet_names
 from featlib.models.layers import LayerInfo, find_layer, list_layers
 from featlib.models.model_name import parse_model_name
@@ -19,6 +19,7 @@ __all__ = [
     "find_layer",
     "find_preprocessing",
     "imagenet_names",
+    "is_model_path",
     "list_layers",
     "list_models",
     "load_backbone",

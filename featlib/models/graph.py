@@ -117,6 +117,9 @@ class ModelGraph:
         for step in self._ancestors(wanted):
             record = step.inner and any(self.recorded.get(ref) is step for ref in wanted)
             self._run_step(step, values, Recorder(self._scope(step)) if record else None)
+        missing = next((ref[0] for ref in refs if ref not in values), None)
+        if missing is not None:  # the way through a composite layer may depend on the images
+            raise ModelError(f"'{missing}' in '{self.model.name}' was not called for these images.")
         return [values[ref] for ref in refs]
 
     @cached_property

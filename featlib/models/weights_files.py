@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featlib.errors import ModelError, WeightsNotFoundError
+from featlib.models.gate import check_weights_file
+from featlib.models.gate.inspecting import read_file
+from featlib.models.gate.zip_layout import read_members
 from featlib.models.stable_names import snake_case
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ def _readable(path: Path) -> Iterator[tuple[Path, bool]]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             source = _unpack(path, Path(folder)) if zipfile.is_zipfile(path) else path
+            check_weights_file(source)
             is_legacy = _is_legacy(source)
             ending = ".h5" if is_legacy else ".weights.h5"
             if not source.name.endswith(ending) or (is_legacy and source.name.endswith(".weights.h5")):
@@ -71,8 +75,10 @@ def _readable(path: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def _unpack(path: Path, folder: Path) -> Path:
-    with zipfile.ZipFile(path) as archive:
-        return Path(archive.extract("model.weights.h5", folder))
+    members = read_members(read_file(path))
+    weights = folder / "model.weights.h5"
+    weights.write_bytes(members[weights.name])
+    return weights
 
 
 def _is_legacy(path: Path) -> bool:

@@ -12,7 +12,15 @@ import streamlit as st
 
 from featlib.errors import FeatlibError, WeightsNotFoundError
 from featlib.images import ImageSet, list_samples, load_samples
-from featlib.models import DEFAULT_MODEL, PREPROCESSING, Backbone, ModelChoice, list_models, parse_model_name, weights_on_disk
+from featlib.models import (
+    DEFAULT_MODEL,
+    PREPROCESSING,
+    Backbone,
+    ModelChoice,
+    list_models,
+    parse_model_name,
+    weights_on_disk,
+)
 from featlib.models.catalog import find_choice
 from featlib.models.model_name import Option, check_options, write_model_name
 from featlib.recipes import UPLOADS, Scene

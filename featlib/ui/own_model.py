@@ -14,6 +14,7 @@ from featlib.errors import FeatlibError
 from featlib.models import (
     PREPROCESSING,
     Backbone,
+    find_layer,
     list_models,
     load_backbone,
     load_model_file,
@@ -50,6 +51,7 @@ def choose_own_model(session: Session) -> None:
         st.error(session.own_problem)
     if session.own is not None:
         _choose_pixels(session, session.own)
+        _choose_names(session, session.own)
 
 
 def own_network(session: Session) -> Backbone:
@@ -61,13 +63,13 @@ def own_network(session: Session) -> Backbone:
     own = session.own
     if own is None:
         raise NotYetError("There is no model of your own yet. Give its file in the sidebar, under “Network”.")
-    if not session.pixels or session.pixels == own.preprocessing.name:
-        return own
+    preprocessing = PREPROCESSING[session.pixels] if session.pixels else own.preprocessing
+    names = _names(session, own) or own.class_names
     models = cache.own_models()
     for model in models:
-        if model.preprocessing.name == session.pixels:
+        if (model.preprocessing.name, model.class_names) == (preprocessing.name, names):
             return model
-    models.append(replace(own, preprocessing=PREPROCESSING[session.pixels]))
+    models.append(replace(own, preprocessing=preprocessing, class_names=names))
     return models[-1]
 
 
@@ -89,7 +91,7 @@ def _take(session: Session, files: list[Any], holds: str, classes: int) -> None:
     cache.own_models()[:] = [own]
     session.own_ref = weakref.ref(own)
     session.choose("layer", "")
-    session.pixels = ""
+    session.pixels, session.own_names = "", ""
     st.rerun()
 
 
@@ -115,3 +117,24 @@ def _choose_pixels(session: Session, own: Backbone) -> None:
         help="What the network was trained with. “What goes in” shows what a wrong choice does.",
         **bind("pixels", shown=session.pixels or own.preprocessing.name),
     )
+
+
+def _choose_names(session: Session, own: Backbone) -> None:
+    """Asks for the names of the classes where no labels.txt has told them."""
+    count = _class_count(own)
+    if not count or own.class_names is not None:
+        return
+    st.text_area(f"Names of its {count} classes, one a line", placeholder="cat\ndog", **bind("own_names"))
+    if session.own_names.strip() and _names(session, own) is None:
+        lines = len([line for line in session.own_names.splitlines() if line.strip()])
+        st.caption(f":material/warning: {lines} names for {count} classes: not used yet.")
+
+
+def _names(session: Session, own: Backbone) -> tuple[str, ...] | None:
+    """The names that the person has written, where there are as many as classes."""
+    lines = tuple(line.strip() for line in session.own_names.splitlines() if line.strip())
+    return lines if lines and len(lines) == _class_count(own) else None
+
+
+def _class_count(own: Backbone) -> int:
+    return (find_layer(own, own.prediction_layer).output_shape[0] or 0) if own.prediction_layer else 0

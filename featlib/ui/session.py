@@ -49,6 +49,7 @@ class Session:
         pixels: preprocessing of the person's own model; empty for what the file shows.
         uploads_ref: gives the person's own images while the session lasts, else None.
         own_ref: gives the person's own model while the session lasts, else None.
+        own_names: what the person has written as names of their model's classes, one a line.
         own_problem: why the last model file could not be used.
         upload_problems: what of the last upload could not be used.
         taken: what was loaded already from each upload widget.
@@ -80,6 +81,7 @@ class Session:
     pixels: str = ""
     uploads_ref: Callable[[], ImageSet | None] = field(default=lambda: None, metadata={"url": False})
     own_ref: Callable[[], Backbone | None] = field(default=lambda: None, metadata={"url": False})
+    own_names: str = field(default="", metadata={"url": False})
     own_problem: str = field(default="", metadata={"url": False})
     upload_problems: tuple[ImageProblem, ...] = field(default=(), metadata={"url": False})
     taken: dict[str, str] = field(default_factory=dict, metadata={"url": False})

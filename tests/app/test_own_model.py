@@ -9,7 +9,7 @@ from keras import layers
 
 from featlib.features import feature_maps
 from featlib.models import find_layer, load_backbone
-from tests.app.driver import PAGES, choices, go, labelled, open_page, run, said, traces, values
+from tests.app.driver import PAGES, choices, element, go, labelled, open_page, run, said, traces, values
 from tests.app.uploading import upload
 
 
@@ -78,6 +78,20 @@ def test_the_pixels_enter_as_the_person_says(pets):
     maps = feature_maps(backbone, load_samples("photos")[:1], "inner/act")[0]
     np.testing.assert_allclose(after, maps.mean(axis=(0, 1)), rtol=1e-3, atol=1e-5)
     assert not np.allclose(before, after)
+
+
+def test_the_classes_get_names(pets):
+    _, files = pets
+    at = bring(files[:1])
+    assert "class 0" in element(at, "plotly_chart", "prediction").proto.alt
+    labelled(at.text_area, "Names of its 2 classes").set_value("Katze")
+    assert "1 names for 2 classes" in said(run(at))
+    labelled(at.text_area, "Names of its 2 classes").set_value("Katze\nEule")
+    alt = element(run(at), "plotly_chart", "prediction").proto.alt
+    assert "Katze" in alt
+    assert "Eule" in alt
+    go(at, "feature_maps")
+    assert element(go(at, ""), "plotly_chart", "prediction").proto.alt == alt
 
 
 def test_a_file_that_is_refused_says_why_and_the_one_before_stays(pets):

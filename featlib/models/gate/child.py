@@ -10,9 +10,7 @@ import sys
 from pathlib import Path
 
 from featlib.errors import ModelError
-from featlib.models.gate.wording import shown
 
-MESSAGES = "messages.txt"
 KEPT = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "KERAS_BACKEND")
 QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -46,17 +44,16 @@ def run_child(module: str, arguments: list[str], *, folder: Path, timeout: float
     """
     slow = f"took longer than the {timeout:g} seconds that are allowed. Give a smaller network"
     try:
-        with (folder / MESSAGES).open("wb") as messages:  # of limited size, as all files that it writes
-            done = subprocess.run(
-                [sys.executable, "-P", "-m", module, *arguments],
-                input=given,
-                stdout=subprocess.PIPE,
-                stderr=messages,
-                cwd=folder,
-                env=_environment(folder),
-                timeout=timeout,
-                check=False,
-            )
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", module, *arguments],
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=_environment(folder),
+            timeout=timeout,
+            check=False,
+        )
     except subprocess.TimeoutExpired as error:
         raise ModelError(f"Loading it {slow}.") from error
     if done.returncode in OUT_OF_MEMORY:
@@ -68,12 +65,6 @@ def run_child(module: str, arguments: list[str], *, folder: Path, timeout: float
             f"Reading it broke off (status {done.returncode}), as it does for damaged files. Save it again."
         )
     return done.stdout
-
-
-def _ending(status: int, folder: Path) -> str:
-    """The last line that a process left, or its status."""
-    lines = (folder / MESSAGES).read_text("utf-8", "replace").strip().splitlines()
-    return shown(lines[-1]) if status == 1 and lines else f"status {status}"
 
 
 def _environment(folder: Path) -> dict[str, str]:
