@@ -119,7 +119,12 @@ def layers(load: Callable[[], Backbone]) -> None:
 
 @main.command()
 @click.argument("images", nargs=-1, required=True)
-@click.option("--model", default="EfficientNetLite0", show_default=True, help="As for `featlib layers`.")
+@click.option(
+    "--model",
+    default="EfficientNetLite0",
+    show_default=True,
+    help="Or any network of keras.applications, or a model file.",
+)
 @_network_options
 @click.option("--layer", multiple=True, help="A layer path; repeat it for several. [default: the last with maps]")
 @click.option("--pooling", type=click.Choice(list(POOLINGS)), default="avg", show_default=True)

@@ -83,9 +83,14 @@ class Backbone:
 
     @cached_property
     def feature_layer(self) -> str:
-        """Path of the last layer with height and width beyond 1 × 1: where transfer learning usually starts."""
+        """Path of the last layer with height and width: where transfer learning usually starts."""
         usable = [layer for layer in self.layers if not layer.reason and layer.class_name != "InputLayer"]
-        maps = [layer.path for layer in usable if layer.kind == "maps" and layer.output_shape[:2] != (1, 1)]
+        pooled = max(
+            (layer.index for layer in usable if layer.class_name.startswith("Global")), default=len(self.layers)
+        )
+        # Maps of 1 × 1 behind a global pooling are vectors in another form, such as MobileNet's logits.
+        real = [layer for layer in usable if layer.index < pooled or layer.output_shape[:2] != (1, 1)]
+        maps = [layer.path for layer in real if layer.kind == "maps"]
         path = maps[-1] if maps else usable[-1].path
         while path.rpartition("/")[0] in maps:  # what is around it comes after it: an inner model, a block
             path = path.rpartition("/")[0]

@@ -75,12 +75,13 @@ def _keras_vectors(scene: Scene, l2: bool) -> str:
 
 
 def _featlib_vectors(scene: Scene, l2: bool) -> str:
-    layers = ", ".join(literal(info.path) for info in scene.infos)
-    asked = f"[{layers}]" if scene.also else layers
+    layers = "".join(f"    {literal(info.path)},\n" for info in scene.infos)
     pooling = literal(scene.pooling) if scene.pooling else "None"
     scaled = ", l2_normalize=True" if l2 else ""
     return f"""
-table = featlib.extract_vectors(backbone, images, {asked}, pooling={pooling}{scaled})
+layers = [
+{layers}]
+table = featlib.extract_vectors(backbone, images, layers, pooling={pooling}{scaled})
 X = table.X  # (n, D)
 """
 

@@ -30,7 +30,7 @@ def test_a_network_without_stages_shows_its_feature_layer():
     inputs = keras.Input((32, 32, 3))
     outputs = keras.layers.Dense(2)(keras.layers.Flatten(name="flat")(inputs))
     backbone = load_backbone(keras.Model(inputs, outputs, name="flat_model"), preprocessing="none")
-    assert default_layer(backbone) == backbone.layers[0].path, "only the input has height and width"
+    assert default_layer(backbone) == backbone.layers[-1].path, "only the input has height and width"
 
 
 def test_a_layer_in_one_line(lite0):

@@ -29,6 +29,7 @@ CHANGED = Session(
     tool="lasso",
     label="größe & farbe",
     limit=1797,
+    pixels="tf",
 )
 
 
