@@ -21,7 +21,7 @@ PAGE_AFTER = {"layer": 0, "channel": 0, "sort": 1}  # another order is looked at
 
 @dataclass
 class Session:
-    """The choices of one person; each field down to `limit` is a URL parameter.
+    """The choices of one person; each field down to `other_layer` is a URL parameter.
 
     Attributes:
         model: name of the network.
@@ -45,6 +45,10 @@ class Session:
         tool: "click" or "lasso".
         label: label column that the probe learns; empty for the first.
         limit: the most images a batch page uses.
+        wrong: name of the wrong preprocessing looked at; empty for one that differs from the right one.
+        other: name of the network on the right; empty for the same one.
+        other_weights: "imagenet" or "random"; empty for what differs from the network on the left.
+        other_layer: path of the layer on the right; empty for the one that is most like the layer on the left.
         uploads_ref: gives the person's own images while the session lasts, else None.
         upload_problems: what of the last upload could not be used.
         taken: what was loaded already from each upload widget.
@@ -73,6 +77,10 @@ class Session:
     tool: str = "click"
     label: str = ""
     limit: int = 300
+    wrong: str = ""
+    other: str = ""
+    other_weights: str = ""
+    other_layer: str = ""
     uploads_ref: Callable[[], ImageSet | None] = field(default=lambda: None, metadata={"url": False})
     upload_problems: tuple[ImageProblem, ...] = field(default=(), metadata={"url": False})
     taken: dict[str, str] = field(default_factory=dict, metadata={"url": False})

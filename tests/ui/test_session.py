@@ -29,6 +29,10 @@ CHANGED = Session(
     tool="lasso",
     label="größe & farbe",
     limit=1797,
+    wrong="caffe",
+    other="ResNet50",
+    other_weights="random",
+    other_layer="inner/conv#2",
 )
 
 
