@@ -5,9 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-import shutil
 import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featlib.errors import ModelError, WeightsNotFoundError
-from featlib.models.gate import check_weights_file
-from featlib.models.gate.inspecting import read_file
-from featlib.models.gate.zip_layout import read_members
+from featlib.models.gate import read_weights
 from featlib.models.stable_names import snake_case
 
 if TYPE_CHECKING:
@@ -55,30 +51,20 @@ def load_weights_file(model: keras.Model, weights: str | Path, name: str) -> Non
 
 @contextmanager
 def _readable(path: Path) -> Iterator[tuple[Path, bool]]:
-    """The one place where a stranger's weights file is opened: as HDF5 under the ending that Keras goes by."""
+    """The one place where a stranger's weights file is opened: a checked copy, under the ending that Keras goes by."""
     with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "weights"
+        copy.write_bytes(read_weights(path))
         try:
-            source = _unpack(path, Path(folder)) if zipfile.is_zipfile(path) else path
-            check_weights_file(source)
-            is_legacy = _is_legacy(source)
-            ending = ".h5" if is_legacy else ".weights.h5"
-            if not source.name.endswith(ending) or (is_legacy and source.name.endswith(".weights.h5")):
-                source = Path(shutil.copyfile(source, Path(folder) / f"copy{ending}"))
-            yield source, is_legacy
+            is_legacy = _is_legacy(copy)
+            yield copy.rename(copy.with_suffix(".h5" if is_legacy else ".weights.h5")), is_legacy
         except ModelError:
             raise
-        except (*BROKEN, zipfile.BadZipFile) as error:
+        except BROKEN as error:
             raise ModelError(
                 f"The weights file '{path.name}' cannot be read: it is damaged, or no weights file of Keras "
                 f"(.h5, .weights.h5 or .keras): {_one_line(error)}"
             ) from error
-
-
-def _unpack(path: Path, folder: Path) -> Path:
-    members = read_members(read_file(path))
-    weights = folder / "model.weights.h5"
-    weights.write_bytes(members[weights.name])
-    return weights
 
 
 def _is_legacy(path: Path) -> bool:

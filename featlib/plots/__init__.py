@@ -9,6 +9,7 @@ from featlib.plots.bars import (
 from featlib.plots.colors import COLORMAPS, color_table, colorize
 from featlib.plots.heatmaps import confusion_heatmap, similarity_heatmap, vector_heatmap
 from featlib.plots.pictures import channel_image, film_strip, overlay, png_bytes
+from featlib.plots.pixels import pixel_histogram
 from featlib.plots.scatter import projection_scatter
 from featlib.plots.tiles import Mosaic, mosaic
 
@@ -25,6 +26,7 @@ __all__ = [
     "film_strip",
     "mosaic",
     "overlay",
+    "pixel_histogram",
     "png_bytes",
     "prediction_bars",
     "projection_scatter",

@@ -30,10 +30,12 @@ from featlib.ui.text import plain
 
 PAGES = (
     ("app.py", "Home", ":material/home:"),
+    ("pages/preprocessing.py", "What goes in", ":material/tune:"),
     ("pages/layers.py", "Layers", ":material/layers:"),
     ("pages/feature_maps.py", "Feature maps", ":material/grid_view:"),
     ("pages/vectors.py", "Vectors", ":material/view_week:"),
     ("pages/projection.py", "Projection", ":material/scatter_plot:"),
+    ("pages/compare.py", "Side by side", ":material/compare:"),
     ("pages/transfer.py", "Transfer", ":material/school:"),
 )
 # More of the page at once; no second Stop button, whose stop leaves a page without a way to go on; and where columns
@@ -253,6 +255,9 @@ def _check_choices(session: Session) -> None:
         "dimensions": [2, 3],
         "tool": ["click", "lasso"],
         "pixels": ["", *PREPROCESSING],
+        "wrong": ["", "none", "unit", "tf", "torch", "caffe", "lite0"],
+        "other": ["", *(choice.name for choice in list_models())],
+        "other_weights": ["", "imagenet", "random"],
     }
     defaults = Session()
     for name, values in allowed.items():

@@ -22,7 +22,7 @@ PAGE_AFTER = {"layer": 0, "channel": 0, "sort": 1}  # another order is looked at
 
 @dataclass
 class Session:
-    """The choices of one person; each field down to `limit` is a URL parameter.
+    """The choices of one person; each field down to `other_layer` is a URL parameter.
 
     Attributes:
         model: name of the network, with options as in "MobileNetV2(alpha=0.35)", or "own" for the person's own file.
@@ -47,6 +47,10 @@ class Session:
         label: label column that the probe learns; empty for the first.
         limit: the most images a batch page uses.
         pixels: preprocessing of the person's own model; empty for what the file shows.
+        wrong: name of the wrong preprocessing looked at; empty for one that differs from the right one.
+        other: name of the network on the right; empty for the same one.
+        other_weights: "imagenet" or "random"; empty for what differs from the network on the left.
+        other_layer: path of the layer on the right; empty for the one that is most like the layer on the left.
         uploads_ref: gives the person's own images while the session lasts, else None.
         own_ref: gives the person's own model while the session lasts, else None.
         own_names: what the person has written as names of their model's classes, one a line.
@@ -79,6 +83,10 @@ class Session:
     label: str = ""
     limit: int = 300
     pixels: str = ""
+    wrong: str = ""
+    other: str = ""
+    other_weights: str = ""
+    other_layer: str = ""
     uploads_ref: Callable[[], ImageSet | None] = field(default=lambda: None, metadata={"url": False})
     own_ref: Callable[[], Backbone | None] = field(default=lambda: None, metadata={"url": False})
     own_names: str = field(default="", metadata={"url": False})

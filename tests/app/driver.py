@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 96
-PAGES = ("", "layers", "feature_maps", "vectors", "projection", "transfer")
+PAGES = ("", "preprocessing", "layers", "feature_maps", "vectors", "projection", "compare", "transfer")
 
 
 def open_page(page: str = "", /, **query: object) -> AppTest:

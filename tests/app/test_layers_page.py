@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.app.driver import choices, data, go, open_page, press, run, said, select
+from tests.app.driver import choices, data, go, labelled, open_page, press, run, said, select
 
 
 def test_the_table_lists_every_layer_of_the_network(lite96):
@@ -15,7 +15,7 @@ def test_the_table_lists_every_layer_of_the_network(lite96):
     row = table.set_index("Layer").loc["block4_add"]
     assert row["Output shape"] == "12 × 12 × 40"
     assert row["Memory per image"] == 12 * 12 * 40 * 4 / 1024
-    assert row["◆"] == "◆"
+    assert row["★◆"] == "◆"
     assert row["Output"] == "feature maps"
     assert table.set_index("Layer").loc["predictions", "Output"] == "class probabilities"
 
@@ -31,7 +31,7 @@ def test_a_picked_row_is_the_chosen_layer_on_every_page(lite96):
     assert data(go(at, "feature_maps"), "maps")["alt"].startswith("48 of 112 channels of block9_add")
 
 
-@pytest.mark.parametrize("column", ["●", "#", "◆", "Class", "Memory per image"])
+@pytest.mark.parametrize("column", ["●", "#", "★◆", "Class", "Sees", "Memory per image"])
 def test_any_cell_is_as_good_as_its_row(column):
     at = open_page("layers")
     select(at, at.dataframe[0], rows=[], columns=[], cells=[[5, column]])
@@ -93,7 +93,7 @@ def test_the_facts_are_the_networks(lite96):
 def test_with_and_without_the_top_are_side_by_side():
     at = open_page("layers")
     assert "**`include_top=True`** · now" in said(at)
-    for shape in ("**(3, 3, 1,280)**", "the vector **(1,280)**", "class probabilities **(1,000)**"):
+    for shape in ("**(3, 3, 1,280)**", "a vector **(1,280)**", "class probabilities **(1,000)**"):
         assert shape in said(at)
     press(at, "Show it without the top")
     assert "**`include_top=False`** · now" in said(at)
@@ -105,3 +105,91 @@ def test_without_the_top_a_layer_of_the_top_is_missed_and_named():
     at = press(open_page("layers", layer="predictions"), "Show it without the top")
     assert "'predictions'" in at.warning[0].value
     assert at.query_params["layer"] == "block4_add"
+
+
+@pytest.fixture
+def nested(monkeypatch):
+    """Puts a person's own model in the place of the chosen network: an inner model, and an output that needs more."""
+    import keras
+
+    from featlib.models import load_backbone
+    from featlib.ui import work
+
+    image, age = keras.Input((32, 48, 3), name="image"), keras.Input((4,), name="age")
+    encoder = keras.Sequential(
+        [
+            keras.layers.Input((None, None, 3)),
+            keras.layers.Conv2D(8, 3, strides=2, padding="same", name="conv"),
+            keras.layers.Conv2D(8, (1, 5), padding="same", activation="relu", name="wide"),
+        ],
+        name="encoder",
+    )
+    vector = keras.layers.GlobalAveragePooling2D(name="gap")(encoder(keras.layers.Rescaling(1 / 255)(image)))
+    joined = keras.layers.Concatenate(name="joined")([vector, age])
+    outputs = {"scores": keras.layers.Dense(2, name="scores")(vector), "both": joined}
+    backbone = load_backbone(keras.Model([image, age], outputs, name="two_inputs"))
+    monkeypatch.setattr(work, "network", lambda session: backbone)
+    return backbone
+
+
+def test_layers_of_inner_models_stand_indented_under_it(nested):
+    at = open_page("layers", layer="encoder/conv")
+    table = at.dataframe[0].value
+    names = dict(zip([info.path for info in nested.layers], table["Layer"], strict=True))
+    assert names["encoder"] == "encoder"
+    assert names["encoder/conv"] == "\u2003\u2003conv"
+    assert "**encoder/conv (Conv2D), 16 × 24 × 8**" in said(at)
+    facts = {metric.label: metric.value for metric in at.metric}
+    assert facts["Parameters"] == f"{nested.model.count_params() / 1e6:.2f} M"
+    assert table["Parameters"].sum() > nested.model.count_params(), "the inner model and its layers are both listed"
+    assert facts["Output"] in ("2", "12")
+    at.text_input[0].set_value("encoder/wide")
+    run(at)
+    assert list(at.dataframe[0].value["Layer"]) == ["\u2003\u2003wide"]
+    assert list(at.dataframe[0].value["Sees"]) == ["3 × 11"]
+    assert list(at.dataframe[0].value["Stride"]) == [2]
+
+
+def test_what_was_guessed_is_said_and_the_top_of_an_own_model_is_not_explained(nested):
+    at = open_page("layers")
+    assert [info.value for info in at.info] == [nested.notes[0]]
+    assert "With and without the top" not in said(at)
+
+
+def test_a_layer_that_cannot_be_had_says_why_and_the_choice_stays(nested):
+    at = open_page("layers", layer="encoder/conv")
+    table = at.dataframe[0].value
+    number = next(info.index for info in nested.layers if info.path == "joined")
+    assert table["Cannot be had:"][number] == nested.layers[number].reason != ""
+    select(at, at.dataframe[0], rows=[], columns=[], cells=[[number, "Layer"]])
+    assert choices(at).layer == "encoder/conv"
+    assert [nested.layers[number].reason in warning.value for warning in at.warning] == [True]
+    assert not run(at).warning, "said once is enough"
+
+
+def test_the_filters_are_the_kinds_that_there_are(nested):
+    at = open_page("layers")
+    show = labelled(at.segmented_control, "Show")
+    assert show.options == ["all", "suggested", "feature maps", "vector", "cannot be had"]
+    for name, wanted in {
+        "vector": {info.path for info in nested.layers if info.kind == "vector" and not info.reason},
+        "cannot be had": {info.path for info in nested.layers if info.reason},
+        "suggested": {i.path for i in nested.layers if i.stage_end or i.path == nested.feature_layer},
+    }.items():
+        labelled(at.segmented_control, "Show").set_value(name)
+        run(at)
+        assert {layer.strip() for layer in at.dataframe[0].value["Layer"]} == {path.split("/")[-1] for path in wanted}
+
+
+def test_suggested_layers_are_marked_and_can_be_picked_from_the_short_list(lite96):
+    at = open_page("layers")
+    labelled(at.segmented_control, "Show").set_value("suggested")
+    run(at)
+    table = at.dataframe[0].value
+    assert list(table["Layer"]) == [info.path for info in lite96.layers if info.stage_end]
+    assert list(table["★◆"]) == ["◆"] * (len(table) - 1) + ["★"]
+    assert table["Layer"].iloc[-1] == lite96.feature_layer
+    info = next(info for info in lite96.layers if info.path == table["Layer"][1])
+    assert (table["Sees"][1], table["Stride"][1]) == (info.receptive_field[0], info.stride[0])
+    select(at, at.dataframe[0], rows=[], columns=[], cells=[[1, "Layer"]])
+    assert choices(at).layer == info.path

@@ -9,10 +9,12 @@ from tests.app.driver import PAGES, SIZE, choices, go, labelled, open_page, pres
 
 HEADINGS = {
     "": "See what a convolutional network sees",
+    "preprocessing": "Why are my features no good?",
     "layers": "What is inside the network?",
     "feature_maps": "What does each channel answer to?",
     "vectors": "What is an image to the network?",
     "projection": "Do like pictures lie together?",
+    "compare": "What has training added?",
     "transfer": "What can be learned from frozen features?",
 }
 
@@ -40,6 +42,10 @@ EVERYTHING = {
     "label": "view",
     "limit": "1000",
     "pixels": "tf",
+    "wrong": "caffe",
+    "other": "EfficientNetLite0",
+    "other_weights": "random",
+    "other_layer": "block5_add",
 }
 
 IMPOSSIBLE = {
@@ -60,6 +66,9 @@ IMPOSSIBLE = {
     "tool": "pen",
     "limit": "many",
     "pixels": "blue",
+    "wrong": "sepia",
+    "other": "ResNet",
+    "other_weights": "mine",
 }
 
 

@@ -30,6 +30,10 @@ CHANGED = Session(
     label="größe & farbe",
     limit=1797,
     pixels="tf",
+    wrong="caffe",
+    other="ResNet50",
+    other_weights="random",
+    other_layer="inner/conv#2",
 )
 
 

@@ -64,23 +64,22 @@ def inspect_model_file(path: Path) -> InspectedFile:
     return inspect_bytes(Path(path), read_file(Path(path)))[0]
 
 
-def check_weights_file(path: Path) -> None:
-    """Checks an HDF5 file of weights: a `.weights.h5`, a legacy `.h5` of weights, or one of a full model.
+def read_weights(path: Path) -> bytes:
+    """Reads and checks the HDF5 content of a `.weights.h5`, a legacy `.h5`, or the one inside a `.keras` file.
 
     Raises:
         ModelError: the file is anything else, is damaged, or holds something that Keras never writes.
     """
-    path = Path(path)
     data = read_file(path)
     try:
-        if not data.startswith(SIGNATURE):
-            allowed = "Allowed are weights in HDF5: .weights.h5, or .h5."
-            extra = " A .keras file is a whole model: open it as one." if data.startswith(b"PK") else ""
-            raise ModelError(f"It is {_kind(data)}. {allowed}{extra}")
-        if not read_h5(data).arrays:
+        weights = read_members(data)["model.weights.h5"] if data.startswith(b"PK\x03\x04") else data
+        if not weights.startswith(SIGNATURE):
+            raise ModelError(f"It is {_kind(weights)}. Allowed are weights of Keras: .weights.h5, .h5 or .keras.")
+        if not read_h5(weights).arrays:
             raise ModelError("It holds no weights at all. Save them with model.save_weights('name.weights.h5').")
     except ModelError as error:
         raise refusal(path, error) from error
+    return weights
 
 
 def inspect_bytes(path: Path, data: bytes) -> tuple[InspectedFile, dict[str, bytes]]:

@@ -1,0 +1,34 @@
+"""What enters the network, and what a wrong preprocessing does."""
+
+import streamlit as st
+
+from featlib.recipes import preprocessing_code
+from featlib.ui.entrance import enter
+from featlib.ui.frame import image_set, page, scene
+from featlib.ui.panels import show_code
+from featlib.ui.pickers import pick_image
+from featlib.ui.preprocessing import measure, pick_wrong, show_harm, show_sides, show_way
+from featlib.ui.work import network
+
+with page(
+    "What goes in",
+    "Why are my features no good?",
+    "Often the pixels were prepared for another network. Nothing gives an error, but look what it does.",
+) as session:
+    images = image_set(session)
+    position = pick_image(session, images)
+    backbone = network(session)
+    wrong = pick_wrong(session, backbone)
+    item = images[position]
+    entrances = enter(backbone, wrong, item)
+    place = st.empty()  # what is computed takes the place of the progress
+    with place.container():
+        harm = measure(session, entrances, images, position)
+    if harm is not None:
+        with place.container():
+            show_harm(entrances, harm)
+    show_way(item, entrances)
+    show_sides(entrances, harm)
+    if wrong is not None:
+        code = preprocessing_code(scene(session, backbone), wrong.preprocessing.name, backbone.feature_layer)
+        show_code(code, "both tensors and the cosine of their vectors")

@@ -1,0 +1,98 @@
+"""The programs about inputs are run, and what they leave behind is what the library computes."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from featlib.analysis import neighbor_accuracy
+from featlib.features import extract_vectors, feature_maps
+from featlib.images import load_samples
+from featlib.models import find_preprocessing, load_backbone
+from featlib.recipes import Scene, compare_code, preprocessing_code
+
+VECTORS = frozenset({"avg_pool", "top_dropout", "global_average_pooling2d", "predictions"})
+LITE0 = Scene(input_size=96, image_index=3, without_maps=VECTORS)
+MOBILENET = replace(LITE0, model="MobileNetV2", weights="random")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a program in an empty folder and returns its variables."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_program(code: str) -> dict:
+        variables: dict = {}
+        exec(compile(code, "program.py", "exec"), variables)
+        return variables
+
+    return run_program
+
+
+@cache
+def library(scene):
+    return load_backbone(scene.model, weights=scene.weights, input_shape=(96, 96, 3))
+
+
+@pytest.mark.parametrize(
+    ("scene", "layer", "wrong"),
+    [
+        (LITE0, "head_relu", "none"),
+        (LITE0, "avg_pool", "caffe"),
+        (replace(LITE0, weights="random"), "head_relu", "torch"),
+        (MOBILENET, "out_relu", "unit"),
+    ],
+)
+def test_both_tensors_and_their_cosine(run, photos, scene, layer, wrong):
+    found = run(preprocessing_code(scene, wrong, layer))
+    right = library(scene)
+    other = replace(right, preprocessing=find_preprocessing(wrong))
+    for backbone, name in ((right, "right"), (other, "wrong")):
+        assert found[name].dtype == np.float32
+        np.testing.assert_allclose(found[name], backbone.prepare([photos[3]]), atol=1e-4)
+    a, b = (feature_maps(side, [photos[3]], layer)[0] for side in (right, other))
+    a, b = (x.reshape(-1, x.shape[-1]).mean(axis=0, dtype=np.float64) for x in (a, b))
+    assert found["cosine"] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-3)
+
+
+def test_two_networks_see_the_same(run, photos):
+    found = run(compare_code(LITE0, MOBILENET, "block4_add", "out_relu"))
+    views = load_samples("views")
+    for side, scene, layer in (("left", LITE0, "block4_add"), ("right", MOBILENET, "out_relu")):
+        backbone = library(scene)
+        maps = feature_maps(backbone, [photos[3]], layer)[0]
+        np.testing.assert_allclose(found[f"{side}_output"], maps, atol=1e-4 * np.abs(maps).max())
+        wanted = neighbor_accuracy(extract_vectors(backbone, views, layer).X, views.labels_for("photo"))
+        assert found[f"{side}_agreement"] == pytest.approx(wanted, abs=1.5 / len(views))
+
+
+def test_programs_are_tidy(tmp_path):
+    uploads = replace(MOBILENET, images="uploads")
+    programs = [
+        *(preprocessing_code(LITE0, wrong, "head_relu") for wrong in ("none", "unit", "tf", "torch", "caffe", "lite0")),
+        preprocessing_code(uploads, "caffe", "out_relu"),
+        compare_code(LITE0, replace(LITE0, weights="random"), "head_relu", "head_relu"),
+        compare_code(LITE0, uploads, "head_relu", "out_relu"),
+        compare_code(uploads, LITE0, "out_relu", "head_relu"),
+    ]
+    for i, code in enumerate(programs):
+        (tmp_path / f"{i}.py").write_text(code)
+    rules = ["--isolated", "--select=E,F,W,I,B,UP", "--line-length=120", "--target-version=py311"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", *rules, "."], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_names_stay_names():
+    text = '"]); import os; os.abort()  #'
+    for code in (preprocessing_code(MOBILENET, "unit", text), compare_code(MOBILENET, MOBILENET, text, text)):
+        tree = ast.parse(code)
+        assert text in [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        assert not any(isinstance(node, ast.Name) and node.id == "os" for node in ast.walk(tree))
