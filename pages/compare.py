@@ -1,7 +1,6 @@
 """The same image through two networks, or through one with and without training."""
 
 from featlib.recipes import compare_code, predict_code
-from featlib.ui.classes import class_layer
 from featlib.ui.compare import Side, load_other, pick_other, pick_other_layer, show_sides, show_worth
 from featlib.ui.frame import image_set, page
 from featlib.ui.panels import show_code
@@ -24,6 +23,6 @@ with page(
     show_worth(session, [left, right])
     programs = {"Both networks": compare_code(left.scene, right.scene, left.layer.path, right.layer.path)}
     for side in (left, right):
-        if class_layer(side.backbone):
+        if side.backbone.prediction_layer:
             programs[f"The classes on the {side.name}"] = predict_code(side.scene)
     show_code(programs)

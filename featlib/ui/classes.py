@@ -9,12 +9,6 @@ from featlib import plots
 from featlib.models import Backbone, top_classes
 
 
-def class_layer(backbone: Backbone) -> str | None:
-    """Path of the layer that puts out class probabilities; None where the network names no classes."""
-    ends = [info for info in backbone.layers if info.kind == "probabilities" and not info.reason]
-    return ends[-1].path if ends else None
-
-
 def show_classes(backbone: Backbone, probabilities: np.ndarray, key: str, longest: float) -> None:
     """The five likeliest classes as bars.
 

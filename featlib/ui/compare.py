@@ -15,7 +15,7 @@ from featlib.images import ImageItem, load_samples
 from featlib.models import DEFAULT_MODEL, Backbone, LayerInfo, ModelChoice, find_layer, list_models, weights_on_disk
 from featlib.recipes import Scene
 from featlib.ui import cache
-from featlib.ui.classes import class_layer, show_classes
+from featlib.ui.classes import show_classes
 from featlib.ui.frame import scene
 from featlib.ui.panels import TILE
 from featlib.ui.pickers import format_shape, layer_title
@@ -187,7 +187,7 @@ def _title(side: Side) -> str:
 
 
 def _classes(side: Side) -> list[str]:
-    path = class_layer(side.backbone)
+    path = side.backbone.prediction_layer
     return [path] if path else []
 
 

@@ -11,7 +11,7 @@ from featlib import plots
 from featlib.analysis import cosine_similarity
 from featlib.images import ImageItem, ImageSet
 from featlib.models import PREPROCESSING, Backbone, find_layer
-from featlib.ui.classes import class_layer, show_classes
+from featlib.ui.classes import show_classes
 from featlib.ui.entrance import Entrance, channel_names, find_affine, prepared_by, resize, wrong_names
 from featlib.ui.pickers import format_shape
 from featlib.ui.session import Session, bind
@@ -90,7 +90,7 @@ def measure(session: Session, entrances: list[Entrance], images: ImageSet, posit
         return None
     right, wrong = (entrance.backbone for entrance in entrances)
     used = sorted({position, *range(min(SEVERAL, len(images)))})
-    classes = class_layer(right)
+    classes = right.prediction_layer
     layers = list(dict.fromkeys([right.feature_layer, *([classes] if classes else [])]))
     rows = [vectors(session, backbone, images[used], layers) for backbone in (right, wrong)]
     if rows[0] is None or rows[1] is None:
