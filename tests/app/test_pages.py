@@ -44,11 +44,11 @@ EVERYTHING = {
     "wrong": "caffe",
     "other": "EfficientNetLite0",
     "other_weights": "random",
-    "other_layer": "block5_add",
+    "other_layer": "block7_add",
 }
 
 IMPOSSIBLE = {
-    "model": "ResNet50",
+    "model": "ResNet",
     "weights": "mine",
     "top": "yes",
     "images": "cats",
