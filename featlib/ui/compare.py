@@ -127,11 +127,16 @@ def show_worth(session: Session, sides: list[Side]) -> None:
     images = load_samples("views")
     labels = images.labels_for("photo")
     with place.container():
-        parts = [vectors(session, side.backbone, images, side.layers) for side in sides]
-    with place.container(), st.container(key="worth"):
+        parts: list[dict[str, np.ndarray]] = []
+        for side in sides:
+            part = vectors(session, side.backbone, images, side.layers)
+            if part is None:
+                return
+            parts.append(part)
+    with place.container():
         for column, side, part in zip(st.columns(len(sides), border=True), sides, parts, strict=True):
             column.markdown(_title(side))
-            for path, X in (part or {}).items():
+            for path, X in part.items():
                 column.metric(plain(path), f"{agreement(X, labels):.0%}", help="global average of each channel")
     raw = cache.results().get("raw pixels of the views")
     if raw is None:

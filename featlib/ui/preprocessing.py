@@ -92,9 +92,12 @@ def measure(session: Session, entrances: list[Entrance], images: ImageSet, posit
     used = sorted({position, *range(min(SEVERAL, len(images)))})
     classes = right.prediction_layer
     layers = list(dict.fromkeys([right.feature_layer, *([classes] if classes else [])]))
-    rows = [vectors(session, backbone, images[used], layers) for backbone in (right, wrong)]
-    if rows[0] is None or rows[1] is None:
-        return None
+    rows: list[dict[str, np.ndarray]] = []
+    for backbone in (right, wrong):
+        part = vectors(session, backbone, images[used], layers)
+        if part is None:
+            return None
+        rows.append(part)
     here, layer = used.index(position), right.feature_layer
     cosines = np.array([_cosine(a, b) for a, b in zip(rows[0][layer], rows[1][layer], strict=True)])
     pairs = cosine_similarity(rows[0][layer])[np.triu_indices(len(used), 1)]
@@ -102,7 +105,7 @@ def measure(session: Session, entrances: list[Entrance], images: ImageSet, posit
         cosine=float(cosines[here]),
         cosines=cosines,
         others=float(pairs.mean()) if len(pairs) else float("nan"),
-        probabilities=[part[classes][here] for part in rows if part] if classes else None,
+        probabilities=[part[classes][here] for part in rows] if classes else None,
     )
 
 
@@ -137,7 +140,7 @@ def show_sides(entrances: list[Entrance], harm: Harm | None) -> None:
         with column:
             preprocessing = entrance.backbone.preprocessing
             st.markdown(f"**{plain(entrance.title)}**")
-            st.code(preprocessing.code, language="python")
+            st.markdown(f"```python\n{preprocessing.code}\n```")
             _show_numbers(entrance, f"numbers {i}")
             if harm and harm.probabilities:
                 st.markdown("**The five likeliest classes**")

@@ -45,7 +45,7 @@ EVERYTHING = {
     "wrong": "caffe",
     "other": "EfficientNetLite0",
     "other_weights": "random",
-    "other_layer": "block5_add",
+    "other_layer": "block7_add",
 }
 
 IMPOSSIBLE = {

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from featlib.features import feature_maps
+from featlib.images import load_samples
 from featlib.models import find_preprocessing, load_backbone
+from featlib.ui import cache
 from featlib.ui.entrance import SIMPLE, enter, find_affine, wrong_names
-from tests.app.driver import choices, element, elements, has, labelled, open_page, run, said, traces
+from tests.app.driver import choices, element, elements, has, labelled, open_page, press, run, said, traces
 
 
 def cosine(a, b):
@@ -25,7 +27,7 @@ def outcome(tmp_path, monkeypatch):
 
     def execute(at):
         variables = {"__name__": "program"}
-        exec(compile(at.code[-1].value, "program.py", "exec"), variables)
+        exec(compile(at.code[0].value, "program.py", "exec"), variables)
         return variables
 
     return execute
@@ -171,3 +173,35 @@ def test_every_picture_says_what_it_is():
     charts = elements(at, "plotly_chart")
     assert len(charts) == 4
     assert all(chart.proto.alt for chart in charts)
+
+
+def test_stopped_work_leaves_the_numbers_and_goes_on(fresh):
+    at = open_page("preprocessing", layer="block4_add")
+    harm = at.metric[0].value
+    cache.results.clear()
+    right = cache.backbone("EfficientNetLite0", "imagenet", True, 96)
+    choices(at).stopped = f"{right.fingerprint} {load_samples('photos').fingerprint} avg head_relu predictions"
+    run(at)
+    assert not at.metric
+    assert "range **-0.992 …" in said(at)
+    press(at, "Go on")
+    assert at.metric[0].value == harm
+    assert not [button for button in at.button if button.label in ("Go on", "Stop")]
+
+
+def test_an_own_model_with_an_inner_one(monkeypatch):
+    import keras
+
+    from featlib.ui import work
+
+    image = keras.Input((40, 32, 3))
+    inner = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(6, 3, name="conv")], name="inner")
+    backbone = load_backbone(keras.Model(image, inner(keras.layers.Rescaling(1 / 255)(image)), name="mine"))
+    monkeypatch.setattr(work, "network", lambda session: backbone)
+    at = open_page("preprocessing", image=4)
+    assert labelled(at.selectbox, "And if").value == "unit"
+    assert "Right: as mine wants it" in said(at)
+    assert "**inner**" in said(at)
+    assert not has(at, "plotly_chart", "classes")
+    at = open_page("compare", image=4, layer="inner/conv")
+    assert "**mine** · weights: own · 40 × 32" in said(at)

@@ -99,7 +99,7 @@ def test_the_same_rules_for_weights_files(case, good, tmp_path):
 def test_weights_files_that_pass(good, tmp_path):
     for data in (good.members[WEIGHTS], good.keras):
         assert read_weights(write(tmp_path, "model.weights.h5", data)) == good.members[WEIGHTS]
-    assert read_weights(write(tmp_path, "model.h5", good.h5)) == good.h5
+    assert read_weights(write(tmp_path, "model.weights.h5", good.h5)) == good.h5
 
 
 @pytest.mark.parametrize(
