@@ -40,7 +40,7 @@ class Side:
     @property
     def scene(self) -> Scene:
         """The choices that a program about this side needs."""
-        return scene(self.session, self.backbone)
+        return replace(scene(self.session, self.backbone), layer=self.layer.path)
 
     @property
     def layers(self) -> list[str]:
