@@ -14,6 +14,7 @@ from featlib.models.own import PixelFunction, wrap_model
 from featlib.models.saved_model import is_saved_model, load_saved_model
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
+MAX_CLASS_FILE = 1_000_000  # bytes
 CLASS_FILE = "labels.txt"  # what Teachable Machine puts beside its keras_model.h5
 
 
@@ -68,8 +69,10 @@ def read_class_names(text: bytes) -> tuple[str, ...]:
         text: the content of a text file, UTF-8.
 
     Raises:
-        ModelError: it is no text, or holds no names.
+        ModelError: it is no text, too long, or holds no names.
     """
+    if len(text) > MAX_CLASS_FILE:
+        raise ModelError(f"A file of class names has at most {MAX_CLASS_FILE:,} bytes. Received: {len(text):,}.")
     try:
         lines = [line.strip() for line in text.decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:

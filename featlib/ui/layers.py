@@ -95,8 +95,10 @@ def show_top(session: Session, backbone: Backbone) -> None:
         + maps
         + ("  \n".join(_top_steps(backbone)) if backbone.include_top else "↓ the layers that name ImageNet's classes")
     )
+    sides = ", ".join(f"{side:,}" for side in last.output_shape)
+    end = f"maps **({sides})**  \n" if backbone.include_top else maps  # which layer ends it is not known before
     without.markdown(
-        f"**`include_top=False`**{'' if backbone.include_top else ' · now'}\n\n" + maps + "and there it ends.  \n"
+        f"**`include_top=False`**{'' if backbone.include_top else ' · now'}\n\n" + end + "and there it ends.  \n"
         "The class outputs are missing because the layers that make them are not built: "
         "they know ImageNet's 1,000 classes and nothing of yours.  \n"
         f"Add `GlobalAveragePooling2D` to get a vector ({last.output_shape[-1]:,}), and your own head on it."

@@ -24,6 +24,7 @@ from featlib.ui import cache
 from featlib.ui.session import OWN, Session, bind
 
 WHOLE = "the whole model"
+MAX_NAME = 100  # characters; longer ones are cut from the front
 SIMPLE = ("none", "unit", "tf", "torch", "caffe", "lite0")
 
 
@@ -99,7 +100,7 @@ def _open(file: Any, labels: list[Any], holds: str, classes: int) -> Backbone:  
     cache.import_tensorflow()
     names = read_class_names(labels[0].getvalue()) if labels else None
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / (PurePosixPath(file.name.replace("\\", "/")).name or "model.keras")
+        path = Path(folder) / PurePosixPath(file.name.replace("\\", "/")).name[-MAX_NAME:]
         path.write_bytes(file.getvalue())
         if holds != WHOLE:
             network = f"{holds}(classes={classes})" if classes not in (0, 1000) else holds

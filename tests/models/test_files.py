@@ -85,7 +85,10 @@ def test_class_names(text, names):
     assert read_class_names(text) == names
 
 
-@pytest.mark.parametrize(("text", "message"), [(b"\xff\xfe\x00", "no UTF-8"), (b" \n\n", "no class names")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(b"\xff\xfe\x00", "no UTF-8"), (b" \n\n", "no class names"), (b"cat\n" * 300_000, "at most 1,000,000 bytes")],
+)
 def test_no_class_names(text, message):
     with pytest.raises(ModelError, match=message):
         read_class_names(text)
