@@ -102,5 +102,5 @@ def _tap(scene: Scene) -> tuple[str, str]:
     if is_plain(scene):
         made = f"tap = keras.Model(model.inputs[0], {layer_output(scene, scene.info)})"
         return f"{made}  # the network up to there, and nothing beyond", "tap.predict_on_batch({x})"
-    made = f"tap = featlib.tap_layers(backbone, [{literal(scene.info.path)}])"
+    made = f"layer = {literal(scene.info.path)}\ntap = featlib.tap_layers(backbone, [layer])"
     return f"{made}  # the network up to there, and nothing beyond", "np.asarray(tap({x})[0])"

@@ -17,9 +17,26 @@ from featlib.images import load_samples
 from featlib.models import find_preprocessing, load_backbone
 from featlib.recipes import Scene, compare_code, preprocessing_code
 
-VECTORS = frozenset({"avg_pool", "top_dropout", "global_average_pooling2d", "predictions"})
-LITE0 = Scene(input_size=96, image_index=3, without_maps=VECTORS)
-MOBILENET = replace(LITE0, model="MobileNetV2", weights="random")
+
+@cache
+def network(name="EfficientNetLite0", weights="imagenet"):
+    return load_backbone(name, weights=weights, input_shape=(96, 96, 3))
+
+
+def lite0(weights="imagenet"):
+    return Scene(network(weights=weights), image_index=3)
+
+
+def mobilenet():
+    return Scene(network("MobileNetV2", None), image_index=3)
+
+
+def convnext():
+    """Its layers are inside inner models."""
+    return Scene(network("ConvNeXtTiny", None), image_index=3)
+
+
+STEM = "convnext_tiny_stem/convnext_tiny_stem_conv"
 
 
 @pytest.fixture
@@ -35,23 +52,18 @@ def run(tmp_path, monkeypatch):
     return run_program
 
 
-@cache
-def library(scene):
-    return load_backbone(scene.model, weights=scene.weights, input_shape=(96, 96, 3))
-
-
 @pytest.mark.parametrize(
     ("scene", "layer", "wrong"),
     [
-        (LITE0, "head_relu", "none"),
-        (LITE0, "avg_pool", "caffe"),
-        (replace(LITE0, weights="random"), "head_relu", "torch"),
-        (MOBILENET, "out_relu", "unit"),
+        (lite0, "head_relu", "none"),
+        (lite0, "avg_pool", "caffe"),
+        (mobilenet, "out_relu", "unit"),
+        (convnext, STEM, "torch"),
     ],
 )
 def test_both_tensors_and_their_cosine(run, photos, scene, layer, wrong):
-    found = run(preprocessing_code(scene, wrong, layer))
-    right = library(scene)
+    found = run(preprocessing_code(scene(), wrong, layer))
+    right = scene().backbone
     other = replace(right, preprocessing=find_preprocessing(wrong))
     for backbone, name in ((right, "right"), (other, "wrong")):
         assert found[name].dtype == np.float32
@@ -61,11 +73,12 @@ def test_both_tensors_and_their_cosine(run, photos, scene, layer, wrong):
     assert found["cosine"] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-3)
 
 
-def test_two_networks_see_the_same(run, photos):
-    found = run(compare_code(LITE0, MOBILENET, "block4_add", "out_relu"))
+@pytest.mark.parametrize(("other", "other_layer"), [(mobilenet, "out_relu"), (convnext, STEM)])
+def test_two_networks_see_the_same(run, photos, other, other_layer):
+    found = run(compare_code(lite0(), other(), "block4_add", other_layer))
     views = load_samples("views")
-    for side, scene, layer in (("left", LITE0, "block4_add"), ("right", MOBILENET, "out_relu")):
-        backbone = library(scene)
+    for side, scene, layer in (("left", lite0(), "block4_add"), ("right", other(), other_layer)):
+        backbone = scene.backbone
         maps = feature_maps(backbone, [photos[3]], layer)[0]
         np.testing.assert_allclose(found[f"{side}_output"], maps, atol=1e-4 * np.abs(maps).max())
         wanted = neighbor_accuracy(extract_vectors(backbone, views, layer).X, views.labels_for("photo"))
@@ -73,13 +86,18 @@ def test_two_networks_see_the_same(run, photos):
 
 
 def test_programs_are_tidy(tmp_path):
-    uploads = replace(MOBILENET, images="uploads")
+    uploads = replace(mobilenet(), images="uploads")
     programs = [
-        *(preprocessing_code(LITE0, wrong, "head_relu") for wrong in ("none", "unit", "tf", "torch", "caffe", "lite0")),
+        *(
+            preprocessing_code(lite0(), wrong, "head_relu")
+            for wrong in ("none", "unit", "tf", "torch", "caffe", "lite0")
+        ),
         preprocessing_code(uploads, "caffe", "out_relu"),
-        compare_code(LITE0, replace(LITE0, weights="random"), "head_relu", "head_relu"),
-        compare_code(LITE0, uploads, "head_relu", "out_relu"),
-        compare_code(uploads, LITE0, "out_relu", "head_relu"),
+        preprocessing_code(convnext(), "tf", STEM),
+        compare_code(lite0(), lite0("random"), "head_relu", "head_relu"),
+        compare_code(lite0(), uploads, "head_relu", "out_relu"),
+        compare_code(uploads, lite0(), "out_relu", "head_relu"),
+        compare_code(convnext(), lite0(), STEM, "head_relu"),
     ]
     for i, code in enumerate(programs):
         (tmp_path / f"{i}.py").write_text(code)
@@ -91,8 +109,9 @@ def test_programs_are_tidy(tmp_path):
 
 
 def test_names_stay_names():
-    text = '"]); import os; os.abort()  #'
-    for code in (preprocessing_code(MOBILENET, "unit", text), compare_code(MOBILENET, MOBILENET, text, text)):
+    text = '"]); import os; os.abort()  #.keras'
+    own = Scene(replace(network(), name=text, weights=text))
+    for code in (preprocessing_code(own, "unit", "head_relu"), compare_code(own, own, "head_relu", "head_relu")):
         tree = ast.parse(code)
         assert text in [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
         assert not any(isinstance(node, ast.Name) and node.id == "os" for node in ast.walk(tree))
