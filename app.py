@@ -43,8 +43,10 @@ with page(
         "The built-in photos, twelve views of each, one point a view: cropped, mirrored, darker, grey. "
         + (
             "In this trained network deeper layers keep the views of one photo closer together."
-            if session.weights == "imagenet"
+            if backbone.weights == "imagenet"
             else "These weights are random: compare with ImageNet weights, in the network settings."
+            if backbone.weights == "random"
+            else "Does your network keep the views of one photo together?"
         )
     )
     layers = list(dict.fromkeys([session.layer, backbone.feature_layer]))

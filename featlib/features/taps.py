@@ -66,13 +66,23 @@ def run_tap(backbone: Backbone, layers: Sequence[str], pooling: str | None, batc
 
     Returns:
         One float32 array a layer: (n, D), or with pooling None the layer's own shape.
+
+    Raises:
+        FeatlibError: a layer does not put out one row for each image.
     """
     key = (tuple(layers), pooling)
     with _lock:
         tap = _compiled.setdefault(backbone, {}).get(key)
     if tap is None and len(batch) > EAGER_BATCH:
         tap = _remember(backbone, key, _compile(backbone, layers, pooling))
-    return (tap or _eager(backbone, layers, pooling))(batch)
+    outputs = (tap or _eager(backbone, layers, pooling))(batch)
+    for path, output in zip(layers, outputs, strict=True):
+        if output.shape[:1] != (len(batch),):
+            raise FeatlibError(
+                f"'{path}' of '{backbone.name}' puts out {output.shape} for {len(batch)} images, which is not one row "
+                "for each image. Choose another layer."
+            )
+    return outputs
 
 
 def check_pooling(pooling: str | None) -> None:

@@ -6,12 +6,13 @@ from featlib.models.files import is_model_path, load_model_file, read_class_name
 from featlib.models.imagenet import imagenet_names
 from featlib.models.layers import LayerInfo, find_layer, list_layers
 from featlib.models.model_name import parse_model_name
-from featlib.models.preprocessing import PREPROCESSING, Preprocessing, find_preprocessing
+from featlib.models.preprocessing import PREPROCESSING, SIMPLE_PREPROCESSING, Preprocessing, find_preprocessing
 from featlib.models.zoo import load_backbone
 
 __all__ = [
     "DEFAULT_MODEL",
     "PREPROCESSING",
+    "SIMPLE_PREPROCESSING",
     "Backbone",
     "LayerInfo",
     "ModelChoice",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from featlib.images import as_image_set
 from featlib.models.graph import ModelGraph
 from featlib.models.layers import LayerInfo, describe_layers
 from featlib.models.preprocessing import Preprocessing, resize_and_crop, to_grey
+from featlib.models.recording import parts_of
 
 if TYPE_CHECKING:
     import keras
@@ -56,10 +58,15 @@ class Backbone:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of architecture, weights, input size and preprocessing: equal means equal features."""
+        """Hex digest of architecture, weights, input size and preprocessing: equal means equal features.
+
+        A model with classes of one's own gets a new one each time it is loaded.
+        """
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.input_shape, self.preprocessing.name)).encode())
         digest.update(self._architecture().encode())
+        if any(not type(part).__module__.startswith("keras.") for part in (self.model, *parts_of(self.model))):
+            digest.update(secrets.token_bytes(8))  # what code of one's own computes cannot be compared
         for variable in self.model.weights:
             digest.update(np.ascontiguousarray(variable.numpy()).data)
         return digest.hexdigest()
@@ -68,8 +75,7 @@ class Backbone:
         try:
             return self.model.to_json()
         except (NotImplementedError, TypeError, ValueError):  # a class of one's own need not say how it is made
-            kind = type(self.model)
-            return repr((kind.__module__, kind.__qualname__, self.layers))
+            return repr(self.layers)
 
     @cached_property
     def graph(self) -> ModelGraph:
@@ -101,6 +107,12 @@ class Backbone:
         """Path of the layer that puts out class probabilities, or None."""
         found = [layer.path for layer in self.layers if layer.kind == "probabilities" and not layer.reason]
         return found[-1] if found else None
+
+    def adapted(self, **changes: Any) -> Backbone:  # noqa: ANN401 - any field
+        """The same model and input with other words or another preprocessing around it; its graph is not read again."""
+        other = replace(self, **changes)
+        vars(other).update({name: vars(self)[name] for name in ("graph", "layers") if name in vars(self)})
+        return other
 
     def resize(self, pixels: np.ndarray) -> np.ndarray:
         """Scales and centre-crops (h, w, 3) uint8 RGB to (height, width, 3) uint8: what the network looks at."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from featlib.errors import ModelError
@@ -52,14 +51,14 @@ def load_model_file(
                 "allow it: load_backbone(path, trust_saved_model=True), or --trust-saved-model on the command line."
             )
         backbone = wrap_model(load_saved_model(path, input_shape), input_shape, preprocessing, class_names, otherwise)
-        return replace(backbone, name=path.resolve().name, weights="own")
+        return backbone.adapted(name=path.resolve().name)
     opened = open_model_file(path)
     labels = path.with_name(CLASS_FILE)
     beside = class_names is None and labels.is_file()
     names = read_class_names(labels.read_bytes()) if beside else class_names
     backbone = wrap_model(opened.model, input_shape, preprocessing, names, otherwise)
     notes = (*opened.repairs, *backbone.notes, *((f"The class names are those of {labels.name}.",) if beside else ()))
-    return replace(backbone, name=path.name, weights=path.name, notes=notes)
+    return backbone.adapted(name=path.name, weights=path.name, notes=notes)
 
 
 def read_class_names(text: bytes) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from featlib.models.recording import Recorder, direct_parts, join_path, name_out
 if TYPE_CHECKING:
     import keras
 
+PROBED = 13  # images that shapes are worked out for: an output has a row for each where it has 13 rows
 Ref = tuple[str, int]  # a tensor: the path of the model call it belongs to, and a number within
 
 
@@ -162,7 +163,7 @@ class ModelGraph:
     def _read_node(self, node: Any, path: str, scope: str) -> None:  # noqa: ANN401
         place = Place(path, node.operation)
         self.places.append(place)
-        if is_graph(node.operation):
+        if is_graph(node.operation) and _takes_only_inputs(node):
             self._read_inner(node, path, scope)
         elif not node.is_input:
             needs = tuple(self._resolve(scope, tensor) for tensor in node.input_tensors)
@@ -230,7 +231,8 @@ class ModelGraph:
         import keras
 
         height, width, channels = self.input_shape
-        shape = (None, channels, height, width) if self.channels_first else (None, height, width, channels)
+        sides = (channels, height, width) if self.channels_first else (height, width, channels)
+        shape = (PROBED, *sides)
         for ref, tensor in self.images:
             self.specs[ref] = keras.KerasTensor(shape, tensor.dtype if tensor is not None else "float32")
         for place in self.places:
@@ -309,7 +311,22 @@ class ModelGraph:
 
     def _explain(self) -> None:
         for place in self.places:
-            place.reason = place.reason or next((self._blocked[r] for r in place.refs if r in self._blocked), "")
+            blocked = next((self._blocked[ref] for ref in place.refs if ref in self._blocked), "")
+            folded = any(ref in self.specs and not self._has_rows(ref) for ref in place.refs)
+            place.reason = place.reason or blocked or ("it does not put out one row for each image" if folded else "")
+
+    def _has_rows(self, ref: Ref) -> bool:
+        shape = self.specs[ref].shape
+        return len(shape) > 1 and shape[0] in (PROBED, None)
+
+
+def _takes_only_inputs(node: Any) -> bool:  # noqa: ANN401
+    """Whether an inner model is called with its inputs and nothing else that would change what it computes."""
+    others = (
+        *node.arguments.args[1:],
+        *(v for k, v in node.arguments.kwargs.items() if k not in ("inputs", "training")),
+    )
+    return all(value is None for value in others)
 
 
 def keras_reason(error: BaseException) -> str:

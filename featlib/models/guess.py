@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     import keras
 
 RESCALES = {"Rescaling", "Normalization"}
-ARITHMETIC = {"Divide", "TrueDivide", "Subtract", "Multiply"}  # preprocess_input written into the graph
+ARITHMETIC = {
+    "Divide",
+    "TrueDivide",
+    "Subtract",
+    "Multiply",
+    "Add",
+    "GetItem",
+    "Stack",
+}  # preprocess_input in the graph
 FAMILIES = (  # the names that keras.applications gives its models -> the module with their preprocess_input
     (r"mobilenetv2", "mobilenet_v2"),
     (r"mobilenet_\d", "mobilenet"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PixelFunction = Callable[["np.ndarray"], "np.ndarray"]
+PICTURES = (1, 3, 4)  # channels of grey, RGB and RGBA
 STANDARD_SHAPE = (224, 224, 3)  # where neither the person nor the model says
 
 
@@ -76,6 +77,9 @@ def image_graph(model: keras.Model) -> ModelGraph:
 
 
 def _wants_channels_first(model: keras.Model) -> bool:
+    declared = next((x.shape for x in model.inputs if len(x.shape) == 4), None) if is_graph(model) else None
+    if declared is not None and declared[-1] in PICTURES and declared[1] not in PICTURES:
+        return False  # whatever a layer further on wants
     formats = (getattr(part, "data_format", None) for part in parts_of(model))
     return next((f == "channels_first" for f in formats if f in ("channels_first", "channels_last")), False)
 

@@ -143,6 +143,7 @@ _SIMPLE: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str]] = {
     "lite0": (_lite0, "x = (x - 127) / 128", "(x − 127) / 128, so 0…255 becomes −0.99…1"),
 }
 
+SIMPLE_PREPROCESSING = tuple(_SIMPLE)
 PREPROCESSING = {name: Preprocessing(name, code, function) for name, (function, code, _) in _SIMPLE.items()} | {
     family.module: _family(family.module) for family in FAMILIES
 }

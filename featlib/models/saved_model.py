@@ -63,4 +63,6 @@ def _image_shape(
             f"'{endpoint}' of '{path}' takes {shapes}. Allowed: one input of images, (n, height, width, channels)."
         )
     declared = tuple(next(iter(shapes.values()))[1:])
+    if wanted is not None and len(wanted) != len(declared):
+        raise ModelError(f"input_shape must be (height, width, channels). Received: {tuple(wanted)}.")
     return tuple(side or want for side, want in zip(declared, wanted or declared, strict=True))

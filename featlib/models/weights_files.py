@@ -7,7 +7,7 @@ import itertools
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,16 @@ Entry = tuple[str, tuple[Shape, ...]]  # a layer's name and the shapes of its we
 BROKEN = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError, EOFError, OverflowError)
 
 
-def load_weights_file(model: keras.Model, weights: str | Path, name: str) -> None:
-    """Gives a model the weights of a file: .h5 as Keras 2 wrote it, .weights.h5, or those inside a .keras file.
+def load_weights_file(build: Callable[[], keras.Model], weights: str | Path, name: str) -> keras.Model:
+    """Gives a fresh model the weights of a file: .h5 as Keras 2 wrote it, .weights.h5, or those inside a .keras file.
 
     Args:
-        model: a built model.
+        build: makes the model, once the file is found to be one of weights.
         weights: path of the file; what is in it counts, not how its name ends.
         name: the network's name, for messages.
+
+    Returns:
+        The model.
 
     Raises:
         WeightsNotFoundError: there is no such file.
@@ -43,10 +46,12 @@ def load_weights_file(model: keras.Model, weights: str | Path, name: str) -> Non
             f"No weights file at '{path}'. Allowed: \"imagenet\", None for random weights, or the path of an .h5 file."
         )
     with _readable(path) as (readable, is_legacy):
+        model = build()
         difference = _legacy_difference(model, readable) if is_legacy else _difference(model, readable)
         if difference:
             raise ModelError(f"The weights file '{path.name}' does not fit '{name}': {difference}")
         model.load_weights(readable)
+        return model
 
 
 @contextmanager

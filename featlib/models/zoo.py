@@ -67,6 +67,11 @@ def load_backbone(
         WeightsNotFoundError: the weights are not on this machine and could not be downloaded.
     """
     is_name = isinstance(model, str) and not is_model_path(model)
+    if not is_name and (weights != "imagenet" or not include_top):
+        raise ModelError(
+            f"weights and include_top are for networks by name; a model brings its own. Received: weights={weights!r}, "
+            f"include_top={include_top} with {model!r}."
+        )
     if options and not is_name:
         raise ModelError(f"Options are for networks by name. Received: {', '.join(options)} with {model!r}.")
     if not isinstance(model, str | Path):
@@ -122,22 +127,28 @@ def _weights_name(weights: str | Path | None) -> str:
 def _load(
     weights: str | Path | None, include_top: bool, shape: ImageShape, choice: ModelChoice, options: dict[str, Option]
 ) -> keras.Model:
-    """Builds a network and gives it its weights."""
-    if choice.embedded:
-        model = build_lite0(shape, include_top)
-    else:
-        model = rename_as_in_a_fresh_process(_build(weights, include_top, shape, choice, options))
+    """Builds a network and gives it its weights; a file of weights is checked before anything is built."""
+    if weights is not None and weights != "imagenet":
+        name = write_model_name(choice, options)
+        return load_weights_file(lambda: _build_network(None, include_top, shape, choice, options), weights, name)
+    model = _build_network(weights, include_top, shape, choice, options)
     if weights is None:
         _randomize(model)
-    elif weights != "imagenet":
-        load_weights_file(model, weights, write_model_name(choice, options))
     elif choice.embedded:
         load_lite0_weights(model)
     return model
 
 
+def _build_network(
+    weights: str | None, include_top: bool, shape: ImageShape, choice: ModelChoice, options: dict[str, Option]
+) -> keras.Model:
+    if choice.embedded:
+        return build_lite0(shape, include_top)
+    return rename_as_in_a_fresh_process(_build(weights, include_top, shape, choice, options))
+
+
 def _build(
-    weights: str | Path | None, include_top: bool, shape: ImageShape, choice: ModelChoice, options: dict[str, Option]
+    weights: str | None, include_top: bool, shape: ImageShape, choice: ModelChoice, options: dict[str, Option]
 ) -> keras.Model:
     """Builds a network of keras.applications: with ImageNet weights, or random ones that are replaced later."""
     source = "imagenet" if weights == "imagenet" else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Hashable
 from functools import cache
 from typing import Any
@@ -89,14 +89,14 @@ def own_images() -> list[ImageSet]:
 
 @st.cache_resource(scope="session", show_spinner=False)
 def own_models() -> list[Backbone]:
-    """Where one person's own model lives until the session ends, once for each preprocessing that was tried."""
+    """Where one person's own model lives until the session ends: as the file shows it, and as the person says."""
     return []
 
 
 @st.cache_resource(show_spinner=False)
-def traces() -> tuple[ResultStore, threading.Lock]:
-    """The server's one store of all layers' outputs for an image, and the lock for who computes them."""
-    return ResultStore(TRACE_BYTES), threading.Lock()
+def traces() -> tuple[ResultStore, defaultdict[Hashable, threading.Lock]]:
+    """The server's one store of all layers' outputs for an image, and a lock for each that is being computed."""
+    return ResultStore(TRACE_BYTES), defaultdict(threading.Lock)
 
 
 def trace(backbone: Backbone, item: ImageItem) -> Trace:
@@ -105,14 +105,18 @@ def trace(backbone: Backbone, item: ImageItem) -> Trace:
     Raises:
         FeatlibError: the outputs together would not fit into memory.
     """
-    store, lock = traces()
+    store, locks = traces()
     key = (backbone.fingerprint, item.id)
-    with lock:  # two people who look at the same picture make the network run once
+    found = store.get(key)
+    if found is not None:
+        return found
+    _check_trace(backbone)
+    with locks[key]:  # two people who look at the same picture make the network run once
         found = store.get(key)
         if found is None:
-            _check_trace(backbone)
             found = trace_image(backbone, item)
             store.put(key, found, sum(output.nbytes for output in found.outputs.values()))
+    locks.pop(key, None)
     return found
 
 
@@ -129,4 +133,4 @@ def _check_trace(backbone: Backbone) -> None:
 def vector_rows(fingerprint: str, layer: str, pooling: str, ids: tuple[str, ...]) -> list[np.ndarray | None]:
     """The kept vectors of one layer, None for the images that have none yet."""
     store = results()
-    return [store.get((fingerprint, layer, pooling, image_id)) for image_id in ids]
+    return [store.get(("vector", fingerprint, layer, pooling, image_id)) for image_id in ids]

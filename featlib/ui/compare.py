@@ -220,9 +220,9 @@ def _show_side(side: Side, outputs: dict[str, np.ndarray], longest: float) -> No
 def _outputs(backbone: Backbone, item: ImageItem, layers: list[str]) -> dict[str, np.ndarray]:
     """The outputs of some layers for one image, computed once: layer path -> array without the batch dimension."""
     store = cache.results()
-    kept = {layer: store.get((backbone.fingerprint, "output", layer, item.id)) for layer in layers}
+    kept = {layer: store.get(("output", backbone.fingerprint, layer, item.id)) for layer in layers}
     missing = [layer for layer, output in kept.items() if output is None]
     for layer, output in (feature_maps(backbone, [item], missing) if missing else {}).items():
         kept[layer] = output[0]
-        store.put((backbone.fingerprint, "output", layer, item.id), output[0], output.nbytes)
+        store.put(("output", backbone.fingerprint, layer, item.id), output[0], output.nbytes)
     return kept  # type: ignore[return-value]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import streamlit as st
 
 from featlib.errors import ModelError
 from featlib.images import ImageItem
-from featlib.models import PREPROCESSING, Backbone, find_preprocessing
+from featlib.models import PREPROCESSING, SIMPLE_PREPROCESSING, Backbone
 from featlib.ui import cache
 
-SIMPLE = ("none", "unit", "tf", "torch", "caffe", "lite0")
 Affine = tuple[np.ndarray, np.ndarray]  # (channels, channels) and (channels,): pixels @ first + second
 
 
@@ -58,22 +56,14 @@ def wrong_names(backbone: Backbone) -> list[str]:
     height, width = backbone.input_shape[:2]
     pixels = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
     right, names = backbone.preprocess(pixels), []
-    for name in SIMPLE:
+    for name in SIMPLE_PREPROCESSING:
         try:
-            wrong = replace(backbone, preprocessing=PREPROCESSING[name]).preprocess(pixels)
+            wrong = backbone.adapted(preprocessing=PREPROCESSING[name]).preprocess(pixels)
         except ModelError:
             continue
         if not np.allclose(wrong, right, rtol=0, atol=1e-4):
             names.append(name)
     return names
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def prepared_by(fingerprint: str, name: str, _backbone: Backbone) -> Backbone:
-    """The same network with another preprocessing. The model is the same one, and so are its graph and its layers."""
-    other = replace(_backbone, preprocessing=find_preprocessing(name))
-    vars(other).update(graph=_backbone.graph, layers=_backbone.layers)
-    return other
 
 
 def find_affine(backbone: Backbone) -> Affine | None:

@@ -15,6 +15,7 @@ from featlib.images import ImageSet, list_samples, load_samples
 from featlib.models import (
     DEFAULT_MODEL,
     PREPROCESSING,
+    SIMPLE_PREPROCESSING,
     Backbone,
     ModelChoice,
     list_models,
@@ -255,7 +256,7 @@ def _check_choices(session: Session) -> None:
         "dimensions": [2, 3],
         "tool": ["click", "lasso"],
         "pixels": ["", *PREPROCESSING],
-        "wrong": ["", "none", "unit", "tf", "torch", "caffe", "lite0"],
+        "wrong": ["", *SIMPLE_PREPROCESSING],
         "other": ["", *(choice.name for choice in list_models())],
         "other_weights": ["", "imagenet", "random"],
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,6 +12,7 @@ import streamlit as st
 from featlib.errors import FeatlibError
 from featlib.models import (
     PREPROCESSING,
+    SIMPLE_PREPROCESSING,
     Backbone,
     find_layer,
     list_models,
@@ -22,10 +22,10 @@ from featlib.models import (
 )
 from featlib.ui import cache
 from featlib.ui.session import OWN, Session, bind
+from featlib.ui.text import plain
 
 WHOLE = "the whole model"
-MAX_NAME = 100  # characters; longer ones are cut from the front
-SIMPLE = ("none", "unit", "tf", "torch", "caffe", "lite0")
+MAX_NAME = 120  # bytes
 
 
 class NotYetError(FeatlibError):
@@ -45,11 +45,11 @@ def choose_own_model(session: Session) -> None:
         type=["keras", "h5", "hdf5", "txt"],
         accept_multiple_files=True,
         key="own model",
-        help="The file is read without running anything in it, then tried out in a process of its own.",
+        help="The file is inspected before Keras reads it; nothing in it is run.",
     )
     _take(session, files, holds.removeprefix("weights of "), classes)
     if session.own_problem:
-        st.error(session.own_problem)
+        st.error(plain(session.own_problem))
     if session.own is not None:
         _choose_pixels(session, session.own)
         _choose_names(session, session.own)
@@ -70,7 +70,7 @@ def own_network(session: Session) -> Backbone:
     for model in models:
         if (model.preprocessing.name, model.class_names) == (preprocessing.name, names):
             return model
-    models.append(replace(own, preprocessing=preprocessing, class_names=names))
+    models[1:] = [own.adapted(preprocessing=preprocessing, class_names=names)]
     return models[-1]
 
 
@@ -81,14 +81,13 @@ def _take(session: Session, files: list[Any], holds: str, classes: int) -> None:
     upload = " ".join([*(file.file_id for file in files), holds, str(classes)])
     if not models or session.taken.get(OWN) == upload:
         return
-    session.taken[OWN] = upload
     try:
-        with st.spinner("Checking the file in a process of its own …", show_time=True):
-            own = _open(models[0], labels, holds, classes)
+        with st.spinner("Checking the file …", show_time=True):
+            own = _open(models, labels, holds, classes)
     except FeatlibError as error:
-        session.own_problem = str(error)
+        session.own_problem, session.taken[OWN] = str(error), upload
         return
-    session.own_problem = ""
+    session.own_problem, session.taken[OWN] = "", upload  # only now: a click in between begins anew
     cache.own_models()[:] = [own]
     session.own_ref = weakref.ref(own)
     session.choose("layer", "")
@@ -96,21 +95,31 @@ def _take(session: Session, files: list[Any], holds: str, classes: int) -> None:
     st.rerun()
 
 
-def _open(file: Any, labels: list[Any], holds: str, classes: int) -> Backbone:  # noqa: ANN401 - Streamlit's uploads
+def _open(files: list[Any], labels: list[Any], holds: str, classes: int) -> Backbone:
+    if len(files) > 1:
+        raise FeatlibError(
+            f"One model at a time. Received {len(files)} files: take the others away with their crosses."
+        )
     cache.import_tensorflow()
     names = read_class_names(labels[0].getvalue()) if labels else None
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / PurePosixPath(file.name.replace("\\", "/")).name[-MAX_NAME:]
-        path.write_bytes(file.getvalue())
+        path = Path(folder) / _file_name(files[0].name)
+        path.write_bytes(files[0].getvalue())
         if holds != WHOLE:
             network = f"{holds}(classes={classes})" if classes not in (0, 1000) else holds
             return load_backbone(network, weights=path, include_top=classes > 0, class_names=names)
         return load_model_file(path, None, None, names, otherwise="none")
 
 
+def _file_name(name: str) -> str:
+    """The end of an upload's name that every file system takes."""
+    end = PurePosixPath(name.replace("\\", "/")).name.encode()[-MAX_NAME:]
+    return end.decode(errors="ignore").lstrip(".") or "model"
+
+
 def _choose_pixels(session: Session, own: Backbone) -> None:
-    st.caption(f":material/check: {own.name}, {own.model.count_params():,} parameters")
-    names = list(dict.fromkeys([own.preprocessing.name, *SIMPLE]))
+    st.caption(f":material/check: {plain(own.name)}, {own.model.count_params():,} parameters")
+    names = list(dict.fromkeys([own.preprocessing.name, *SIMPLE_PREPROCESSING]))
     st.selectbox(
         "Pixels enter as",
         names,

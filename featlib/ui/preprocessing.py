@@ -12,7 +12,7 @@ from featlib.analysis import cosine_similarity
 from featlib.images import ImageItem, ImageSet
 from featlib.models import PREPROCESSING, Backbone, find_layer
 from featlib.ui.classes import show_classes
-from featlib.ui.entrance import Entrance, channel_names, find_affine, prepared_by, resize, wrong_names
+from featlib.ui.entrance import Entrance, channel_names, find_affine, resize, wrong_names
 from featlib.ui.pickers import format_shape
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
@@ -57,7 +57,7 @@ def pick_wrong(session: Session, backbone: Backbone) -> Backbone | None:
         "“torch” for DenseNet. The network gives no error when it gets another one's.",
         **bind("wrong", shown=chosen),
     )
-    return prepared_by(backbone.fingerprint, chosen, backbone)
+    return backbone.adapted(preprocessing=PREPROCESSING[chosen])
 
 
 def show_way(item: ImageItem, entrances: list[Entrance]) -> None:

@@ -73,7 +73,7 @@ def compute(session: Session, backbone: Backbone, images: ImageSet, layer: Layer
     y = images.labels_for(column)
     trained = vectors(session, backbone, images, [layer.path])
     untrained = random = None
-    if trained is not None and backbone.weights != "random":
+    if trained is not None and backbone.weights == "imagenet":
         untrained = cache.backbone(session.model, "random", session.top, session.size)
         random = vectors(session, untrained, images, [layer.path])
     if trained is None or (untrained is not None and random is None):

@@ -150,7 +150,9 @@ def _run(
         for layer, rows in _extract(backbone, images[chunk], list(kept), pooling).items():
             for i, row in zip(chunk, rows, strict=True):
                 kept[layer][i] = row
-                cache.results().put((backbone.fingerprint, layer, pooling, images.ids[i]), row.copy(), row.nbytes)
+                cache.results().put(
+                    ("vector", backbone.fingerprint, layer, pooling, images.ids[i]), row.copy(), row.nbytes
+                )
         done = start + len(chunk)
         move_bar(bar, done / len(missing), f"{done:,} of {len(missing):,} images")
     bar.empty()

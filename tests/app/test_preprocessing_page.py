@@ -10,9 +10,9 @@ import pytest
 
 from featlib.features import feature_maps
 from featlib.images import load_samples
-from featlib.models import find_preprocessing, load_backbone
+from featlib.models import SIMPLE_PREPROCESSING, find_preprocessing, load_backbone
 from featlib.ui import cache
-from featlib.ui.entrance import SIMPLE, enter, find_affine, wrong_names
+from featlib.ui.entrance import enter, find_affine, wrong_names
 from tests.app.driver import choices, element, elements, has, labelled, open_page, press, run, said, traces
 
 
@@ -51,7 +51,7 @@ def test_the_numbers_are_those_that_enter_the_network(lite96, photos):
         assert drawn_counts(at, f"numbers {i}") == [96 * 96] * 3
 
 
-@pytest.mark.parametrize("name", [name for name in SIMPLE if name != "lite0"])
+@pytest.mark.parametrize("name", [name for name in SIMPLE_PREPROCESSING if name != "lite0"])
 def test_the_harm_is_the_cosine_of_the_pooled_feature_layer(lite96, photos, name):
     at = open_page("preprocessing", image=2, wrong=name)
     wrong = replace(lite96, preprocessing=find_preprocessing(name))
@@ -84,7 +84,7 @@ def test_without_the_top_there_are_no_classes_but_the_harm_is_shown():
 def test_the_right_one_is_not_offered_as_wrong():
     at = open_page("preprocessing", wrong="lite0")
     box = labelled(at.selectbox, "And if")
-    assert len(box.options) == len(SIMPLE) - 1
+    assert len(box.options) == len(SIMPLE_PREPROCESSING) - 1
     assert box.value == "none"
     box.set_value("torch")
     run(at)
@@ -128,7 +128,7 @@ def test_one_image_alone_has_no_others_to_compare_with(photos, monkeypatch):
 
 
 def test_a_right_tensor_is_drawn_as_the_picture_it_comes_from(lite96, photos):
-    for name in (*SIMPLE, "mobilenet_v2", "resnet"):
+    for name in (*SIMPLE_PREPROCESSING, "mobilenet_v2", "resnet"):
         backbone = replace(lite96, preprocessing=find_preprocessing(name))
         (right,) = enter(backbone, None, photos[4])
         np.testing.assert_array_equal(right.picture, lite96.resize(photos[4].pixels), err_msg=name)

@@ -104,7 +104,7 @@ def test_many_threads_leave_the_books_in_order(hasty):
 
 def test_kept_rows_come_in_the_order_asked():
     cache.results.clear()
-    cache.results().put(("network", "layer", "avg", "id 2"), "row 2", 1)
+    cache.results().put(("vector", "network", "layer", "avg", "id 2"), "row 2", 1)
     assert cache.vector_rows("network", "layer", "avg", ("id 1", "id 2", "id 2")) == [None, "row 2", "row 2"]
     assert cache.vector_rows("other", "layer", "avg", ("id 2",)) == [None]
     assert cache.vector_rows("network", "layer", "max", ("id 2",)) == [None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +30,8 @@ MAX_CALLS = 100_000  # of layers, when all inner models are written out
 MAX_MODELS = 16  # models inside each other
 MAX_ARRAY = 1_000_000  # numbers of one array written into the config
 # Names of numbers, seeds and words to look up: their size costs nothing.
+MAX_NAME = 200
+NAME = re.compile(rf"[\w.:/> -]{{1,{MAX_NAME}}}")  # nothing that a page or a terminal would take for markup
 ANY_INTEGER = names(
     "shared_object_id seed salt vocabulary bin_boundaries mean variance input_mean input_variance mask_value"
 )
@@ -155,8 +158,15 @@ def _check_class(value: dict[str, Any], place: _Place) -> _Place:
 
 def _layer_name(value: dict[str, Any], place: _Place) -> str:
     config = value.get("config")
-    name = value.get("name") or (config.get("name") if isinstance(config, dict) else None)
-    return name if isinstance(name, str) else place.layer
+    found = [value.get("name"), config.get("name") if isinstance(config, dict) else None]
+    names = [name for name in found if isinstance(name, str)]
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise ModelError(
+                f"A layer is named {shown(name)}; allowed are at most {MAX_NAME} letters, digits, spaces and "
+                "'_', '-', '.', ':', '/', '>'. Give it another name and save the model again."
+            )
+    return names[0] if names else place.layer
 
 
 def _check_known(name: str, value: dict[str, Any], place: _Place) -> None:

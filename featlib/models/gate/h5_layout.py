@@ -29,7 +29,7 @@ MAX_CHUNKS = 65_536
 GZIP, SHUFFLE = 1, 2
 PIPELINES = ((), (GZIP,), (SHUFFLE,), (SHUFFLE, GZIP))
 HEAP_OBJECT = struct.Struct("<H6xQ")
-HEAP = re.compile(rb"GCOL\x01\x00\x00\x00(.{8})", re.DOTALL)
+HEAP = re.compile(rb"GCOL\x01.{3}(.{8})", re.DOTALL)  # the three bytes are reserved, and nobody looks at them
 AGAIN = "Save the model again with Keras."
 
 

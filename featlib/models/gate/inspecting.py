@@ -9,7 +9,7 @@ from typing import Any
 from featlib.errors import ModelError
 from featlib.models.gate.config_rules import check_config
 from featlib.models.gate.h5_layout import SIGNATURE
-from featlib.models.gate.h5_reader import read_h5
+from featlib.models.gate.h5_reader import copy_h5, read_h5
 from featlib.models.gate.json_text import parse_json
 from featlib.models.gate.repairs import repair_config
 from featlib.models.gate.wording import megabytes, shown
@@ -67,6 +67,9 @@ def inspect_model_file(path: Path) -> InspectedFile:
 def read_weights(path: Path) -> bytes:
     """Reads and checks the HDF5 content of a `.weights.h5`, a legacy `.h5`, or the one inside a `.keras` file.
 
+    Returns:
+        The content of an HDF5 file that was written anew, in a process of its own, with the same arrays and names.
+
     Raises:
         ModelError: the file is anything else, is damaged, or holds something that Keras never writes.
     """
@@ -77,9 +80,9 @@ def read_weights(path: Path) -> bytes:
             raise ModelError(f"It is {_kind(weights)}. Allowed are weights of Keras: .weights.h5, .h5 or .keras.")
         if not read_h5(weights).arrays:
             raise ModelError("It holds no weights at all. Save them with model.save_weights('name.weights.h5').")
+        return copy_h5(weights)
     except ModelError as error:
         raise refusal(path, error) from error
-    return weights
 
 
 def inspect_bytes(path: Path, data: bytes) -> tuple[InspectedFile, dict[str, bytes]]:

@@ -39,7 +39,7 @@ def open_model_file(path: Path, *, timeout: float = 60) -> OpenedModel:
     """Opens a model file that a stranger may have written.
 
     The file is inspected without Keras, copied with its repairs to a temporary folder, loaded once in a process
-    of its own that has little memory, little time and may write nothing, and only then loaded here.
+    of its own that has little memory, little time and little room to write, and only then loaded here.
 
     Args:
         path: a `.keras` file, or a legacy `.h5` of a whole model.
