@@ -20,6 +20,7 @@ from featlib.models.recording import Recorder, direct_parts, join_path, name_out
 if TYPE_CHECKING:
     import keras
 
+NO_ROWS = "it does not put out one row for each image"
 PROBED = 13  # images that shapes are worked out for: an output has a row for each where it has 13 rows
 Ref = tuple[str, int]  # a tensor: the path of the model call it belongs to, and a number within
 
@@ -313,7 +314,7 @@ class ModelGraph:
         for place in self.places:
             blocked = next((self._blocked[ref] for ref in place.refs if ref in self._blocked), "")
             folded = any(ref in self.specs and not self._has_rows(ref) for ref in place.refs)
-            place.reason = place.reason or blocked or ("it does not put out one row for each image" if folded else "")
+            place.reason = place.reason or blocked or (NO_ROWS if folded else "")
 
     def _has_rows(self, ref: Ref) -> bool:
         shape = self.specs[ref].shape

@@ -340,3 +340,44 @@ def test_hundreds_of_taps_leave_nothing_behind():
     before, after = tap_many(20), tap_many(300)
     assert [len(part._inbound_nodes) for part in inner._functional.operations] == nodes
     assert after - before < 200
+
+
+def test_layers_without_one_row_for_each_image_say_so_and_harm_no_other():
+    image = layers.Input((14, 14, 3), name="image")
+    windows = keras.ops.reshape(image, (-1, 7, 7, 3))  # as shifted-window networks fold places into the batch
+    brightest = keras.ops.max(image)
+    maps = layers.Conv2D(2, 3, name="conv")(image / brightest)
+    model = keras.Model(image, [maps, keras.ops.sum(windows, axis=(1, 2, 3))])
+    backbone = wrap(model)
+    reasons = {layer.class_name: layer.reason for layer in list_layers(backbone)}
+    assert {name for name, reason in reasons.items() if "one row for each image" in reason} == {"Reshape", "Max", "Sum"}
+    trace = trace_image(backbone, load_samples("photos")[0])
+    assert "conv" in trace.outputs
+    assert feature_maps(backbone, load_samples("photos")[:3], "conv").shape == (3, 12, 12, 2)
+
+
+def test_an_inner_model_that_is_given_a_mask_keeps_it():
+    inner = keras.Sequential([layers.Input((5, 4)), layers.LSTM(3, name="lstm")], name="inner")
+    image = layers.Input((5, 4, 1), name="image")
+    rows = layers.Reshape((5, 4), name="rows")(image)
+    seen = keras.ops.greater(keras.ops.mean(rows, axis=-1), 100.0)
+    backbone = wrap(keras.Model(image, inner(rows, mask=seen), name="masked"))
+    x = some_images(backbone)
+    np.testing.assert_allclose(tap_layers(backbone, ["inner"])(x)[0], backbone.model(x, training=False), atol=1e-6)
+
+
+def test_the_inputs_own_shape_tells_where_the_channels_are():
+    image = layers.Input((32, 24, 3), name="image")
+    first = layers.Permute((3, 1, 2), name="first")(image)
+    pooled = layers.MaxPooling2D(data_format="channels_first", name="pool")(first)
+    backbone = wrap(keras.Model(image, pooled))
+    assert backbone.input_shape == (32, 24, 3)
+    assert find_layer(backbone, "pool").output_shape == (16, 12, 3)
+    assert check_all_taps(backbone, some_images(backbone)) == 2
+
+
+def test_models_with_code_of_ones_own_are_never_taken_for_each_other():
+    one, two = (wrap(Subclassed(name="mine"), input_shape=(20, 20, 3)) for _ in range(2))
+    two.model.set_weights(one.model.get_weights())
+    assert one.fingerprint != two.fingerprint
+    assert one.layers is one.adapted(name="other").layers

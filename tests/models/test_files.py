@@ -68,9 +68,10 @@ def test_a_file_that_is_not_there(path):
         load_backbone(path)
 
 
-def test_options_are_for_names():
-    with pytest.raises(ModelError, match="Options are for networks by name"):
-        load_backbone("some.keras", alpha=0.35)
+@pytest.mark.parametrize("given", [{"alpha": 0.35}, {"include_top": False}, {"weights": None}])
+def test_options_are_for_names(given):
+    with pytest.raises(ModelError, match="for networks by name"):
+        load_backbone("some.keras", **given)
 
 
 @pytest.mark.parametrize(

@@ -130,3 +130,23 @@ def test_weights_files_that_pass(good, tmp_path):
 def test_no_weights_file(data, reason, tmp_path):
     with pytest.raises(ModelError, match=reason):
         read_weights(write(tmp_path, "model.weights.h5", data))
+
+
+def test_a_layer_named_like_markup_is_refused(tmp_path):
+    import keras
+
+    image = keras.Input((8, 8, 3), name="a`![](https:example.com)")
+    keras.Model(image, keras.layers.Flatten(name="flat")(image)).save(tmp_path / "named.keras")
+    with pytest.raises(ModelError, match="A layer is named 'a`!.*Give it another name"):
+        inspect_model_file(tmp_path / "named.keras")
+
+
+def test_what_a_layer_takes_on_the_way_is_found_by_running_it(tmp_path):
+    """Its outputs are small, as the list of layers says; one image would take 36 GB."""
+    import keras
+
+    image = keras.Input((224, 224, 3), name="image")
+    many = keras.ops.mean(keras.ops.repeat(image, 60_000, axis=0), axis=0, keepdims=True)
+    keras.Model(image, keras.layers.Flatten(name="flat")(many)).save(tmp_path / "bomb.keras")
+    with pytest.raises(ModelError, match="bomb.keras.*needs more memory"):
+        open_model_file(tmp_path / "bomb.keras")
