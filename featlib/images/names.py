@@ -12,6 +12,8 @@ MAX_NAME = 200
 
 _JUNK = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", "@eadir", "icon\r"}
 _DRIVE = re.compile(r"^[A-Za-z]:")
+# What clean_name returns as it is; most names are such, and lists of a million names are read.
+_CLEAN = re.compile(r"[\w-][\w .,+()-]*(?:/[\w-][\w .,+()-]*)*", re.ASCII)
 
 
 def clean_name(name: str) -> str:
@@ -19,6 +21,8 @@ def clean_name(name: str) -> str:
 
     `"C:\\photos\\..\\a.png"` becomes `"photos/a.png"`. An empty result becomes `"image"`.
     """
+    if len(name) <= MAX_NAME and _CLEAN.fullmatch(name):
+        return name
     parts = PurePosixPath(_DRIVE.sub("", name.replace("\\", "/"))).parts
     kept = "/".join(part for part in parts if part not in ("/", "//", "..", "."))
     return printable(kept) or "image"
@@ -26,13 +30,15 @@ def clean_name(name: str) -> str:
 
 def printable(text: str) -> str:
     """Returns a text for messages: no control characters, and of a long one the end, which holds the file name."""
+    if text.isprintable() and len(text) <= MAX_NAME:
+        return text
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return shown if len(shown) <= MAX_NAME else "…" + shown[1 - MAX_NAME :]
 
 
 def folder_labels(name: str) -> dict[str, str]:
     """Returns `{"folder": parent}` for a name with a parent folder, else no labels."""
-    parent = PurePosixPath(name).parent.name
+    parent = name.rpartition("/")[0].rpartition("/")[2] if _CLEAN.fullmatch(name) else PurePosixPath(name).parent.name
     return {LABEL_COLUMN: parent} if parent else {}
 
 

@@ -30,8 +30,11 @@ def to_path(source: str | os.PathLike[str]) -> Path:
     Raises:
         ImageError: It is empty, which would mean the current folder.
     """
-    if not os.fspath(source):
+    text = os.fspath(source)
+    if not text:
         raise ImageError("Received an empty path: pass a file or a folder, '.' for the current one.")
+    if not text.startswith("~"):
+        return source if isinstance(source, Path) else Path(text)
     return Path(os.path.expanduser(source))  # noqa: PTH111 - Path's raises where there is no such user
 
 

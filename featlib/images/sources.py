@@ -28,7 +28,7 @@ from featlib.images.read import (
     why_no_file,
 )
 from featlib.images.sniff import is_zip
-from featlib.images.walk import common_folder, find_files, glob_files, is_glob
+from featlib.images.walk import common_folder, find_files, glob_files, is_glob, name_below
 
 # The most encoded bytes that one load keeps in memory: uploads, bytes and the members of zips.
 MAX_TOTAL_BYTES = 2**30
@@ -183,8 +183,7 @@ def _expand_path(path: Path, root: Path | None, room: Room, *, alone: bool) -> F
     elif path.suffix.lower() == ".zip" and is_file(path):
         yield from _expand_zip(path, clean_name(path.name), room)
     else:
-        inside = root is not None and path.is_relative_to(root)
-        shown = clean_name(path.relative_to(root).as_posix() if root and inside else path.name)
+        shown = clean_name(name_below(path, root))
         yield Candidate(shown, path, folder_labels(shown))
 
 

@@ -28,7 +28,8 @@ def find_files(folder: Path, max_files: int) -> list[Path | ImageProblem]:
             f"'{printable(str(folder))}' holds more than {max_files:,} files:"
             " choose a folder within it, or raise max_images."
         )
-    return [*sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix())), *problems]
+    above = folder.as_posix()
+    return [*sorted(files, key=lambda path: natural_key(path.as_posix().removeprefix(above))), *problems]
 
 
 def _walk(folder: Path, problems: list[ImageProblem]) -> Iterator[Path]:
@@ -88,10 +89,19 @@ def glob_files(pattern: str, max_files: int) -> list[Path]:
     return sorted(files, key=lambda p: natural_key(p.as_posix()))
 
 
+def name_below(path: Path, root: Path | None) -> str:
+    """Returns a file's path as it is seen from a folder above it, with "/", or the file's own name."""
+    if root is None:
+        return path.name
+    above = os.path.join(root, "")  # noqa: PTH118 - with its separator
+    full = os.path.abspath(path)  # noqa: PTH100 - keeps links
+    return full.removeprefix(above).replace(os.sep, "/") if full.startswith(above) else path.name
+
+
 def common_folder(paths: Sequence[Path]) -> Path | None:
     """Returns the deepest folder that holds all the files, or None (two drives, no files)."""
-    parents = [os.path.abspath(path.parent) for path in paths if not is_folder(path)]  # noqa: PTH100 - keeps links
+    parents = {os.path.dirname(path) for path in paths if not is_folder(path)}  # noqa: PTH120 - a million of them
     try:
-        return Path(os.path.commonpath(parents))
+        return Path(os.path.commonpath([os.path.abspath(parent) for parent in parents]))  # noqa: PTH100 - keeps links
     except ValueError:
         return None
