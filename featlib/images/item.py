@@ -58,6 +58,11 @@ class ImageItem:
     _source: Source = field(compare=False, repr=False, default=b"")
 
     @property
+    def path(self) -> Path | None:
+        """The file it is read from; None for what came as bytes, as pixels or out of a zip."""
+        return self._source if isinstance(self._source, Path) else None
+
+    @property
     def pixels(self) -> np.ndarray:
         """Decodes the image: a new (h, w, 3) uint8 RGB array at each call, kept nowhere.
 

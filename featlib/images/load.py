@@ -32,6 +32,7 @@ def load_images(
     *,
     name: str | None = None,
     max_images: int = MAX_IMAGES,
+    path_column: str | None = None,
     on_progress: Progress | None = None,
 ) -> ImageSet:
     """Loads images from a folder, files, a zip, uploads or arrays.
@@ -43,20 +44,24 @@ def load_images(
     Args:
         source: A folder (with its sub-folders), an image file, a .zip or its bytes, a glob, a list of paths,
             bytes, open files, uploads, PIL images, arrays, ImageItems or (name, bytes) pairs, an (n, h, w, 3)
-            uint8 array, or an ImageSet, which is returned as it is.
+            uint8 array, or an ImageSet, which is returned as it is. Also a .txt with one path a line, or a .csv,
+            .tsv or .parquet table with a path column: its other columns of text and whole numbers become labels,
+            and relative paths count from its folder. In a list, tables stay among themselves.
         name: The set's name. By default the folder's or file's own.
         max_images: More files than this are refused.
+        path_column: The column of a table that holds the paths. By default "path", "file", "filename" or "image",
+            or else the only one whose values end like images.
         on_progress: Called with (images done, images in all) in the calling thread.
 
     Returns:
         The images in the order given; files of a folder, zip or glob in natural order of their names.
 
     Raises:
-        ImageError: A path that does not exist, too many files, or a source of an unknown kind.
+        ImageError: A path that does not exist, too many files, an unreadable table, or a source of an unknown kind.
     """
     if isinstance(source, ImageSet):
         return source if name is None else replace(source, name=name)
-    candidates = find_candidates(source, max_images=max_images, max_bytes=MAX_TOTAL_BYTES)
+    candidates = find_candidates(source, max_images=max_images, max_bytes=MAX_TOTAL_BYTES, path_column=path_column)
     checked = list(_check_all(candidates, on_progress))
     return ImageSet(
         name or _default_name(source),

@@ -28,6 +28,7 @@ from featlib.images.read import (
     why_no_file,
 )
 from featlib.images.sniff import is_zip
+from featlib.images.tables import is_table, read_table
 from featlib.images.walk import common_folder, find_files, glob_files, is_glob, name_below
 
 # The most encoded bytes that one load keeps in memory: uploads, bytes and the members of zips.
@@ -37,7 +38,7 @@ MAX_TOTAL_BYTES = 2**30
 Given = Path | bytes | np.ndarray | Image.Image | ImageItem
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """Something that should turn out to be one image."""
 
@@ -50,10 +51,11 @@ Found = Iterator[Candidate | ImageProblem]
 
 
 class Room:
-    """Counts what one load may still hold: files, and bytes kept in memory."""
+    """Counts what one load may still hold: files, and bytes kept in memory. Knows the path column of its tables."""
 
-    def __init__(self, max_images: int, max_bytes: int) -> None:
+    def __init__(self, max_images: int, max_bytes: int, path_column: str | None = None) -> None:
         self.max_images = max_images
+        self.path_column = path_column
         self.bytes_left = max_bytes
 
     def take(self, count: int) -> bool:
@@ -63,20 +65,36 @@ class Room:
         return fits
 
 
-def find_candidates(source: object, *, max_images: int, max_bytes: int) -> list[Candidate | ImageProblem]:
+def find_candidates(
+    source: object, *, max_images: int, max_bytes: int, path_column: str | None = None
+) -> list[Candidate | ImageProblem]:
     """Lists the images in any source, in order, without decoding them.
 
+    Args:
+        source: Whatever `load_images` takes but an ImageSet.
+        max_images: More files than this are refused.
+        max_bytes: The most encoded bytes that are kept in memory.
+        path_column: The column of a table that holds the paths; None finds it.
+
     Raises:
-        ImageError: A path that does not exist, too many images, or a source of an unknown kind.
+        ImageError: A path that does not exist, too many images, an unreadable table, or a source of an unknown kind.
     """
     entries = _entries(source, max_images)
+    tables = not is_glob(source) and all(_names_table(entry) for entry in entries)
+    if path_column is not None and not (tables and entries):
+        raise ImageError(f"Received path_column={path_column!r} without a table: pass a .csv, .tsv or .parquet file.")
     if len(entries) == 1 and isinstance(source, str | os.PathLike) and not is_glob(source):
         _check_exists(to_path(source))
-    room = Room(max_images, max_bytes)
+    room = Room(max_images, max_bytes, path_column)
     root = common_folder([to_path(entry) for entry in entries if isinstance(entry, str | os.PathLike)])
     found: list[Candidate | ImageProblem] = []
     for number, entry in enumerate(entries, start=1):
-        for candidate in _expand(entry, number, root, room, alone=len(entries) == 1):
+        expanded = (
+            _expand_table(to_path(entry), room)
+            if tables
+            else _expand(entry, number, root, room, alone=len(entries) == 1)
+        )
+        for candidate in expanded:
             found.append(candidate)
             if len(found) > max_images:
                 raise ImageError(too_many(max_images))
@@ -121,6 +139,10 @@ def _is_named(entry: object) -> bool:
         and isinstance(entry[0], str)
         and not isinstance(entry[1], str | os.PathLike)
     )
+
+
+def _names_table(entry: object) -> bool:
+    return isinstance(entry, str | os.PathLike) and is_table(to_path(entry)) and is_file(to_path(entry))
 
 
 def _check_exists(path: Path) -> None:
@@ -198,6 +220,12 @@ def _expand_folder(folder: Path, root: Path, room: Room) -> Found:
             yield Candidate(shown, found, folder_labels(shown))
     if empty:
         yield _no_files(clean_name(folder.resolve().name))
+
+
+def _expand_table(path: Path, room: Room) -> Found:
+    shown = clean_name(path.name)
+    for row in read_table(path, shown, max_rows=room.max_images, path_column=room.path_column):
+        yield row if isinstance(row, ImageProblem) else Candidate(*row)
 
 
 def _expand_zip(source: Path | bytes, shown: str, room: Room) -> Found:
