@@ -2,72 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from featlib.errors import FeatlibError
+from featlib.features.contents import Contents
+from featlib.features.csv_files import write_coordinates, write_csv, write_names
+from featlib.features.hdf5 import read_h5, write_h5
+from featlib.features.npy_files import read_npz, write_npy, write_npz
+from featlib.features.parquet import SHARDS, read_parquet, write_parquet
 from featlib.features.vectors import VectorTable
+from featlib.images.names import natural_key
 
-LABEL_PREFIX = "label:"
-
-
-def to_npz(table: VectorTable) -> bytes:
-    """Writes vectors as a compressed NumPy archive: X, ids, names, label:<column>, columns, layers, pooling, …."""
-    file = io.BytesIO()
-    arrays = {
-        "X": table.X,
-        "ids": np.array(table.ids, dtype=str),
-        "names": np.array(table.names, dtype=str),
-        "columns": np.array(table.columns, dtype=str),
-        "layers": np.array(table.layers, dtype=str),
-        "pooling": np.array(table.pooling),
-        "model": np.array(table.model),
-        "fingerprint": np.array(table.fingerprint),
-    }
-    labels = {f"{LABEL_PREFIX}{name}": np.asarray(values, dtype=str) for name, values in table.labels.items()}
-    np.savez_compressed(file, **{**arrays, **labels})  # type: ignore[arg-type]
-    return file.getvalue()
-
-
-def to_csv(table: VectorTable) -> bytes:
-    """Writes vectors as UTF-8 CSV: a row an image, with its id, name, labels, model, layer, pooling and D values."""
-    origin = [table.model, table.fingerprint, "+".join(table.layers), table.pooling]
-    rows = ([*origin, *(f"{value:.9g}" for value in row)] for row in table.X)
-    return _csv(table, ["model", "fingerprint", "layers", "pooling", *table.columns], rows)
-
-
-def coordinates_to_csv(table: VectorTable, coordinates: np.ndarray) -> bytes:
-    """Writes a projection of the vectors as UTF-8 CSV: a row an image, with its id, name, labels and x, y (and z).
-
-    Args:
-        table: the vectors that were projected.
-        coordinates: (n, 2) or (n, 3), rows in the order of the vectors.
-    """
-    rows = ([f"{value:.9g}" for value in row] for row in coordinates)
-    return _csv(table, list("xyz"[: coordinates.shape[1]]), rows)
-
-
-def _csv(table: VectorTable, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    file = io.BytesIO()
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "name", *(f"{LABEL_PREFIX}{name}" for name in table.labels), *columns])
-    for i, row in enumerate(rows):
-        own = [str(values[i]) for values in table.labels.values()]
-        writer.writerow([table.ids[i], table.names[i], *own, *row])
-    text.flush()
-    return file.getvalue()
-
-
-# What reading a damaged archive has been seen to raise.
+# What reading a damaged file has been seen to raise.
 DAMAGE = (
     LookupError,
     ValueError,
@@ -77,11 +31,62 @@ DAMAGE = (
     AttributeError,
     MemoryError,
     NotImplementedError,
+    RecursionError,
     zipfile.BadZipFile,
     zlib.error,
 )
+# What a full disk raises: HDF5 has its own.
+UNWRITABLE = (OSError, RuntimeError)
 
-WRITERS = {".npz": to_npz, ".csv": to_csv}
+
+def to_npz(table: VectorTable) -> bytes:
+    """Writes vectors as a NumPy archive: X, ids, names, label:<column>, columns, layers, pooling, …."""
+    file = io.BytesIO()
+    write_npz(Contents.of_table(table), file)
+    return file.getvalue()
+
+
+def to_csv(table: VectorTable) -> bytes:
+    """Writes vectors as UTF-8 CSV: a row an image, with its id, name, labels, model, layer, pooling and D values."""
+    file = io.BytesIO()
+    write_csv(Contents.of_table(table), file)
+    return file.getvalue()
+
+
+def coordinates_to_csv(table: VectorTable, coordinates: np.ndarray) -> bytes:
+    """Writes a projection of the vectors as UTF-8 CSV: a row an image, with its id, name, labels and x, y (and z).
+
+    Args:
+        table: the vectors that were projected.
+        coordinates: (n, 2) or (n, 3), rows in the order of the vectors.
+    """
+    file = io.BytesIO()
+    write_coordinates(Contents.of_table(table), file, coordinates)
+    return file.getvalue()
+
+
+def _csv_file(contents: Contents, path: Path) -> None:
+    with path.open("wb") as file:
+        write_csv(contents, file)
+
+
+def _parquet_file(contents: Contents, path: Path) -> None:
+    with path.open("wb") as file:
+        write_parquet(contents, file)
+
+
+WRITERS: dict[str, Callable[[Contents, Path], None]] = {
+    ".npy": write_npy,
+    ".parquet": _parquet_file,
+    ".h5": write_h5,
+    ".npz": write_npz,
+    ".csv": _csv_file,
+}
+READERS: dict[str, Callable[[Path], VectorTable]] = {
+    ".npz": read_npz,
+    ".parquet": lambda path: read_parquet([path]),
+    ".h5": read_h5,
+}
 
 
 def save_vectors(table: VectorTable, path: str | Path) -> Path:
@@ -89,7 +94,8 @@ def save_vectors(table: VectorTable, path: str | Path) -> Path:
 
     Args:
         table: from `extract_vectors`.
-        path: ends in .npz or .csv.
+        path: ends in .npy, .npz, .parquet, .h5 or .csv. A .npy is the bare array; which images its rows are stands
+            beside it in `<path>.rows.csv`.
 
     Returns:
         The path written.
@@ -98,8 +104,16 @@ def save_vectors(table: VectorTable, path: str | Path) -> Path:
         FeatlibError: another ending, the folder does not exist, or the file cannot be written.
     """
     path = check_destination(path, tuple(WRITERS))
-    write_whole(path, WRITERS[path.suffix.lower()](table))
+    contents = Contents.of_table(table)
+    if path.suffix.lower() == ".npy":
+        write_with(names_beside(path), lambda part: write_names(contents, part))
+    write_with(path, lambda part: WRITERS[path.suffix.lower()](contents, part))
     return path
+
+
+def names_beside(path: Path) -> Path:
+    """Where the names of the rows of a .npy are."""
+    return path.with_name(f"{path.name}.rows.csv")
 
 
 def check_destination(path: str | Path, endings: Sequence[str]) -> Path:
@@ -131,50 +145,71 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         FeatlibError: the file cannot be written.
     """
+    write_with(path, lambda part: part.write_bytes(data))
+
+
+def write_with(path: Path, write: Callable[[Path], object]) -> None:
+    """Lets `write` fill a file beside the one that is meant, and puts it there when it is whole.
+
+    Raises:
+        FeatlibError: the file cannot be written.
+    """
     target = Path(os.path.realpath(path))  # a link stays a link
     part = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        part.write_bytes(data)
-        part.replace(target)
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise FeatlibError(f"'{path}' cannot be written ({reason}). Choose another place.") from error
+        write(part)
+        put_in_place(part, target)
+    except UNWRITABLE as error:
+        raise FeatlibError(f"'{path}' cannot be written ({why(error)}). Choose another place.") from error
     finally:
         part.unlink(missing_ok=True)
 
 
+def put_in_place(part: Path, target: Path) -> None:
+    """Gives a file that is whole its name, after it is surely on the disk.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    part.replace(target)
+
+
+def why(error: BaseException) -> str:
+    """The reason of an operating system's error, in few words."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0].lower()
+
+
 def load_vectors(path: str | Path) -> VectorTable:
-    """Reads an .npz file written by `save_vectors`. Nothing in the file is run.
+    """Reads a file written by `save_vectors` or `featlib extract`. Nothing in the file is run.
+
+    Args:
+        path: ends in .npz, .parquet or .h5; or a folder of Parquet shards, `part-*.parquet`.
 
     Raises:
         FeatlibError: no such file, or it does not hold featlib vectors.
     """
+    import pyarrow as pa
+
     path = Path(path)
-    if not path.is_file():
+    shards = _shards(path)
+    if not shards and not path.is_file():
         raise FeatlibError(f"No file at '{path}'. Write one with: featlib extract IMAGES -o {path.stem}.npz")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            data = {name: archive[name] for name in archive.files}
-        return _table(data)
-    except DAMAGE as error:
+        return read_parquet(shards) if shards else READERS.get(path.suffix.lower(), read_npz)(path)
+    except (*DAMAGE, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:300]
         raise FeatlibError(
-            f"'{path.name}' does not hold vectors written by featlib ({error}). "
-            "Allowed: an .npz file from 'featlib extract'."
+            f"'{path.name}' does not hold vectors written by featlib ({reason}). "
+            "Allowed: an .npz, .parquet or .h5 file from 'featlib extract', or a folder of its part-*.parquet files."
         ) from error
 
 
-def _table(data: dict[str, np.ndarray]) -> VectorTable:
-    labels = {name.removeprefix(LABEL_PREFIX): data[name] for name in data if name.startswith(LABEL_PREFIX)}
-    if {len(values) for values in (data["ids"], data["names"], *labels.values())} != {len(data["X"])}:
-        raise ValueError("its columns are not equally long")
-    return VectorTable(
-        X=data["X"],
-        ids=tuple(data["ids"].tolist()),
-        names=tuple(data["names"].tolist()),
-        labels=labels,
-        columns=tuple(data["columns"].tolist()),
-        layers=tuple(data["layers"].tolist()),
-        pooling=str(data["pooling"]),
-        model=str(data["model"]),
-        fingerprint=str(data["fingerprint"]),
-    )
+def _shards(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return []
+    found = sorted(path.glob(SHARDS), key=lambda shard: natural_key(shard.name))
+    if not found:
+        raise FeatlibError(f"The folder '{path}' holds no {SHARDS}. Give a file of vectors, or the folder of a set.")
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from featlib.errors import FeatlibError
 from featlib.features.engine import Progress, run_batches
-from featlib.images import as_image_set
+from featlib.images import ImageProblem, as_image_set
 from featlib.models import Backbone
 
 RAW_PIXEL_SIDE = 16
@@ -29,6 +29,7 @@ class VectorTable:
         pooling: "avg", "max", "flatten", or "none".
         model: the backbone's name.
         fingerprint: the backbone's fingerprint.
+        problems: the images that have no row, and why.
     """
 
     X: np.ndarray
@@ -40,6 +41,7 @@ class VectorTable:
     pooling: str
     model: str
     fingerprint: str
+    problems: tuple[ImageProblem, ...] = ()
 
 
 def extract_vectors(

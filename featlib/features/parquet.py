@@ -1,0 +1,179 @@
+"""Parquet files of vectors: one layout for a single file and for the shards of a cluster's run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from featlib.features.contents import LABEL_PREFIX, Contents, Origin, Row, piece_rows, pieces
+from featlib.features.vectors import VectorTable
+from featlib.images import ImageProblem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+METADATA = b"featlib"
+SHARDS = "part-*.parquet"
+TEXTS = ("id", "name", "path")
+
+
+def vector_schema(origin: Origin, label_columns: Sequence[str]) -> pa.Schema:
+    """The columns of a file of vectors.
+
+    Returns:
+        `id`, `name`, `path`, `label:<column>` and `error` as strings, and `vector` as a fixed-size list of float32.
+        `error` says why an image has no vector, and is null where it has one. The metadata `featlib` is JSON.
+    """
+    import pyarrow as pa
+
+    texts = [*TEXTS, *(LABEL_PREFIX + column for column in label_columns), "error"]
+    vector = pa.list_(pa.float32(), len(origin.columns))
+    fields = [*(pa.field(name, pa.string()) for name in texts), pa.field("vector", vector)]
+    return pa.schema(fields, metadata={METADATA: origin.to_json().encode()})
+
+
+def record_batch(rows: Sequence[Row], X: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
+    """Puts images and vectors together.
+
+    Args:
+        rows: m images, good and bad.
+        X: (good, D) float32, a row for each good image.
+        schema: from `vector_schema`.
+
+    Raises:
+        ValueError: there is not one vector for each good image.
+    """
+    import pyarrow as pa
+
+    bad = np.array([row.error is not None for row in rows], dtype=bool)
+    values = np.zeros((len(rows), schema.field("vector").type.list_size), np.float32)
+    values[~bad] = X
+    vectors = pa.FixedSizeListArray.from_arrays(
+        pa.array(values.reshape(-1)), type=schema.field("vector").type, mask=pa.array(bad)
+    )
+    labels = [name for name in schema.names if name.startswith(LABEL_PREFIX)]
+    texts = {
+        **{name: [getattr(row, name) for row in rows] for name in (*TEXTS, "error")},
+        **{name: [row.labels.get(name.removeprefix(LABEL_PREFIX), "") for row in rows] for name in labels},
+    }
+    arrays = [vectors if name == "vector" else pa.array(texts[name], pa.string()) for name in schema.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def write_parquet(contents: Contents, file: BinaryIO) -> None:
+    """Writes vectors as Parquet, a row group for every 16 MB.
+
+    Raises:
+        ValueError: there is not one vector for each good image.
+    """
+    from pyarrow import parquet
+
+    schema = vector_schema(contents.origin, contents.label_columns)
+    texts = [name for name in schema.names if name not in ("vector", "id")]
+    start = 0
+    with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=texts) as writer:
+        for rows in pieces(contents.rows(), piece_rows(contents.X.shape[1])):
+            end = start + sum(row.error is None for row in rows)
+            writer.write_batch(record_batch(rows, np.asarray(contents.X[start:end]), schema))
+            start = end
+    if start != len(contents.X):
+        raise ValueError(f"{len(contents.X)} vectors for {start} images")
+
+
+def read_parquet(paths: Sequence[Path]) -> VectorTable:
+    """Reads one file, or the shards of a set in their order. Besides the result, one row group at a time is in memory.
+
+    Raises:
+        ValueError, LookupError, TypeError, OSError, ArrowException: a file is damaged, holds something else, or shards
+            differ in where their vectors come from.
+    """
+    from pyarrow import parquet
+
+    files = [parquet.ParquetFile(path) for path in paths]
+    try:
+        origin = _common_origin(files, paths)
+        X = np.empty((sum(_count_good(file) for file in files), len(origin.columns)), np.float32)
+        kept = _Kept(X)
+        for file in files:
+            for batch in file.iter_batches(piece_rows(X.shape[1])):
+                kept.add(batch)
+    finally:
+        for file in files:
+            file.close()
+    return kept.table(origin)
+
+
+def _common_origin(files: Sequence[parquet.ParquetFile], paths: Sequence[Path]) -> Origin:
+    origins = []
+    for file, path in zip(files, paths, strict=True):
+        schema = file.schema_arrow
+        origin = Origin.from_json((schema.metadata or {})[METADATA])
+        labels = [name.removeprefix(LABEL_PREFIX) for name in schema.names if name.startswith(LABEL_PREFIX)]
+        if not vector_schema(origin, labels).equals(schema):
+            raise ValueError(f"'{path.name}' has other columns")
+        origins.append(origin)
+        if origin != origins[0]:
+            raise ValueError(f"'{path.name}' comes from another network, layer or pooling than '{paths[0].name}'")
+    return origins[0]
+
+
+def _count_good(file: parquet.ParquetFile) -> int:
+    return sum(batch.column(0).null_count for batch in file.iter_batches(2**16, columns=["error"]))
+
+
+class _Kept:
+    """What has been read so far."""
+
+    def __init__(self, X: np.ndarray) -> None:
+        self.X = X
+        self.ids: list[str] = []
+        self.names: list[str] = []
+        self.labels: dict[str, list[str]] = {}
+        self.problems: list[ImageProblem] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Adds the rows of a batch: those with a vector to X, the others to the problems."""
+        errors, names = batch.column("error"), batch.column("name").to_pylist()
+        self.problems += [
+            ImageProblem(name, error)
+            for name, error in zip(names, errors.to_pylist(), strict=True)
+            if error is not None
+        ]
+        good = batch.filter(errors.is_null())
+        vectors = good.column("vector")
+        if vectors.null_count or vectors.flatten().null_count:
+            raise ValueError("an image without an error has no vector")
+        before = len(self.ids)
+        end = before + len(good)
+        self.X[before:end] = vectors.flatten().to_numpy().reshape(len(good), self.X.shape[1])
+        self.ids += _filled(good.column("id"))
+        self.names += _filled(good.column("name"))
+        for name in good.schema.names:
+            if name.startswith(LABEL_PREFIX):
+                own = self.labels.setdefault(name.removeprefix(LABEL_PREFIX), [""] * before)
+                own += _filled(good.column(name))
+        for own in self.labels.values():
+            own += [""] * (end - len(own))
+
+    def table(self, origin: Origin) -> VectorTable:
+        """Everything as one table."""
+        return VectorTable(
+            X=self.X,
+            ids=tuple(self.ids),
+            names=tuple(self.names),
+            labels={name: np.array(values, dtype=np.str_) for name, values in self.labels.items()},
+            columns=origin.columns,
+            layers=origin.layers,
+            pooling=origin.pooling,
+            model=origin.model,
+            fingerprint=origin.fingerprint,
+            problems=tuple(self.problems),
+        )
+
+
+def _filled(column: pa.Array) -> Iterator[str]:
+    return (text or "" for text in column.to_pylist())
