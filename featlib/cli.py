@@ -219,6 +219,36 @@ def project(
         write_whole(destination, _page(projection, table, labels))
 
 
+@main.command()
+@click.option("--clear", is_flag=True, help="Remove everything that is kept.")
+def cache(clear: bool) -> None:
+    """Show what is kept on disk so that no vector is computed twice, or remove it.
+
+    It lies in the folder FEATLIB_HOME, else in .featlib in your home.
+    """
+    from featlib.features.store import VectorStore
+    from featlib.images.names import format_bytes, printable
+
+    store = VectorStore()
+    before = store.info()
+    if clear and not store.problem:
+        store.clear()
+    if store.problem:
+        raise FeatlibError(store.problem)
+    click.echo(store.path)
+    if clear:
+        freed = format_bytes(max(0, before.bytes - store.info().bytes))
+        click.echo(f"removed {before.vectors:,} vectors, freed {freed}")
+        return
+    share = f"{format_bytes(before.bytes)} of {format_bytes(before.max_bytes)} ({before.bytes / before.max_bytes:.1%})"
+    click.echo(f"{before.vectors:,} vectors, {share}")
+    rows = [(printable(name), f"{count:,}", format_bytes(size)) for name, count, size in before.spaces]
+    if rows:
+        click.echo()
+    for line in _columns([("made by", "vectors", "size"), *rows], numbers={1, 2}) if rows else ():
+        click.echo(line)
+
+
 def _load(
     model: str,
     weights: str,
