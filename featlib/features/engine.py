@@ -1,57 +1,263 @@
-"""Runs a set of images through a network batch by batch, into arrays allocated once."""
+"""Streams images of any number through a network: decoded beside it, batch by batch, in order, bad ones told.
+
+Threads read, decode and resize ahead of the network, never more than a few batches. What the store knows is not read
+or computed again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from featlib.errors import CancelledError, FeatlibError
-from featlib.features.taps import check_pooling, run_tap
-from featlib.images import ImageSet
-from featlib.models import Backbone
+from featlib.errors import CancelledError, FeatlibError, ImageError
+from featlib.features.kept import KeptVectors
+from featlib.features.runtimes import make_runtime
+from featlib.features.store import VectorStore
+from featlib.features.taps import Tap, check_pooling
+from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
+from featlib.models import Backbone, find_layer
 
 Progress = Callable[[int, int], bool | None]
+LOOKED_UP = 256  # images asked for in the store at once
+MAX_CHUNK = 1024  # images in a chunk that need no network
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What became of the next images.
+
+    Attributes:
+        found: one entry an image, in order: an ImageItem, or an ImageProblem where it could not be read.
+        outputs: one float32 array a tap, with a row for each ImageItem, in order.
+    """
+
+    found: tuple[ImageItem | ImageProblem, ...]
+    outputs: tuple[np.ndarray, ...]
+
+    @property
+    def items(self) -> tuple[ImageItem, ...]:
+        """The images that the rows belong to."""
+        return tuple(found for found in self.found if isinstance(found, ImageItem))
+
+
+@dataclass
+class _Slot:
+    """One image on its way: its pixels where the network is to run, else its rows, or what is wrong with it."""
+
+    found: ImageItem | ImageProblem
+    pixels: np.ndarray | None = None
+    rows: list[np.ndarray] | None = None
+    seen: os.stat_result | None = None  # what its file looked like before it was read
+
+
+def stream(
+    backbone: Backbone,
+    images: Sequence[Pending],
+    taps: Sequence[Tap],
+    *,
+    batch_size: int = 32,
+    runtime: str = "auto",
+    precision: str = "float32",
+    store: VectorStore | None = None,
+) -> Generator[Chunk, None, None]:
+    """Computes the pooled outputs of several layers for any number of images, in one pass and in order.
+
+    Closing the iterator stops the work after the batch that is running.
+
+    Args:
+        backbone: from `load_backbone`.
+        images: from `list_pending`, or the items of an ImageSet.
+        taps: layers and poolings.
+        batch_size: images in one forward pass, at least 1.
+        runtime: "auto", "tensorflow" or "openvino"; see `make_runtime`.
+        precision: "float32" or "bfloat16".
+        store: where vectors are kept; None keeps nothing.
+
+    Yields:
+        The results of the next images. An image that cannot be read is told in its place, and the rest goes on.
+
+    Raises:
+        FeatlibError: a batch size below 1, an unknown pooling or runtime, or a runtime that cannot run this network.
+        LayerNotFoundError: a path is unknown, or its output cannot be had.
+    """
+    if batch_size < 1:
+        raise FeatlibError(f"batch_size must be at least 1. Received: {batch_size}.")
+    for tap in taps:
+        find_layer(backbone, tap.layer)
+        check_pooling(tap.pooling)
+    kept = KeptVectors(store, backbone, taps, precision)
+    with closing(_slots(backbone, images, kept, ahead=2 * batch_size)) as slots:
+        for part in _parts(slots, batch_size):
+            pixels = [slot.pixels for slot in part if slot.pixels is not None]
+            if pixels:
+                batch = backbone.preprocess(np.stack(pixels))
+                network = make_runtime(backbone, taps, runtime, precision=precision, n_images=len(images))
+                _fill(part, network.run(batch), kept)
+            kept.note(list(_read_files(part)))
+            yield _chunk(part, backbone, taps)
 
 
 def run_batches(
     backbone: Backbone,
-    images: ImageSet,
-    layers: Sequence[str],
-    pooling: str | None,
-    batch_size: int,
+    images: Sequence[Pending],
+    taps: Sequence[Tap],
+    *,
+    batch_size: int = 32,
+    runtime: str = "auto",
+    precision: str = "float32",
+    store: VectorStore | None = None,
     on_progress: Progress | None = None,
-) -> list[np.ndarray]:
-    """Computes the pooled outputs of several layers for all images in one pass.
+) -> tuple[list[ImageItem | ImageProblem], list[np.ndarray]]:
+    """As `stream`, into arrays allocated once.
 
     Args:
         backbone: from `load_backbone`.
-        images: n images.
-        layers: layer paths; results come in this order.
-        pooling: "avg", "max", "flatten" or None.
-        batch_size: images in one forward pass, at least 1.
+        images: from `list_pending`, or the items of an ImageSet.
+        taps: layers and poolings.
+        batch_size: images in one forward pass.
+        runtime: "auto", "tensorflow" or "openvino".
+        precision: "float32" or "bfloat16".
+        store: where vectors are kept; None keeps nothing.
         on_progress: called with (images done, n) after each batch; returning True stops the work.
 
     Returns:
-        One float32 array a layer, with n rows.
+        One entry an image, and one float32 array a tap with a row for each image that could be read.
 
     Raises:
-        FeatlibError: unknown pooling, or a batch size below 1.
+        FeatlibError: as for `stream`.
         CancelledError: `on_progress` returned True.
     """
-    check_pooling(pooling)
-    if batch_size < 1:
-        raise FeatlibError(f"batch_size must be at least 1. Received: {batch_size}.")
-    if not len(images):
-        return [row[:0] for row in run_tap(backbone, layers, pooling, np.zeros((1, *backbone.input_shape), np.float32))]
-    results: list[np.ndarray] = []
-    for start in range(0, len(images), batch_size):
-        outputs = run_tap(backbone, layers, pooling, backbone.prepare(images[start : start + batch_size]))
-        if not results:
-            results = [np.empty((len(images), *output.shape[1:]), np.float32) for output in outputs]
-        done = start + len(outputs[0])
-        for result, output in zip(results, outputs, strict=True):
-            result[start:done] = output
-        if on_progress and on_progress(done, len(images)) and done < len(images):
-            raise CancelledError(f"Stopped after {done} of {len(images)} images.")
-    return results
+    options = {"batch_size": batch_size, "runtime": runtime, "precision": precision, "store": store}
+    found: list[ImageItem | ImageProblem] = []
+    arrays = [np.empty((len(images), *output_shape(backbone, tap)), np.float32) for tap in taps]
+    rows = 0
+    with closing(stream(backbone, images, taps, **options)) as chunks:  # type: ignore[arg-type]
+        for chunk in chunks:
+            found += chunk.found
+            for array, output in zip(arrays, chunk.outputs, strict=True):
+                array[rows : rows + len(output)] = output
+            rows += len(chunk.items)
+            if on_progress and on_progress(len(found), len(images)) and len(found) < len(images):
+                raise CancelledError(f"Stopped after {len(found)} of {len(images)} images.")
+    return found, arrays if rows == len(images) else [array[:rows].copy() for array in arrays]
+
+
+def all_read(found: Sequence[ImageItem | ImageProblem]) -> None:
+    """Raises ImageError where an image could not be read, for those who need a row for each."""
+    problems = [entry.reason for entry in found if isinstance(entry, ImageProblem)]
+    if problems:
+        raise ImageError(
+            f"{len(problems)} of {len(found)} images cannot be read: {' '.join(problems[:3])} "
+            "To go on without them, load the images with featlib.load_images first; it lists them in .problems."
+        )
+
+
+def output_shape(backbone: Backbone, tap: Tap) -> tuple[int, ...]:
+    """The shape of one row: (D,), or with pooling None the layer's own shape."""
+    shape = tuple(side or 1 for side in find_layer(backbone, tap.layer).output_shape)
+    if tap.pooling == "flatten":
+        return (int(np.prod(shape)),)
+    return shape if tap.pooling is None else shape[-1:]
+
+
+def _slots(
+    backbone: Backbone, images: Sequence[Pending], kept: KeptVectors, ahead: int
+) -> Generator[_Slot, None, None]:
+    """Reads and decodes in threads, a bounded number of images ahead, and gives them back in order."""
+    workers = os.cpu_count() or 1
+    waiting: deque[_Slot | Future[_Slot]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="featlib-decode")
+    try:
+        for entry in _looked_up(images, kept):
+            if isinstance(entry, _Slot):
+                waiting.append(entry)
+            else:
+                waiting.append(pool.submit(_read, entry, backbone.input_shape[:2], kept))
+            if len(waiting) >= ahead + workers:
+                yield _result(waiting.popleft())
+        while waiting:
+            yield _result(waiting.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _looked_up(images: Sequence[Pending], kept: KeptVectors) -> Iterator[_Slot | Pending]:
+    rest = iter(images)
+    while part := list(islice(rest, LOOKED_UP)):
+        known = kept.look_up(part)
+        for image in part:
+            if isinstance(image, ImageProblem):
+                yield _Slot(image)
+            elif id(image) in known:
+                item, rows = known[id(image)]
+                yield _Slot(item, rows=rows)
+            else:
+                yield image
+
+
+def _read(image: Pending, size: tuple[int, int], kept: KeptVectors) -> _Slot:
+    if isinstance(image, ImageProblem):
+        return _Slot(image)
+    try:
+        seen = _look_at(image)
+        opened = open_image(image)
+        rows = kept.rows_of(opened.item)
+        return _Slot(opened.item, None if rows else opened.resized(*size), rows, seen)
+    except ImageError as error:
+        return _Slot(ImageProblem(image.name, str(error)))
+
+
+def _look_at(image: Candidate | ImageItem) -> os.stat_result | None:
+    path = image.path if isinstance(image, ImageItem) else image.source
+    try:
+        return path.stat() if isinstance(path, Path) else None
+    except (OSError, ValueError):
+        return None  # reading it will tell what is wrong
+
+
+def _result(entry: _Slot | Future[_Slot]) -> _Slot:
+    return entry if isinstance(entry, _Slot) else entry.result()
+
+
+def _parts(slots: Iterator[_Slot], batch_size: int) -> Iterator[list[_Slot]]:
+    """Cuts the images into parts with one full batch for the network each."""
+    part: list[_Slot] = []
+    needed = 0
+    for slot in slots:
+        part.append(slot)
+        needed += slot.pixels is not None
+        if needed == batch_size or len(part) == MAX_CHUNK:
+            yield part
+            part, needed = [], 0
+    if part:
+        yield part
+
+
+def _fill(part: Sequence[_Slot], outputs: Sequence[np.ndarray], kept: KeptVectors) -> None:
+    computed = [slot for slot in part if slot.pixels is not None]
+    for i, slot in enumerate(computed):
+        slot.rows = [output[i] for output in outputs]
+    kept.keep([(slot.found, slot.rows) for slot in computed if isinstance(slot.found, ImageItem) and slot.rows])
+
+
+def _read_files(part: Sequence[_Slot]) -> Iterator[tuple[Path, os.stat_result, str]]:
+    for slot in part:
+        if isinstance(slot.found, ImageItem) and slot.found.path is not None and slot.seen is not None:
+            yield slot.found.path, slot.seen, slot.found.id
+
+
+def _chunk(part: Sequence[_Slot], backbone: Backbone, taps: Sequence[Tap]) -> Chunk:
+    rows = [slot.rows for slot in part if slot.rows is not None]
+    outputs = [np.empty((len(rows), *output_shape(backbone, tap)), np.float32) for tap in taps]
+    for i, row in enumerate(rows):
+        for output, value in zip(outputs, row, strict=True):
+            output[i] = value
+    return Chunk(tuple(slot.found for slot in part), tuple(outputs))

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from featlib.errors import ModelError
-from featlib.features.engine import run_batches
-from featlib.features.taps import check_pooling
-from featlib.features.vectors import combine_layers, resolve_layers
-from featlib.images import as_image_set
+from featlib.errors import FeatlibError, ModelError
+from featlib.features.engine import all_read, output_shape, run_batches
+from featlib.features.runtimes import check_runtime
+from featlib.features.store import VectorStore
+from featlib.features.taps import Tap
+from featlib.features.vectors import check_vectors, column_names, combine_layers, resolve_layers
+from featlib.images import list_pending
 from featlib.models import Backbone, is_model_path, load_backbone
 
 _shared_backbone = lru_cache(maxsize=4)(load_backbone)
@@ -34,6 +37,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         l2_normalize: whether each layer's part of the vector is scaled to length 1.
         layer_weights: one factor a layer, applied after the normalisation.
         batch_size: images in one forward pass.
+        runtime: "auto", "tensorflow" or "openvino".
+        precision: "float32", or "bfloat16", which needs OpenVINO.
+        cache: where vectors are kept so that none is computed twice: None keeps nothing, True means the store of this
+            machine (`featlib cache` shows it), a path means that file.
 
     Attributes:
         layers_: the layer paths in use.
@@ -54,6 +61,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         l2_normalize: bool = False,
         layer_weights: Sequence[float] | None = None,
         batch_size: int = 32,
+        runtime: str = "auto",
+        precision: str = "float32",
+        cache: str | Path | bool | None = None,
     ) -> None:
         self.backbone = backbone
         self.layers = layers
@@ -64,6 +74,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         self.l2_normalize = l2_normalize
         self.layer_weights = layer_weights
         self.batch_size = batch_size
+        self.runtime = runtime
+        self.precision = precision
+        self.cache = cache
 
     def fit(self, X: object = None, y: object = None) -> FeatureExtractor:
         """Loads the network and checks the parameters. Nothing is learned from X or y.
@@ -71,14 +84,16 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Raises:
             FeatlibError: a parameter is not usable; the message says which and what is allowed.
         """
-        check_pooling(self.pooling)
+        check_runtime(self.runtime, self.precision)
         network = self._load()
         paths = resolve_layers(network, self.layers)
-        parts = run_batches(network, as_image_set([]), paths, self.pooling, self.batch_size)
-        self.n_features_out_ = combine_layers(parts, paths, self.l2_normalize, self.layer_weights).shape[1]
+        taps = [Tap(path, self.pooling) for path in paths]
+        check_vectors(network, taps, self.layer_weights)
+        if self.batch_size < 1:
+            raise FeatlibError(f"batch_size must be at least 1. Received: {self.batch_size}.")
+        self.n_features_out_ = sum(output_shape(network, tap)[0] for tap in taps)
         self.layers_ = paths
-        names = [f"{path}:{i}" for path, part in zip(paths, parts, strict=True) for i in range(part.shape[1])]
-        self.feature_names_out_ = np.array(names, dtype=object)
+        self.feature_names_out_ = np.array(column_names(network, taps), dtype=object)
         self.fingerprint_ = network.fingerprint
         self._network = network
         return self
@@ -96,13 +111,27 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             ImageError: an image cannot be read.
         """
         check_is_fitted(self, "layers_")
-        parts = run_batches(self._fitted_network(), as_image_set(X), self.layers_, self.pooling, self.batch_size)
+        found, parts = run_batches(
+            self._fitted_network(),
+            list_pending(X),
+            [Tap(path, self.pooling) for path in self.layers_],
+            batch_size=self.batch_size,
+            runtime=self.runtime,
+            precision=self.precision,
+            store=self._store(),
+        )
+        all_read(found)
         return combine_layers(parts, self.layers_, self.l2_normalize, self.layer_weights)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Names the D columns `layer:channel`."""
         check_is_fitted(self, "layers_")
         return self.feature_names_out_
+
+    def _store(self) -> VectorStore | None:
+        if self.cache in (None, False):
+            return None
+        return VectorStore(None if self.cache is True else Path(self.cache))  # type: ignore[arg-type]
 
     def _load(self) -> Backbone:
         if isinstance(self.backbone, Backbone):

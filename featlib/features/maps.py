@@ -7,9 +7,9 @@ from typing import overload
 
 import numpy as np
 
-from featlib.features.engine import Progress, run_batches
-from featlib.features.taps import run_tap
-from featlib.images import as_image_set
+from featlib.features.engine import Progress, all_read, run_batches
+from featlib.features.taps import Tap, run_eagerly
+from featlib.images import as_image_set, list_pending
 from featlib.models import Backbone, list_layers
 
 
@@ -58,7 +58,9 @@ def feature_maps(
         CancelledError: `on_progress` returned True.
     """
     paths = [layer] if isinstance(layer, str) else list(layer)
-    arrays = run_batches(backbone, as_image_set(images), paths, None, batch_size, on_progress)
+    taps = [Tap(path, None) for path in paths]
+    found, arrays = run_batches(backbone, list_pending(images), taps, batch_size=batch_size, on_progress=on_progress)
+    all_read(found)
     return arrays[0] if isinstance(layer, str) else dict(zip(paths, arrays, strict=True))
 
 
@@ -88,7 +90,7 @@ def trace_image(backbone: Backbone, image: object) -> Trace:
     Raises:
         ImageError: the image cannot be read.
     """
-    looked_at = backbone.resize(as_image_set([image])[0].pixels)
+    looked_at = as_image_set([image])[0].resized(*backbone.input_shape[:2])
     paths = [layer.path for layer in list_layers(backbone) if not layer.reason]
-    outputs = run_tap(backbone, paths, None, backbone.preprocess(looked_at[np.newaxis]))
+    outputs = run_eagerly(backbone, [Tap(path, None) for path in paths], backbone.preprocess(looked_at[np.newaxis]))
     return Trace(looked_at, {path: output[0] for path, output in zip(paths, outputs, strict=True)})

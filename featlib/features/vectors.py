@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from featlib.errors import FeatlibError
-from featlib.features.engine import Progress, run_batches
-from featlib.images import ImageProblem, as_image_set
+from featlib.features.engine import Progress, output_shape, run_batches
+from featlib.features.store import VectorStore
+from featlib.features.taps import Tap, check_pooling
+from featlib.images import ImageItem, ImageProblem, ImageSet, as_image_set, list_pending
 from featlib.models import Backbone
 
 RAW_PIXEL_SIDE = 16
@@ -53,18 +55,28 @@ def extract_vectors(
     l2_normalize: bool = False,
     layer_weights: Sequence[float] | None = None,
     batch_size: int = 32,
+    runtime: str = "auto",
+    precision: str = "float32",
+    store: VectorStore | None = None,
     on_progress: Progress | None = None,
 ) -> VectorTable:
     """Computes one vector an image from one layer, or from several concatenated.
 
+    Images are read, decoded and let go while the network runs. One that cannot be read has no row; `.problems` of the
+    result says why, and the rest goes on.
+
     Args:
         backbone: from `load_backbone`.
-        images: an ImageSet, a list of paths, bytes, PIL images or uint8 arrays, or one (n, h, w, 3) array.
+        images: an ImageSet, or what `load_images` takes: a folder, a zip, a table of paths, a list of paths, bytes, PIL
+            images or uint8 arrays, one (n, h, w, 3) array; of any number.
         layers: one layer path or several; None means `backbone.feature_layer`.
         pooling: "avg" (global average pooling), "max", "flatten", or None for layers that have no height and width.
         l2_normalize: whether each layer's part is scaled to length 1.
         layer_weights: one factor a layer, applied after the normalisation.
         batch_size: images in one forward pass.
+        runtime: "auto", "tensorflow" or "openvino".
+        precision: "float32", or "bfloat16" for twice the speed and vectors that differ by about 1 %.
+        store: where vectors are kept, so that none is computed twice; None keeps nothing.
         on_progress: called with (images done, images in all); returning True stops the work.
 
     Returns:
@@ -73,23 +85,54 @@ def extract_vectors(
     Raises:
         FeatlibError: unknown pooling, layer weights that do not match, or None for a layer with height and width.
         LayerNotFoundError: a layer path is unknown.
-        ImageError: an image cannot be read.
+        ImageError: there are no such images at all.
         CancelledError: `on_progress` returned True.
     """
     paths = resolve_layers(backbone, layers)
-    images = as_image_set(images)
-    parts = run_batches(backbone, images, paths, pooling, batch_size, on_progress)
+    taps = [Tap(path, pooling) for path in paths]
+    check_vectors(backbone, taps, layer_weights)
+    found, parts = run_batches(
+        backbone,
+        list_pending(images),
+        taps,
+        batch_size=batch_size,
+        runtime=runtime,
+        precision=precision,
+        store=store,
+        on_progress=on_progress,
+    )
+    read = ImageSet("", tuple(image for image in found if isinstance(image, ImageItem)))
+    known = images.problems if isinstance(images, ImageSet) else ()
     return VectorTable(
         X=combine_layers(parts, paths, l2_normalize, layer_weights),
-        ids=images.ids,
-        names=images.names,
-        labels={column: images.labels_for(column) for column in images.label_columns},
-        columns=tuple(f"{path}:{i}" for path, part in zip(paths, parts, strict=True) for i in range(part.shape[1])),
+        ids=read.ids,
+        names=read.names,
+        labels={column: read.labels_for(column) for column in read.label_columns},
+        columns=column_names(backbone, taps),
         layers=tuple(paths),
         pooling=str(pooling).lower(),
         model=backbone.name,
         fingerprint=backbone.fingerprint,
+        problems=(*known, *(image for image in found if isinstance(image, ImageProblem))),
     )
+
+
+def column_names(backbone: Backbone, taps: Sequence[Tap]) -> tuple[str, ...]:
+    """Names the columns of concatenated vectors: `layer:channel`."""
+    return tuple(f"{tap.layer}:{i}" for tap in taps for i in range(output_shape(backbone, tap)[0]))
+
+
+def check_vectors(backbone: Backbone, taps: Sequence[Tap], layer_weights: Sequence[float] | None = None) -> None:
+    """Checks, before any work, that the taps give vectors that can be concatenated.
+
+    Raises:
+        FeatlibError: one gives maps, a pooling is unknown, or there are not as many weights as layers.
+        LayerNotFoundError: a layer path is unknown.
+    """
+    for tap in taps:
+        check_pooling(tap.pooling)
+    nothing = [np.empty((0, *output_shape(backbone, tap)), np.float32) for tap in taps]
+    combine_layers(nothing, [tap.layer for tap in taps], layer_weights=layer_weights)
 
 
 def resolve_layers(backbone: Backbone, layers: str | Sequence[str] | None) -> list[str]:

@@ -8,21 +8,26 @@ from featlib.images.given import as_image_set
 from featlib.images.imageset import ImageSet
 from featlib.images.item import ImageItem, ImageProblem
 from featlib.images.load import MAX_IMAGES, load_images
+from featlib.images.pending import Pending, list_pending, open_image
 from featlib.images.samples import SampleInfo, list_samples, load_samples
-from featlib.images.sources import MAX_TOTAL_BYTES
+from featlib.images.sources import MAX_TOTAL_BYTES, Candidate
 
 __all__ = [
     "MAX_BYTES",
     "MAX_IMAGES",
     "MAX_PIXELS",
     "MAX_TOTAL_BYTES",
+    "Candidate",
     "ImageItem",
     "ImageProblem",
     "ImageSet",
+    "Pending",
     "SampleInfo",
     "as_image_set",
     "decode_image",
+    "list_pending",
     "list_samples",
     "load_images",
     "load_samples",
+    "open_image",
 ]

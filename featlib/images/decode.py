@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ __all__ = ["MAX_BYTES", "MAX_PIXELS", "decode_array", "decode_bytes", "decode_im
 
 # The most pixels of one image: 192 MB decoded. Known from the header, so more are refused before they are decoded.
 MAX_PIXELS = 64_000_000
+
+# How many times larger than wanted a JPEG stays when it is decoded at a part of its size; see `decode_resized`.
+DRAFT_ROOM = 5
 
 # What Pillow's readers raise on damaged files, found by feeding them such.
 _DAMAGE = (
@@ -110,10 +114,47 @@ def pil_name(image: Image.Image) -> str | None:
 
 def decode_bytes(data: bytes, name: str, *, max_side: int | None = None) -> np.ndarray:
     """Decodes the bytes of one image file to (h, w, 3) uint8, shrunk to `max_side` pixels if given."""
+    return _decode(data, name, lambda image: _pixels(image, name, max_side))
+
+
+def decode_resized(data: bytes, name: str, height: int, width: int) -> np.ndarray:
+    """Decodes the bytes of one image file and resizes it as `cover` does: (height, width, 3) uint8.
+
+    A very large JPEG is decoded at a half, quarter or eighth of its size, which saves half of the time and more, as
+    long as what is left is `DRAFT_ROOM` times the wanted size. With less room features change: at twice the size the
+    cosine to those of the whole picture falls to 0.98, at five times it is above 0.9995, which is what rounding pixels
+    to whole numbers does (EfficientNet-Lite0 and MobileNetV2, real photographs).
+    """
+    side = DRAFT_ROOM * max(height, width)
+
+    def resize(image: Image.Image) -> np.ndarray:
+        _check_size(*image.size, name)
+        image.draft(None, (side, side))
+        return cover(_upright(image, name), height, width)
+
+    return _decode(data, name, resize)
+
+
+def cover(image: Image.Image, height: int, width: int) -> np.ndarray:
+    """Scales an image until it just covers (height, width), then keeps the centre.
+
+    Bicubic with antialiasing, as `PIL.Image.resize` does it; the picture is not squashed.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    ratio = max(height / image.height, width / image.width)
+    left = max(0.0, (image.width - width / ratio) / 2)
+    top = max(0.0, (image.height - height / ratio) / 2)
+    box = (left, top, image.width - left, image.height - top)
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box))
+
+
+def _decode(data: bytes, name: str, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     check_length(len(data), name)
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
-            return _pixels(image, name, max_side)
+            return read(image)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -184,13 +225,18 @@ def _pixels(image: Image.Image, name: str, max_side: int | None) -> np.ndarray:
     _check_size(*image.size, name)
     if max_side is not None:
         image.draft(None, (2 * max_side, 2 * max_side))
-    image.load()
-    turn = _TRANSPOSE.get(_orientation(image))
-    rgb = _to_rgb(image, name)
+    rgb = _upright(image, name)
     if max_side is not None:
         rgb = rgb.copy()
         rgb.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return np.array(rgb if turn is None else rgb.transpose(turn))
+    return np.array(rgb)
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    image.load()
+    turn = _TRANSPOSE.get(_orientation(image))
+    rgb = _to_rgb(image, name)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> Any:  # noqa: ANN401 - whatever a stranger's file has in this tag

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from featlib.errors import ImageError
-from featlib.images.decode import decode_array, decode_bytes
+from featlib.images.decode import cover, decode_array, decode_bytes, decode_resized
 from featlib.images.read import read_path
 from featlib.images.thumbnail import THUMBNAILS, shrink
 
@@ -72,6 +73,20 @@ class ImageItem:
         if isinstance(self._source, np.ndarray):
             return self._array_pixels(self._source)
         return decode_bytes(self._encoded(self._source), self.name)
+
+    def resized(self, height: int, width: int) -> np.ndarray:
+        """Decodes the image for a network's input: scaled until it covers (height, width), the centre kept.
+
+        Returns:
+            (height, width, 3) uint8. The same as resizing `pixels`, but for JPEGs of more than ten times the size,
+            which are decoded at a part of it (`decode_resized` says how little that changes).
+
+        Raises:
+            ImageError: The file has gone or changed since it was loaded.
+        """
+        if isinstance(self._source, np.ndarray):
+            return cover(Image.fromarray(self._array_pixels(self._source)), height, width)
+        return decode_resized(self._encoded(self._source), self.name, height, width)
 
     def thumbnail(self, size: int = 96) -> np.ndarray:
         """Shrinks the image (never enlarges) to a long side of at most `size`: (h, w, 3) uint8, read-only."""

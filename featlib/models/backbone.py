@@ -65,11 +65,20 @@ class Backbone:
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.input_shape, self.preprocessing.name)).encode())
         digest.update(self._architecture().encode())
-        if any(not type(part).__module__.startswith("keras.") for part in (self.model, *parts_of(self.model))):
+        if self._has_own_layers:
             digest.update(secrets.token_bytes(8))  # what code of one's own computes cannot be compared
         for variable in self.model.weights:
             digest.update(np.ascontiguousarray(variable.numpy()).data)
         return digest.hexdigest()
+
+    @cached_property
+    def has_own_code(self) -> bool:
+        """Whether code of a person's own takes part, so that the fingerprint is another one at each loading."""
+        return self.preprocessing.is_own or self._has_own_layers
+
+    @property
+    def _has_own_layers(self) -> bool:
+        return any(not type(part).__module__.startswith("keras.") for part in (self.model, *parts_of(self.model)))
 
     def _architecture(self) -> str:
         try:
@@ -130,7 +139,7 @@ class Backbone:
         Raises:
             ImageError: an image cannot be read.
         """
-        resized = [self.resize(item.pixels) for item in as_image_set(images)]
+        resized = [item.resized(*self.input_shape[:2]) for item in as_image_set(images)]
         if not resized:
             return np.zeros((0, *self.input_shape), np.float32)
         return self.preprocess(np.stack(resized))

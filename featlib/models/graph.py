@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from featlib.errors import ModelError
+from featlib.models.folding import find_folds, run_folded
 from featlib.models.recording import Recorder, direct_parts, join_path, name_outputs, parts_of
 
 if TYPE_CHECKING:
@@ -104,21 +105,30 @@ class ModelGraph:
             return frozenset(ref for place in self.places if place.operation is self.model for ref in place.refs)
         return frozenset(self._resolve("", tensor) for tensor in graph_of(self.model).outputs)
 
-    def run(self, refs: Sequence[Ref], images: Any) -> list[Any]:  # noqa: ANN401
+    def run(self, refs: Sequence[Ref], images: Any, *, folded: bool = False) -> list[Any]:  # noqa: ANN401
         """Runs what leads to the wanted tensors.
 
         Args:
             refs: the wanted tensors.
             images: (n, height, width, channels) tensor, preprocessed.
+            folded: whether batch normalizations are folded into the convolutions before them, which is for graphs
+                that run often: it costs a multiplication of each kernel.
 
         Returns:
             One tensor each, as Keras makes it.
         """
         values = self._feed(images)
         wanted = set(refs)
-        for step in self._ancestors(wanted):
-            record = step.inner and any(self.recorded.get(ref) is step for ref in wanted)
-            self._run_step(step, values, Recorder(self._scope(step)) if record else None)
+        steps = self._ancestors(wanted)
+        folds = find_folds(steps, wanted) if folded else {}
+        done = {id(step) for step in folds.values()}
+        for step in steps:
+            if step.gives and step.gives[0] in folds:
+                norm = folds[step.gives[0]]
+                values[norm.gives[0]] = run_folded(step, norm, values[step.needs[0]])
+            elif id(step) not in done:
+                record = step.inner and any(self.recorded.get(ref) is step for ref in wanted)
+                self._run_step(step, values, Recorder(self._scope(step)) if record else None)
         missing = next((ref[0] for ref in refs if ref not in values), None)
         if missing is not None:  # the way through a composite layer may depend on the images
             raise ModelError(f"'{missing}' in '{self.model.name}' was not called for these images.")

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from featlib.errors import ModelError
+from featlib.images.decode import cover
 from featlib.models.keras_facts import FAMILIES
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of pixels of 0…1
@@ -167,9 +168,4 @@ def resize_and_crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     Returns:
         (height, width, 3) uint8.
     """
-    image = Image.fromarray(pixels)
-    ratio = max(height / image.height, width / image.width)
-    left = max(0.0, (image.width - width / ratio) / 2)
-    top = max(0.0, (image.height - height / ratio) / 2)
-    box = (left, top, image.width - left, image.height - top)
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box))
+    return cover(Image.fromarray(pixels), height, width)
