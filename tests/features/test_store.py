@@ -250,7 +250,7 @@ def cut(content: bytearray, chance: random.Random) -> bytes:
     return bytes(content[: chance.randrange(len(content))])
 
 
-@pytest.mark.parametrize(("damage", "copies"), [(flip, 60), (flip_structure, 120), (cut, 20)])
+@pytest.mark.parametrize(("damage", "copies"), [(flip, 40), (flip_structure, 70), (cut, 12)])
 def test_damage_is_found_and_healed(store, tmp_path, damage, copies):
     store.put("shared", rows("shared", range(60)))
     store.put("other", rows("other", range(60)))
