@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 
 from featlib.features import store_file
-from featlib.features.store_file import LOCKED, StoreFile, circumstance
+from featlib.features.store_file import LOCKED, MISTAKES, DamagedError, StoreFile, circumstance
 from featlib.features.store_rows import pack_id, pack_path, pack_stamp, pack_vector, text_bytes, unpack_id
 from featlib.features.store_tables import clear, count, read, read_digests, write, write_digests
 
@@ -152,13 +152,12 @@ class VectorStore:
                     result = otherwise if connection is None else job(connection)
                 self._problems[kind] = ""
                 return result
-            except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
-                raise  # a mistake of this module
+            except MISTAKES:
+                raise
+            except DamagedError:
+                continue
             except (sqlite3.Error, OSError) as error:
-                told = circumstance(error, self.path)
-                if told is None:
-                    continue
-                reason = told
+                reason = circumstance(error, self.path) or str(error)
                 if reason == LOCKED:
                     self._impatient_until = time.monotonic() + _IMPATIENT
                 break

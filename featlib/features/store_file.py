@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import sys
 import threading
@@ -29,6 +30,7 @@ APPLICATION_ID = 0x66656174  # "feat"
 VERSION = 1
 PAGE_SIZE = 16384  # three vectors of 1,280 float32 fill one page
 _LOG_BYTES = 16 * 2**20
+_MUCH_SPACE = 2**28
 _IDLE_CONNECTIONS = 4
 
 _SCHEMA = """
@@ -38,6 +40,10 @@ CREATE TABLE entry (space INTEGER, image BLOB, row INTEGER, used INTEGER, bytes 
 CREATE TABLE data (row INTEGER PRIMARY KEY, vector BLOB);
 CREATE TABLE file (path BLOB PRIMARY KEY, stamp BLOB, digest BLOB, checksum INTEGER) WITHOUT ROWID;
 """
+# UnicodeDecodeError: the message of an error quotes a damaged name.
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+# What says that this program is wrong, not the file.
+MISTAKES = (sqlite3.ProgrammingError, sqlite3.InterfaceError)
 LOCKED = "another process has kept it locked"
 # What says nothing about the file: locks, rights, full disks. All else means that the file is damaged.
 _CIRCUMSTANCES = {
@@ -63,18 +69,23 @@ class _Opened:
 
 
 class DamagedError(sqlite3.DatabaseError):
-    """What was read cannot have been written by this version."""
+    """The file is not what this version wrote."""
 
 
-def circumstance(error: sqlite3.Error | OSError, path: Path) -> str | None:
+def circumstance(error: Exception, path: Path) -> str | None:
     """Says in a few words what keeps the file from being used; None where the file itself is damaged."""
     if isinstance(error, OSError):
         return LOCKED if isinstance(error, BlockingIOError) else error.strerror or str(error)
+    if isinstance(error, MISTAKES):
+        return str(error)
     code = getattr(error, "sqlite_errorcode", None)
     if code is None or code in _DAMAGED:
         return None
+    # A damaged header can say these two as well.
     if code & 0xFF == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        return None  # only a damaged header says so
+        return None
+    if code & 0xFF == sqlite3.SQLITE_FULL and shutil.disk_usage(path.parent).free > _MUCH_SPACE:
+        return None
     return _CIRCUMSTANCES.get(code & 0xFF)
 
 
@@ -96,10 +107,9 @@ class StoreFile:
     def connection(self, create: bool, timeout: float) -> Iterator[sqlite3.Connection | None]:
         """Lends a connection, or None where there is no file and `create` is False.
 
-        A damaged file is begun anew; the error is raised all the same, so that the call can be repeated.
-
         Raises:
-            sqlite3.Error: the file is damaged, or cannot be used now (see `circumstance`).
+            DamagedError: the file was damaged. It has been removed, so that the call can be repeated on a new one.
+            sqlite3.Error: the file cannot be used now (see `circumstance`).
             OSError: the folder cannot be used.
         """
         with self._gate:
@@ -125,9 +135,10 @@ class StoreFile:
             yield opened.connection
         except BaseException as error:
             opened.connection.close()  # rolls back
-            if isinstance(error, sqlite3.Error) and circumstance(error, self.path) is None:
-                self._begin_anew(opened.identity, timeout)
-            raise
+            if not isinstance(error, _ERRORS) or circumstance(error, self.path) is not None:
+                raise
+            self._begin_anew(opened.identity, timeout)
+            raise DamagedError(str(error)) from error
         self._give_back(opened)
 
     def _give_back(self, opened: _Opened) -> None:
@@ -150,11 +161,12 @@ class StoreFile:
             connection = sqlite3.connect(self.path, timeout=timeout, isolation_level=None, check_same_thread=False)
             try:
                 _prepare(connection)
-            except sqlite3.Error as error:
+            except _ERRORS as error:
                 connection.close()
-                if circumstance(error, self.path) is None:
-                    self._remove(ours)
-                raise
+                if circumstance(error, self.path) is not None:
+                    raise
+                self._remove(ours)
+                raise DamagedError(str(error)) from error
             return _Opened(connection, self._identity())
 
     def _begin_anew(self, identity: Identity | None, timeout: float) -> None:

@@ -210,6 +210,7 @@ def test_killed_while_writing(tmp_path):
                 written = int(process.stdout.readline())
             time.sleep(random.uniform(0, 0.05))
             process.kill()
+            written = int((process.stdout.read().split() or [written])[-1])  # earlier ones may be evicted by now
         store = VectorStore(path, max_bytes=2**20)
         assert check(store, "shared", range(written, written + 16)) == 16
         check(
@@ -250,7 +251,7 @@ def cut(content: bytearray, chance: random.Random) -> bytes:
     return bytes(content[: chance.randrange(len(content))])
 
 
-@pytest.mark.parametrize(("damage", "copies"), [(flip, 150), (flip_structure, 300), (cut, 40)])
+@pytest.mark.parametrize(("damage", "copies"), [(flip, 40), (flip_structure, 70), (cut, 12)])
 def test_damage_is_found_and_healed(store, tmp_path, damage, copies):
     store.put("shared", rows("shared", range(60)))
     store.put("other", rows("other", range(60)))
@@ -268,7 +269,7 @@ def test_damage_is_found_and_healed(store, tmp_path, damage, copies):
         check(damaged, "other", range(60))
         assert damaged.problem == ""
         lost += kept < 120
-    assert lost > 10, "there must be damage that matters"
+    assert lost > 5, "there must be damage that matters"
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 1000, None])
@@ -318,6 +319,13 @@ def test_a_file_replaced_or_removed_while_it_is_open(store):
             assert reader.problem == ""
 
 
+def open_descriptors(path: Path) -> int:
+    """How often this process has a file open; 0 where the system does not tell."""
+    folder = Path("/proc/self/fd")
+    links = [link for link in folder.iterdir() if link.is_symlink()] if folder.is_dir() else []
+    return [str(link.readlink()) for link in links].count(str(path))
+
+
 def test_many_threads_share_few_connections(store):
     def work(number: int) -> int:
         store.put("a", rows("a", range(number, number + 5)))
@@ -327,9 +335,7 @@ def test_many_threads_share_few_connections(store):
         with ThreadPoolExecutor(12) as threads:
             assert list(threads.map(work, range(12))) == [5] * 12
     assert check(store, "a", range(16)) == 16
-    if (descriptors := Path("/proc/self/fd")).is_dir():
-        targets = [str(link.readlink()) for link in descriptors.iterdir() if link.is_symlink()]
-        assert 0 < targets.count(str(store.path)) <= 16  # SQLite keeps some open a little longer
+    assert open_descriptors(store.path) <= 16  # SQLite keeps some open a little longer
 
 
 @posix
@@ -350,8 +356,9 @@ def test_a_fork_of_a_process_that_reads_and_writes(store):
         if child == 0:
             status = 1
             try:
+                inherited = open_descriptors(store.path)
                 store.put("child", rows("child", range(number * 10, number * 10 + 10)))
-                status = int(check(store, "a", range(50)) != 50 or bool(store.problem))
+                status = int(check(store, "a", range(50)) != 50 or bool(store.problem) or inherited > 0)
             finally:
                 os._exit(status)
         children.append(child)
