@@ -14,7 +14,7 @@ import numpy as np
 from featlib.features.vectors import VectorTable
 
 LABEL_PREFIX = "label:"
-PIECE_BYTES = 16 * 2**20  # of vectors that are in memory at once
+PIECE_BYTES = 8 * 2**20  # of vectors that are in memory at once
 
 
 class Row(NamedTuple):

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -36,18 +36,65 @@ def write_h5(contents: Contents, path: Path) -> None:
     names = {f"{LABEL_PREFIX}{column.replace('/', '_')}": column for column in contents.label_columns}
     if len(names) < len(contents.label_columns):
         names = {f"{LABEL_PREFIX}{i}": column for i, column in enumerate(contents.label_columns)}
-    with h5py.File(path, "w") as file:
-        file.create_dataset(META, data=json.dumps({"origin": contents.origin.to_json(), "labels": names}))
-        X = file.create_dataset("X", contents.X.shape, "<f4")
-        start = 0
-        for piece in contents.vectors():
-            X[start : start + len(piece)] = piece
-            start += len(piece)
-        columns = {name: _label(column) for name, column in names.items()}
-        own: dict[str, Callable[[Row], str]] = {"ids": _id, "names": _name, "paths": _path, **columns}
-        _write_texts(file, own, len(contents.X), contents.good())
-        bad: dict[str, Callable[[Row], str]] = {"problem_names": _name, "problem_reasons": _error}
-        _write_texts(file, bad, sum(1 for _ in _bad(contents)), _bad(contents))
+    with path.open("wb+", buffering=0) as raw:
+        stream = _Stream(raw)
+        with h5py.File(stream, "w") as file:
+            _fill(file, contents, names, stream)
+        stream.check()
+
+
+def _fill(file: Any, contents: Contents, names: dict[str, str], stream: _Stream) -> None:  # noqa: ANN401
+    file.create_dataset(META, data=json.dumps({"origin": contents.origin.to_json(), "labels": names}))
+    X = file.create_dataset("X", contents.X.shape, "<f4")
+    start = 0
+    for piece in contents.vectors():
+        X[start : start + len(piece)] = piece
+        start += len(piece)
+        stream.check()
+    columns = {name: _label(column) for name, column in names.items()}
+    own: dict[str, Callable[[Row], str]] = {"ids": _id, "names": _name, "paths": _path, **columns}
+    _write_texts(file, own, len(contents.X), contents.good())
+    stream.check()
+    bad: dict[str, Callable[[Row], str]] = {"problem_names": _name, "problem_reasons": _error}
+    _write_texts(file, bad, sum(1 for _ in _bad(contents)), _bad(contents))
+
+
+class _Stream:
+    """A file that takes everything, and tells afterwards that the disk was full: HDF5 itself crashes on that."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.error: OSError | None = None
+        self.read, self.seek, self.tell, self.flush = file.read, file.seek, file.tell, file.flush
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 - a buffer
+        view = memoryview(data).cast("B")
+        start, done = self.file.tell(), 0
+        try:
+            while self.error is None and done < len(view):
+                done += self.file.write(view[done:])
+        except OSError as error:
+            self.error = error
+        self.file.seek(start + len(view))
+        return len(view)
+
+    def readinto(self, data: Any) -> int:  # noqa: ANN401 - a buffer
+        view = memoryview(data).cast("B")
+        done = self.file.readinto(view)  # type: ignore[attr-defined]
+        view[done:] = bytes(len(view) - done)
+        return len(view)
+
+    def truncate(self, size: int) -> int:
+        try:
+            return self.file.truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size
+
+    def check(self) -> None:
+        """Raises what went wrong."""
+        if self.error is not None:
+            raise self.error
 
 
 def _bad(contents: Contents) -> Iterator[Row]:

@@ -65,7 +65,7 @@ def record_batch(rows: Sequence[Row], X: np.ndarray, schema: pa.Schema) -> pa.Re
 
 
 def write_parquet(contents: Contents, file: BinaryIO) -> None:
-    """Writes vectors as Parquet, a row group for every 16 MB.
+    """Writes vectors as Parquet, a row group for every 8 MB.
 
     Raises:
         ValueError: there is not one vector for each good image.

@@ -134,7 +134,12 @@ def _read_csv(path: Path, shown: str, max_rows: int, path_column: str | None) ->
     reading = csv.ReadOptions(block_size=_BLOCK, encoding=encoding)
     parsing = csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True)
     with csv.open_csv(path, read_options=reading, parse_options=parsing) as file:
-        columns = _Columns(file.schema, next(iter(file), None), shown, path_column)
+        first = next(iter(file), None)
+        if any(pa.types.is_binary(kind) for kind in file.schema.types):
+            raise UnicodeError("not UTF-8")
+        if not first:
+            raise ImageError(f"'{shown}' lists no images: write one row an image.")
+        columns = _Columns(file.schema, first, shown, path_column)
     # As text, for a block far down may not fit the types that were told from the first one.
     texts = csv.ConvertOptions(
         include_columns=columns.wanted,

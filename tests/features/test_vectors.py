@@ -1,6 +1,3 @@
-import csv
-import io
-
 import keras
 import numpy as np
 import pytest
@@ -12,11 +9,8 @@ from featlib.errors import FeatlibError
 from featlib.features import (
     extract_vectors,
     feature_maps,
-    load_vectors,
     normalize_rows,
     raw_pixel_vectors,
-    save_vectors,
-    to_csv,
 )
 from featlib.images import load_samples
 
@@ -113,69 +107,8 @@ def test_raw_pixels_are_the_shrunken_image(photos):
     assert raw_pixel_vectors([]).shape == (0, 768)
 
 
-@pytest.fixture
-def table(lite0):
-    return extract_vectors(lite0, load_samples("views")[:3], "block4_add")
-
-
-def test_npz_round_trip(table, tmp_path):
-    again = load_vectors(save_vectors(table, tmp_path / "vectors.npz"))
-    np.testing.assert_array_equal(again.X, table.X)
-    assert (again.ids, again.names, again.columns, again.layers) == (
-        table.ids,
-        table.names,
-        table.columns,
-        table.layers,
-    )
-    assert (again.model, again.fingerprint, again.pooling) == (table.model, table.fingerprint, table.pooling)
-    assert {name: list(values) for name, values in again.labels.items()} == {
-        name: list(values) for name, values in table.labels.items()
-    }
-    with np.load(tmp_path / "vectors.npz", allow_pickle=False) as plain:  # readable without featlib
-        assert plain["X"].shape == (3, 40)
-
-
-def test_csv_holds_names_labels_origin_and_exact_values(table):
-    rows = list(csv.DictReader(io.StringIO(to_csv(table).decode())))
-    assert [row["name"] for row in rows] == list(table.names)
-    assert [row["label:photo"] for row in rows] == list(table.labels["photo"])
-    assert rows[0]["fingerprint"] == table.fingerprint
-    values = np.array([[row[column] for column in table.columns] for row in rows], np.float32)
-    np.testing.assert_array_equal(values, table.X)
-
-
-def test_bad_files_are_refused(table, tmp_path):
-    (tmp_path / "text.npz").write_text("hello")
-    np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    np.savez(tmp_path / "evil.npz", X=np.array([print], dtype=object))
-    for name in ("text.npz", "other.npz", "evil.npz"):
-        with pytest.raises(FeatlibError, match="does not hold vectors"):
-            load_vectors(tmp_path / name)
-    with pytest.raises(FeatlibError, match="No file at"):
-        load_vectors(tmp_path / "missing.npz")
-    with pytest.raises(FeatlibError, match=r"\.npz or \.csv"):
-        save_vectors(table, tmp_path / "x.txt")
-    with pytest.raises(FeatlibError, match="does not exist"):
-        save_vectors(table, tmp_path / "no" / "x.npz")
-
-
 def test_vectors_equal_pooled_maps(lite0, photos):
     maps = feature_maps(lite0, photos, "block10_add")
     np.testing.assert_allclose(
         extract_vectors(lite0, photos, "block10_add").X, maps.mean(axis=(1, 2)), rtol=1e-3, atol=1e-5
     )
-
-
-def test_damaged_files_are_refused_in_one_sentence(table, tmp_path):
-    whole = save_vectors(table, tmp_path / "vectors.npz").read_bytes()
-    rng = np.random.default_rng(0)
-    refused = 0
-    for position in rng.integers(0, len(whole), 150):
-        damaged = bytearray(whole)
-        damaged[position] ^= 0xFF
-        (tmp_path / "damaged.npz").write_bytes(damaged)
-        try:
-            load_vectors(tmp_path / "damaged.npz")
-        except FeatlibError:
-            refused += 1
-    assert refused > 50

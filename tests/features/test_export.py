@@ -1,0 +1,238 @@
+"""Files of vectors: what is written comes back, others can read it, what is damaged or hostile is refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from featlib.errors import FeatlibError
+from featlib.features import VectorTable, load_vectors, save_vectors, to_csv, to_npz
+from featlib.images import ImageProblem
+
+BINARY = (".npz", ".parquet", ".h5")
+N, D = 30, 40
+
+
+@pytest.fixture
+def table():
+    rng = np.random.default_rng(0)
+    return VectorTable(
+        X=rng.normal(size=(N, D)).astype(np.float32),
+        ids=tuple(rng.bytes(20).hex() for _ in range(N)),
+        names=("a/é.jpg", "日本.png", *(f"im{i}.png" for i in range(N - 2))),
+        labels={"folder": np.array([f"c{i % 3}" for i in range(N)]), "a/b": np.array(["", "x"] * (N // 2))},
+        columns=(*(f"block/add:{i}" for i in range(30)), *(f"head:{i}" for i in range(10))),
+        layers=("block/add", "head"),
+        pooling="max",
+        model="net",
+        fingerprint="f" * 40,
+        problems=(ImageProblem("bad.png", "'bad.png' is damaged, \"é\"."),),
+    )
+
+
+def assert_same(found: VectorTable, table: VectorTable) -> None:
+    np.testing.assert_array_equal(found.X, table.X)
+    assert found.X.dtype == np.float32
+    for name in ("ids", "names", "columns", "layers", "pooling", "model", "fingerprint", "problems"):
+        assert getattr(found, name) == getattr(table, name), name
+    assert {name: list(values) for name, values in found.labels.items()} == {
+        name: list(values) for name, values in table.labels.items()
+    }
+
+
+@pytest.mark.parametrize("suffix", BINARY)
+def test_round_trip(table, tmp_path, suffix):
+    odd = replace(table, columns=tuple(f"component {i}" for i in range(D)))
+    empty = replace(table, X=table.X[:0], ids=(), names=(), labels={}, problems=())
+    for each in (table, odd, empty, replace(table, labels={})):
+        assert_same(load_vectors(save_vectors(each, tmp_path / f"vectors{suffix}")), each)
+
+
+@pytest.mark.parametrize("suffix", BINARY)
+def test_names_that_no_format_can_hold_are_replaced(table, tmp_path, suffix):
+    names = ("a\0b", "lone \ud800", *table.names[2:])
+    found = load_vectors(save_vectors(replace(table, names=names), tmp_path / f"v{suffix}"))
+    assert found.names == ("a\N{REPLACEMENT CHARACTER}b", "lone ?", *table.names[2:])
+
+
+def test_other_readers_read_it(table, tmp_path):
+    for suffix in (*BINARY, ".npy"):
+        save_vectors(table, tmp_path / f"v{suffix}")
+    np.testing.assert_array_equal(np.load(tmp_path / "v.npy", allow_pickle=False), table.X)
+    with np.load(tmp_path / "v.npz", allow_pickle=False) as data:
+        np.testing.assert_array_equal(data["X"], table.X)
+    with h5py.File(tmp_path / "v.h5") as file:
+        np.testing.assert_array_equal(file["X"][:], table.X)
+        assert file["names"].asstr()[:].tolist() == list(table.names)
+    rows = pq.read_table(tmp_path / "v.parquet")
+    assert rows.schema.field("vector").type == pa.list_(pa.float32(), D)
+    assert rows["name"].to_pylist() == [*table.names, "bad.png"]
+    np.testing.assert_array_equal(np.array(rows["vector"].to_pylist()[:N], np.float32), table.X)
+    assert rows["vector"].to_pylist()[N] is None
+    assert rows["error"].to_pylist() == [None] * N + [table.problems[0].reason]
+    names = list(csv.DictReader(io.StringIO((tmp_path / "v.npy.rows.csv").read_text(encoding="utf-8"))))
+    assert [row["id"] for row in names] == list(table.ids)
+    assert [row["label:folder"] for row in names] == list(table.labels["folder"])
+
+
+def test_csv_holds_names_labels_origin_and_exact_values(table):
+    rows = list(csv.DictReader(io.StringIO(to_csv(table).decode())))
+    assert [row["name"] for row in rows] == list(table.names)
+    assert [row["label:folder"] for row in rows] == list(table.labels["folder"])
+    assert rows[0]["fingerprint"] == table.fingerprint
+    values = np.array([[row[column] for column in table.columns] for row in rows], np.float32)
+    np.testing.assert_array_equal(values, table.X)
+
+
+def test_bytes_and_file_are_the_same(table, tmp_path):
+    assert save_vectors(table, tmp_path / "v.npz").read_bytes() == to_npz(table)
+    assert save_vectors(table, tmp_path / "v.csv").read_bytes() == to_csv(table)
+
+
+def test_shards_are_one_set_in_their_order(table, tmp_path):
+    def part(rows: slice, **others: object) -> VectorTable:
+        labels = {name: values[rows] for name, values in table.labels.items()}
+        some = replace(table, X=table.X[rows], ids=table.ids[rows], names=table.names[rows], labels=labels)
+        return replace(some, **others)
+
+    folder = tmp_path / "set"
+    folder.mkdir()
+    with pytest.raises(FeatlibError, match=r"holds no part-\*\.parquet"):
+        load_vectors(folder)
+    save_vectors(part(slice(0, 7), problems=()), folder / "part-2.parquet")
+    save_vectors(part(slice(7, N), labels={"other": np.array(["o"] * (N - 7))}), folder / "part-10.parquet")
+    (folder / "_SUCCESS").write_text("")
+    found = load_vectors(folder)
+    np.testing.assert_array_equal(found.X, table.X)
+    assert (found.ids, found.problems) == (table.ids, table.problems)
+    assert list(found.labels["folder"]) == [*table.labels["folder"][:7], *[""] * (N - 7)]
+    assert list(found.labels["other"]) == [""] * 7 + ["o"] * (N - 7)
+    save_vectors(part(slice(0, 7), pooling="avg"), folder / "part-3.parquet")
+    with pytest.raises(FeatlibError, match=r"'part-3.parquet' comes from another network, layer or pooling"):
+        load_vectors(folder)
+
+
+def test_bad_files_are_refused(table, tmp_path):
+    (tmp_path / "text.npz").write_text("hello")
+    (tmp_path / "text.parquet").write_text("hello")
+    (tmp_path / "text.h5").write_text("hello")
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    np.savez(tmp_path / "evil.npz", X=np.array([print], dtype=object))
+    pq.write_table(pa.table({"id": ["a"], "vector": [[1.0]]}), tmp_path / "other.parquet")
+    schema = pq.read_schema(save_vectors(table, tmp_path / "v.parquet"))
+    pq.write_table(pa.table({"id": ["a"]}).replace_schema_metadata(schema.metadata), tmp_path / "columns.parquet")
+    gap = pq.read_table(tmp_path / "v.parquet").to_pylist()
+    gap[3]["vector"] = None
+    pq.write_table(pa.Table.from_pylist(gap, schema), tmp_path / "gap.parquet")
+    for name in ("text.npz", "text.parquet", "text.h5", "other.npz", "evil.npz", "other.parquet", "columns.parquet"):
+        with pytest.raises(FeatlibError, match=f"'{name}' does not hold vectors"):
+            load_vectors(tmp_path / name)
+    with pytest.raises(FeatlibError, match="an image without an error has no vector"):
+        load_vectors(tmp_path / "gap.parquet")
+    with pytest.raises(FeatlibError, match="No file at"):
+        load_vectors(tmp_path / "missing.npz")
+    with pytest.raises(FeatlibError, match=r"\.npz or \.csv"):
+        save_vectors(table, tmp_path / "x.txt")
+    with pytest.raises(FeatlibError, match="does not exist"):
+        save_vectors(table, tmp_path / "no" / "x.npz")
+
+
+def external_link(file, secret):
+    del file["X"]
+    file["X"] = h5py.ExternalLink(str(secret), "X")
+
+
+def soft_link(file, _):
+    file.move("X", "Y")
+    file["X"] = h5py.SoftLink("/Y")
+
+
+def external_values(file, secret):
+    del file["X"]
+    file.create_dataset("X", (N, D), "<f4", external=[(str(secret), 0, N * D * 4)])
+
+
+def virtual(file, secret):
+    del file["X"]
+    layout = h5py.VirtualLayout((N, D), "<f4")
+    layout[:] = h5py.VirtualSource(str(secret), "X", (N, D))
+    file.create_virtual_dataset("X", layout)
+
+
+def vast(file, _):
+    del file["X"]
+    file.create_dataset("X", (10**9, D), "<f4", chunks=(1000, D))
+
+
+def objects(file, _):
+    del file["names"]
+    file.create_dataset("names", (N,), h5py.ref_dtype)
+
+
+@pytest.mark.parametrize("evil", [external_link, soft_link, external_values, virtual, vast, objects])
+def test_hostile_hdf5_opens_nothing_else(table, tmp_path, evil):
+    secret = tmp_path / "secret.h5"
+    save_vectors(table, secret)
+    path = save_vectors(table, tmp_path / "v.h5")
+    with h5py.File(path, "r+") as file:
+        evil(file, secret)
+    with pytest.raises(FeatlibError, match=r"'v.h5' does not hold vectors written by featlib \((X|names) "):
+        load_vectors(path)
+
+
+@pytest.mark.parametrize(("suffix", "times", "least"), [(".npz", 150, 50), (".parquet", 150, 10), (".h5", 2, 0)])
+def test_damaged_files_are_refused_in_one_sentence(table, tmp_path, suffix, times, least):
+    whole = save_vectors(table, tmp_path / f"vectors{suffix}").read_bytes()
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"damaged{suffix}"
+    refused = 0
+    for position in rng.integers(0, len(whole), times):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            load_vectors(path)
+        except FeatlibError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused >= least
+    for end in (0, len(whole) // 2, len(whole) - 1)[suffix == ".h5" :]:
+        path.write_bytes(whole[:end])
+        with pytest.raises(FeatlibError, match="does not hold vectors"):
+            load_vectors(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files")
+@pytest.mark.parametrize("suffix", [*BINARY, ".npy", ".csv"])
+def test_a_full_disk_is_told_and_leaves_nothing(table, tmp_path, suffix):
+    target = tmp_path / f"v{suffix}"
+    code = """
+import resource, sys
+from featlib.features import load_vectors, save_vectors
+from featlib.errors import FeatlibError
+table = load_vectors(sys.argv[1])
+import h5py, pyarrow.parquet
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+try:
+    save_vectors(table, sys.argv[2])
+except FeatlibError as error:
+    print(error)
+"""
+    (tmp_path / "from").mkdir()
+    source = save_vectors(table, tmp_path / "from" / "v.npz")
+    done = subprocess.run(
+        [sys.executable, "-c", code, source, target], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cannot be written (" in done.stdout
+    assert "Choose another place." in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} <= {"from", "v.npy.rows.csv"}
