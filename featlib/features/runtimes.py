@@ -195,7 +195,7 @@ def _largest_error(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) 
 def _tensorflow(backbone: Backbone, taps: tuple[Tap, ...], *, folded: bool) -> Run:
     import tensorflow as tf
 
-    graph = _traced(backbone, taps, folded=folded)
+    graph = _traced(backbone, taps, folded=folded).get_concrete_function()
     return lambda batch: [output.numpy() for output in graph(tf.convert_to_tensor(batch))]
 
 
