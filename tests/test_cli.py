@@ -194,7 +194,7 @@ def test_nothing_but_bad_images_writes_nothing(run, tmp_path):
         (["layers", "MobileNetV2", "--input-size", "8"], r"sides of 32 to 1024 pixels. Received: \(8, 8, 3\)"),
         (["extract", "samples:photo", "-o", "v.npz"], "No samples named 'photo'.*Did you mean 'photos'"),
         (["extract", "nowhere", "-o", "v.npz"], "There is no file 'nowhere'"),
-        (["extract", "samples:photos", "-o", "v.txt"], r"must end in \.npz or \.csv. Received: 'v.txt'"),
+        (["extract", "samples:photos", "-o", "v.txt"], r"must end in .*\.npz or \.csv. Received: 'v.txt'"),
         (["extract", "samples:photos", "-o", "no/v.npz"], "The folder 'no' does not exist"),
         (["extract", "samples:photos", "--layer", "block4", "-o", "v.npz"], "Did you mean 'block4_add'"),
         (["extract", "samples:photos", "--batch-size", "0", "-o", "v.npz"], "batch_size must be at least 1"),
@@ -216,13 +216,12 @@ def test_what_is_wrong_is_said_in_one_line(run, tmp_path, arguments, message):
 def test_an_interrupt_leaves_the_old_file_whole(run, tmp_path, vectors, monkeypatch):
     path, _ = vectors
     before = path.read_bytes()
-    write = Path.write_bytes
 
-    def interrupted(self, data):
-        write(self, data[: len(data) // 2])
+    def interrupted(handle):
+        os.ftruncate(handle, os.fstat(handle).st_size // 2)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    monkeypatch.setattr(os, "fsync", interrupted)
     assert run("extract", "samples:photos", "--layer", "stem_relu", "-o", path).exit_code == 1
     assert path.read_bytes() == before
     assert run("project", path, "-o", "p.csv").exit_code == 1
