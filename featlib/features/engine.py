@@ -19,7 +19,7 @@ import numpy as np
 
 from featlib.errors import CancelledError, FeatlibError, ImageError
 from featlib.features.kept import KeptVectors
-from featlib.features.runtimes import make_runtime
+from featlib.features.runtimes import Runtime, make_runtime
 from featlib.features.store import VectorStore
 from featlib.features.taps import Tap, check_pooling
 from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
@@ -94,15 +94,22 @@ def stream(
         find_layer(backbone, tap.layer)
         check_pooling(tap.pooling)
     kept = KeptVectors(store, backbone, taps, precision)
-    with closing(_slots(backbone, images, kept, ahead=2 * batch_size)) as slots:
-        for part in _parts(slots, batch_size):
-            pixels = [slot.pixels for slot in part if slot.pixels is not None]
-            if pixels:
-                batch = backbone.preprocess(np.stack(pixels))
+    workers = os.cpu_count() or 1
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="featlib-engine")
+    running: deque[tuple[list[_Slot], Future[list[_Slot]] | None]] = deque()
+    try:
+        for part in _parts(_slots(backbone, images, kept, pool, ahead=batch_size + workers), batch_size):
+            job = None
+            if any(slot.pixels is not None for slot in part):
                 network = make_runtime(backbone, taps, runtime, precision=precision, n_images=len(images))
-                _fill(part, network.run(batch), kept)
-            kept.note(list(_read_files(part)))
-            yield _chunk(part, backbone, taps)
+                job = pool.submit(_compute, part, backbone, network)
+            running.append((part, job))
+            if len(running) > workers:
+                yield _finish(*running.popleft(), backbone, taps, kept)
+        while running:
+            yield _finish(*running.popleft(), backbone, taps, kept)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def run_batches(
@@ -169,24 +176,19 @@ def output_shape(backbone: Backbone, tap: Tap) -> tuple[int, ...]:
 
 
 def _slots(
-    backbone: Backbone, images: Sequence[Pending], kept: KeptVectors, ahead: int
-) -> Generator[_Slot, None, None]:
+    backbone: Backbone, images: Sequence[Pending], kept: KeptVectors, pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[_Slot]:
     """Reads and decodes in threads, a bounded number of images ahead, and gives them back in order."""
-    workers = os.cpu_count() or 1
     waiting: deque[_Slot | Future[_Slot]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="featlib-decode")
-    try:
-        for entry in _looked_up(images, kept):
-            if isinstance(entry, _Slot):
-                waiting.append(entry)
-            else:
-                waiting.append(pool.submit(_read, entry, backbone.input_shape[:2], kept))
-            if len(waiting) >= ahead + workers:
-                yield _result(waiting.popleft())
-        while waiting:
+    for entry in _looked_up(images, kept):
+        if isinstance(entry, _Slot):
+            waiting.append(entry)
+        else:
+            waiting.append(pool.submit(_read, entry, backbone.input_shape[:2], kept))
+        if len(waiting) > ahead:
             yield _result(waiting.popleft())
-    finally:
-        pool.shutdown(cancel_futures=True)
+    while waiting:
+        yield _result(waiting.popleft())
 
 
 def _looked_up(images: Sequence[Pending], kept: KeptVectors) -> Iterator[_Slot | Pending]:
@@ -241,11 +243,26 @@ def _parts(slots: Iterator[_Slot], batch_size: int) -> Iterator[list[_Slot]]:
         yield part
 
 
-def _fill(part: Sequence[_Slot], outputs: Sequence[np.ndarray], kept: KeptVectors) -> None:
-    computed = [slot for slot in part if slot.pixels is not None]
-    for i, slot in enumerate(computed):
-        slot.rows = [output[i] for output in outputs]
-    kept.keep([(slot.found, slot.rows) for slot in computed if isinstance(slot.found, ImageItem) and slot.rows])
+def _compute(part: Sequence[_Slot], backbone: Backbone, network: Runtime) -> list[_Slot]:
+    """Runs the network for those that need it, and returns them."""
+    slots = [slot for slot in part if slot.pixels is not None]
+    outputs = network.run(backbone.preprocess(np.stack([slot.pixels for slot in slots])))  # type: ignore[misc]
+    for i, slot in enumerate(slots):
+        slot.rows, slot.pixels = [output[i] for output in outputs], None
+    return slots
+
+
+def _finish(
+    part: Sequence[_Slot],
+    job: Future[list[_Slot]] | None,
+    backbone: Backbone,
+    taps: Sequence[Tap],
+    kept: KeptVectors,
+) -> Chunk:
+    if job is not None:
+        kept.keep([(slot.found, slot.rows) for slot in job.result() if isinstance(slot.found, ImageItem) and slot.rows])
+    kept.note(list(_read_files(part)))
+    return _chunk(part, backbone, taps)
 
 
 def _read_files(part: Sequence[_Slot]) -> Iterator[tuple[Path, os.stat_result, str]]:

@@ -255,7 +255,7 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _why_unreadable(data: bytes, name: str) -> str:

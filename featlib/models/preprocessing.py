@@ -115,11 +115,15 @@ def _unit(x: np.ndarray) -> np.ndarray:
 
 
 def _tf(x: np.ndarray) -> np.ndarray:
-    return x / np.float32(127.5) - np.float32(1)
+    x /= np.float32(127.5)
+    x -= np.float32(1)
+    return x
 
 
 def _lite0(x: np.ndarray) -> np.ndarray:
-    return (x - np.float32(127)) / np.float32(128)
+    x -= np.float32(127)
+    x /= np.float32(128)
+    return x
 
 
 def _caffe(x: np.ndarray) -> np.ndarray:
