@@ -32,3 +32,16 @@ def lite96():
     from featlib.models import load_backbone
 
     return load_backbone("EfficientNetLite0", input_shape=(SIZE, SIZE, 3))
+
+
+@pytest.fixture
+def outcome(tmp_path, monkeypatch):
+    """Runs a page's program and gives its variables."""
+    monkeypatch.chdir(tmp_path)
+
+    def execute(at):
+        variables = {"__name__": "program"}
+        exec(compile(at.code[0].value, "program.py", "exec"), variables)
+        return variables
+
+    return execute

@@ -97,11 +97,9 @@ def test_without_the_top_there_are_no_classes():
     assert len(at.code) == 1
 
 
-def test_the_program_gives_what_is_on_screen(tmp_path, monkeypatch, lite96, photos):
-    monkeypatch.chdir(tmp_path)
+def test_the_program_gives_what_is_on_screen(outcome, lite96, photos):
     at = open_page("compare", image=2, layer="block10_add", other="MobileNetV2", other_weights="random")
-    made = {"__name__": "program"}
-    exec(compile(at.code[0].value, "program.py", "exec"), made)
+    made = outcome(at)
     shown = {metric.label: metric.value for metric in at.metric}
     assert shown["block10_add"] == f"{made['left_agreement']:.0%}"
     assert shown[choices(at).other_layer or "block_12_add"] == f"{made['right_agreement']:.0%}"
