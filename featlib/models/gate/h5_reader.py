@@ -30,12 +30,10 @@ class H5Facts:
     Attributes:
         arrays: how many arrays.
         model_config: the JSON text of the model; None for weights only.
-        keras_version: the Keras that wrote it; None where it does not say.
     """
 
     arrays: int
     model_config: str | None
-    keras_version: str | None
 
 
 def read_h5(data: bytes) -> H5Facts:
@@ -91,11 +89,11 @@ def main() -> None:
 
 def _facts(data: bytes) -> dict[str, Any]:
     try:
-        layout, texts = check_h5(data)
+        layout, text = check_h5(data)
     except ModelError as error:
         return {"refused": str(error)}
-    texts = {name: text if text is None else text.decode("utf-8", "surrogateescape") for name, text in texts.items()}
-    return asdict(H5Facts(layout.arrays, **texts))
+    config = None if text is None else text.decode("utf-8", "surrogateescape")
+    return asdict(H5Facts(layout.arrays, config))
 
 
 def _copy(data: bytes) -> bytes:

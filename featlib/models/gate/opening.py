@@ -27,12 +27,10 @@ class OpenedModel:
     Attributes:
         model: not compiled.
         repairs: what was repaired in the file's words, one sentence each; the file itself is as it was.
-        format: "keras" or "h5".
     """
 
     model: keras.Model
     repairs: tuple[str, ...]
-    format: str
 
 
 def open_model_file(path: Path, *, timeout: float = 60) -> OpenedModel:
@@ -56,7 +54,7 @@ def open_model_file(path: Path, *, timeout: float = 60) -> OpenedModel:
         del data, members
         try:
             _try_out(copy, Path(folder), timeout)
-            return OpenedModel(_load(copy), inspected.repairs, inspected.format)
+            return OpenedModel(_load(copy), inspected.repairs)
         except ModelError as error:
             raise refusal(path, error) from error
 
