@@ -14,7 +14,7 @@ from featlib.errors import ModelError
 from featlib.models.gate.child import run_child
 from featlib.models.gate.h5_reader import rewrite_h5
 from featlib.models.gate.inspecting import InspectedFile, inspect_bytes, read_file, refusal
-from featlib.models.gate.trial import first_line, load
+from featlib.models.gate.loading import first_line, load
 
 if TYPE_CHECKING:
     import keras
