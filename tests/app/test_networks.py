@@ -99,13 +99,14 @@ def test_another_input_size_is_chosen_in_the_sidebar():
 
 @pytest.mark.keras_home
 def test_mobilenet_on_every_page(photos):
+    """But side by side, where it is seen with its own weights in the tests of that page, and costs most."""
     at = open_page(model="MobileNetV2", size=224, image=4)
     assert not at.error
     likeliest = next(chart.proto.alt for chart in elements(at, "plotly_chart") if chart.key == "prediction")
     assert "espresso" in likeliest
     wanted = load_backbone("MobileNetV2")
     assert at.query_params["layer"] in [info.path for info in wanted.layers]
-    for page in PAGES[1:]:
+    for page in [page for page in PAGES[1:] if page != "compare"]:
         go(at, page)
         assert not at.error
         assert not at.warning
