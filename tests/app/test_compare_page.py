@@ -107,6 +107,7 @@ def test_weights_that_are_here_are_offered_and_wanted_first():
     at = open_page("compare", size=224, other="MobileNetV2")
     assert labelled(at.segmented_control, "Its weights").options == ["ImageNet weights", "random weights"]
     assert "**MobileNetV2** · ImageNet weights · 224 × 224" in said(at)
+    assert not at.error
 
 
 def test_without_the_top_there_are_no_classes():
