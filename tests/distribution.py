@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadFileScheduling
 
-MATRIX = "tests/models/test_matrix.py"
+NETWORKS = ("tests/models/test_matrix.py::", "tests/models/test_catalog.py::test_every_")  # each test a network
 BROWSER = "tests/browser"
-LONG = (MATRIX, BROWSER, "tests/models/gate", "tests/app", "tests/test_readme.py", "tests/test_cli.py", "tests/recipes")
+LONG = (
+    *NETWORKS,
+    BROWSER,
+    "tests/models/gate",
+    "tests/app",
+    "tests/test_readme.py",
+    "tests/test_cli.py",
+    "tests/recipes",
+)
 
 
 def place(nodeid: str) -> int:
@@ -15,13 +23,13 @@ def place(nodeid: str) -> int:
 
 
 class Scheduler(LoadFileScheduling):
-    """A file at a time, as they are collected; all of the browser at once; the networks of the matrix one by one."""
+    """A file at a time, as they are collected; all of the browser at once; networks one by one."""
 
     def __init__(self, config, log=None):
         super().__init__(config, log)
         config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid):
-        if nodeid.startswith(MATRIX):
+        if nodeid.startswith(NETWORKS):
             return nodeid
         return BROWSER if nodeid.startswith(BROWSER) else super()._split_scope(nodeid)
