@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 
 import pytest
@@ -27,6 +28,13 @@ def packages_searched_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def little_to_collect():
+    """Streamlit collects garbage after each run of a page; it need not go through what stays as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
