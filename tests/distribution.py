@@ -7,9 +7,9 @@ from xdist.scheduler import LoadFileScheduling
 NETWORKS = ("tests/models/test_matrix.py::", "tests/models/test_catalog.py::test_every_")  # each test a network
 BROWSER = "tests/browser"
 LONG = (
+    "tests/models/gate",  # measures the memory of other processes, which begin with as much as this one has
     *NETWORKS,
     BROWSER,
-    "tests/models/gate",
     "tests/app",
     "tests/test_readme.py",
     "tests/test_cli.py",
