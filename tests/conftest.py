@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.distribution import Scheduler, place
+
 KERAS_HOME = Path(__file__).resolve().parents[2] / "shared" / "keras_home"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if KERAS_HOME.is_dir():
@@ -17,7 +19,12 @@ def pytest_addoption(parser):
     parser.addoption("--update-pictures", action="store_true", help="write the README's pictures anew")
 
 
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduler(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: place(item.nodeid))
     if KERAS_HOME.is_dir():
         return
     skip = pytest.mark.skip(reason=f"needs Keras' MobileNetV2 weight files in {KERAS_HOME}")

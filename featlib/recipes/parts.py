@@ -4,23 +4,9 @@ from __future__ import annotations
 
 from featlib.images import list_samples
 from featlib.models import LayerInfo
-from featlib.recipes.networks import is_plain, layer_output, network, network_imports, prepare
+from featlib.recipes.networks import is_plain, layer_output
 from featlib.recipes.scene import UPLOADS, UPLOADS_FOLDER, Scene
-from featlib.recipes.text import FEATLIB, KERAS, NUMPY, PILLOW, literal, program
-
-__all__ = [
-    "FEATLIB",
-    "KERAS",
-    "NUMPY",
-    "PILLOW",
-    "image_set",
-    "literal",
-    "network",
-    "network_imports",
-    "prepare",
-    "program",
-    "vectors",
-]
+from featlib.recipes.text import literal
 
 POOLING_LAYERS = {
     "avg": "keras.layers.GlobalAveragePooling2D()",

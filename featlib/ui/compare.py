@@ -12,14 +12,24 @@ from featlib import plots
 from featlib.errors import FeatlibError
 from featlib.features import feature_maps, raw_pixel_vectors
 from featlib.images import ImageItem, load_samples
-from featlib.models import DEFAULT_MODEL, Backbone, LayerInfo, ModelChoice, find_layer, list_models, weights_on_disk
+from featlib.models import (
+    DEFAULT_MODEL,
+    Backbone,
+    LayerInfo,
+    ModelChoice,
+    find_layer,
+    list_models,
+    parse_model_name,
+    weights_on_disk,
+)
+from featlib.models.catalog import find_choice
 from featlib.recipes import Scene
 from featlib.ui import cache
 from featlib.ui.classes import show_classes
 from featlib.ui.frame import scene
 from featlib.ui.panels import TILE
 from featlib.ui.pickers import format_shape, layer_title
-from featlib.ui.session import Session, bind
+from featlib.ui.session import OWN, Session, bind
 from featlib.ui.text import plain
 from featlib.ui.work import agreement, vectors
 
@@ -50,8 +60,8 @@ class Side:
 
 def pick_other(session: Session) -> Session:
     """The choices of the network on the right: a person's, or what is most worth comparing with."""
-    choices = {choice.name: choice for choice in list_models()}
-    possible = {name: _possible_weights(session, choice) for name, choice in choices.items()}
+    choices = _choices(session)
+    possible = {name: _possible_weights(session, name, choice) for name, choice in choices.items()}
     usual = session.model if possible.get(session.model) else DEFAULT_MODEL
     name = session.other if possible.get(session.other) else usual
     weights = session.other_weights if session.other_weights in possible[name] else possible[name][0]
@@ -71,7 +81,7 @@ def pick_other(session: Session) -> Session:
             required=True,
             **bind("other_weights", shown=weights),
         )
-    return replace(session, model=name, weights=weights, size=_size(session, choices[name], weights))
+    return replace(session, model=name, weights=weights, size=_size(session, name, choices[name], weights))
 
 
 def load_other(other: Session) -> Backbone:
@@ -145,17 +155,25 @@ def show_worth(session: Session, sides: list[Side]) -> None:
     st.caption(f"Without any network, the pixels themselves, shrunk to 16 × 16: {raw:.0%}. Guessing: 10%.")
 
 
-def _possible_weights(session: Session, choice: ModelChoice) -> list[str]:
+def _choices(session: Session) -> dict[str, ModelChoice]:
+    """The networks by name; what is on a side already and has options, such as a width, is among them."""
+    choices = {choice.name: choice for choice in list_models()}
+    written = [name for name in (session.model, session.other) if name not in ("", OWN, *choices)]
+    return {name: find_choice(parse_model_name(name)[0]) for name in written} | choices
+
+
+def _possible_weights(session: Session, name: str, choice: ModelChoice) -> list[str]:
     """What weights a network can have on the right; for the network on the left, only others than it has."""
-    same = choice.name == session.model
+    same = name == session.model
     size = session.size if same else choice.input_size
-    options = ["imagenet"] if weights_on_disk(choice, session.top, size) else []
+    usual = name == choice.name  # which files networks with options have is not known
+    options = ["imagenet"] if usual and weights_on_disk(choice, session.top, size) else []
     return [weights for weights in [*options, "random"] if not (same and weights == session.weights)]
 
 
-def _size(session: Session, choice: ModelChoice, weights: str) -> int:
+def _size(session: Session, name: str, choice: ModelChoice, weights: str) -> int:
     """Another network looks at pictures of the size it was trained for; an untrained one at those of the left."""
-    same = choice.name == session.model or (weights == "random" and session.size in choice.input_sizes)
+    same = name == session.model or (weights == "random" and session.size in choice.input_sizes)
     return session.size if same else choice.input_size or USUAL_SIZE
 
 

@@ -257,13 +257,13 @@ def _check_choices(session: Session) -> None:
         "tool": ["click", "lasso"],
         "pixels": ["", *PREPROCESSING],
         "wrong": ["", *SIMPLE_PREPROCESSING],
-        "other": ["", *(choice.name for choice in list_models())],
         "other_weights": ["", "imagenet", "random"],
     }
     defaults = Session()
     for name, values in allowed.items():
         _check_choice(session, name, values, getattr(defaults, name))
     _check_model(session)
+    _check_other(session)
     if session.model != OWN:
         _check_choice(session, "size", (0, *_choice(session).input_sizes), defaults.size)
 
@@ -276,6 +276,16 @@ def _check_model(session: Session) -> None:
     except FeatlibError as error:
         session.notices.append(f"The link says model={session.model}. {error} {DEFAULT_MODEL} is shown.")
         session.choose("model", DEFAULT_MODEL)
+
+
+def _check_other(session: Session) -> None:
+    if not session.other:
+        return
+    try:
+        session.other = write_model_name(*_find_network(session.other))
+    except FeatlibError:
+        session.notices.append(_unavailable("other", session.other))
+        session.other = ""
 
 
 def _find_network(name: str) -> tuple[ModelChoice, dict[str, Option]]:

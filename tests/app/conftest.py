@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from functools import cache
+
 import pytest
 
 from tests.app.driver import SIZE
@@ -15,6 +18,23 @@ def one_thread():
 
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def packages_searched_once():
+    """A server looks through all installed packages for components when it starts; AppTest for each page it opens."""
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def little_to_collect():
+    """Streamlit collects garbage after each run of a page; it need not go through what stays as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -32,3 +52,16 @@ def lite96():
     from featlib.models import load_backbone
 
     return load_backbone("EfficientNetLite0", input_shape=(SIZE, SIZE, 3))
+
+
+@pytest.fixture
+def outcome(tmp_path, monkeypatch):
+    """Runs a page's program and gives its variables."""
+    monkeypatch.chdir(tmp_path)
+
+    def execute(at):
+        variables = {"__name__": "program"}
+        exec(compile(at.code[0].value, "program.py", "exec"), variables)
+        return variables
+
+    return execute

@@ -8,19 +8,6 @@ import pytest
 from tests.app.driver import element, open_page, traces
 
 
-@pytest.fixture
-def outcome(tmp_path, monkeypatch):
-    """Runs a page's program and gives its variables."""
-    monkeypatch.chdir(tmp_path)
-
-    def execute(at):
-        variables = {"__name__": "program"}
-        exec(compile(at.code[0].value, "program.py", "exec"), variables)
-        return variables
-
-    return execute
-
-
 def numbers(at, key, name):
     return np.array(traces(at, key)[0][name], float)
 

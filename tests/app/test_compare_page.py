@@ -44,6 +44,25 @@ def test_a_random_network_is_compared_with_the_trained_one():
     assert "**EfficientNetLite0** · ImageNet weights" in said(at)
 
 
+@pytest.mark.parametrize("link", [{}, {"other": "MobileNetV2(alpha=0.35)"}], ids=["by itself", "by link"])
+def test_a_network_with_options_is_compared_with_its_own_random_weights(monkeypatch, link):
+    from featlib.models import zoo
+
+    original = zoo._load
+    monkeypatch.setattr(zoo, "_load", lambda weights, *args: original(None, *args))  # its ImageNet weights are not here
+    at = open_page("compare", model="MobileNetV2(alpha=0.35)", layer="block_5_add", size=128, **link)
+    assert not at.warning
+    assert "**MobileNetV2(alpha=0.35)** · ImageNet weights · 128 × 128" in said(at)
+    assert "**MobileNetV2(alpha=0.35)** · random weights · 128 × 128" in said(at)
+    assert said(at).count("**block_5_add** · 16 × 16 × 16") == 2
+    options = labelled(at.selectbox, "Network on the right").options
+    assert options[0] == "MobileNetV2(alpha=0.35) (the same network)"
+    assert "EfficientNetLite0" in options
+    labelled(at.selectbox, "Width").set_value("MobileNetV2(alpha=0.5)")
+    assert not run(at).warning
+    assert f"**MobileNetV2(alpha={'0.35' if link else '0.5'})** · random weights" in said(at)
+
+
 def test_another_network_starts_with_the_stage_of_nearest_resolution():
     at = open_page("compare", layer="block4_add", other="MobileNetV2", other_weights="random")
     assert labelled(at.selectbox, "Right layer").value == "block_5_add"
@@ -88,6 +107,7 @@ def test_weights_that_are_here_are_offered_and_wanted_first():
     at = open_page("compare", size=224, other="MobileNetV2")
     assert labelled(at.segmented_control, "Its weights").options == ["ImageNet weights", "random weights"]
     assert "**MobileNetV2** · ImageNet weights · 224 × 224" in said(at)
+    assert not at.error
 
 
 def test_without_the_top_there_are_no_classes():
@@ -97,11 +117,9 @@ def test_without_the_top_there_are_no_classes():
     assert len(at.code) == 1
 
 
-def test_the_program_gives_what_is_on_screen(tmp_path, monkeypatch, lite96, photos):
-    monkeypatch.chdir(tmp_path)
+def test_the_program_gives_what_is_on_screen(outcome, lite96, photos):
     at = open_page("compare", image=2, layer="block10_add", other="MobileNetV2", other_weights="random")
-    made = {"__name__": "program"}
-    exec(compile(at.code[0].value, "program.py", "exec"), made)
+    made = outcome(at)
     shown = {metric.label: metric.value for metric in at.metric}
     assert shown["block10_add"] == f"{made['left_agreement']:.0%}"
     assert shown[choices(at).other_layer or "block_12_add"] == f"{made['right_agreement']:.0%}"

@@ -20,19 +20,6 @@ def cosine(a, b):
     return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
 
 
-@pytest.fixture
-def outcome(tmp_path, monkeypatch):
-    """Runs a page's program and gives its variables."""
-    monkeypatch.chdir(tmp_path)
-
-    def execute(at):
-        variables = {"__name__": "program"}
-        exec(compile(at.code[0].value, "program.py", "exec"), variables)
-        return variables
-
-    return execute
-
-
 def drawn_counts(at, key):
     return [np.asarray(trace["y"]).sum() for trace in traces(at, key)]
 

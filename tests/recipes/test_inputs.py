@@ -39,19 +39,6 @@ def convnext():
 STEM = "convnext_tiny_stem/convnext_tiny_stem_conv"
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Runs a program in an empty folder and returns its variables."""
-    monkeypatch.chdir(tmp_path)
-
-    def run_program(code: str) -> dict:
-        variables: dict = {}
-        exec(compile(code, "program.py", "exec"), variables)
-        return variables
-
-    return run_program
-
-
 @pytest.mark.parametrize(
     ("scene", "layer", "wrong"),
     [

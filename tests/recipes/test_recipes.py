@@ -73,19 +73,6 @@ def own_file(tmp_path):
 NETWORKS = [lite0_scene, small, pytest.param(mobilenet_scene, marks=pytest.mark.keras_home), mobilenet_v3, convnext]
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Runs a program in an empty folder and returns its variables."""
-    monkeypatch.chdir(tmp_path)
-
-    def run_program(code: str) -> dict:
-        variables: dict = {}
-        exec(compile(code, "program.py", "exec"), variables)
-        return variables
-
-    return run_program
-
-
 def images_of(scene):
     return load_samples(scene.images)
 

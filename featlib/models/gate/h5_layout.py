@@ -175,14 +175,14 @@ def open_h5(data: bytes) -> h5py.File:
         raise ModelError(f"The HDF5 file is damaged or cut off ({shown(str(error))}). {AGAIN}") from error
 
 
-def check_h5(data: bytes) -> tuple[H5Layout, dict[str, Any]]:
+def check_h5(data: bytes) -> tuple[H5Layout, bytes | None]:
     """Checks a whole HDF5 file that lies in memory.
 
     Args:
         data: the file.
 
     Returns:
-        The counts, and the texts of the attributes model_config and keras_version where the file has them.
+        The counts, and the text of the attribute model_config where the file has it.
 
     Raises:
         ModelError: it is damaged, or holds something that Keras never writes.
@@ -191,7 +191,8 @@ def check_h5(data: bytes) -> tuple[H5Layout, dict[str, Any]]:
         with open_h5(data) as file:
             layout = H5Layout(data)
             layout.check(file)
-            return layout, {name: _text(file, name) for name in ("model_config", "keras_version")}
+            _text(file, "keras_version")  # Keras writes it as a text, and nobody reads it here
+            return layout, _text(file, "model_config")
     except ModelError:
         raise
     except (OSError, RuntimeError, ValueError, TypeError, OverflowError, KeyError, MemoryError) as error:

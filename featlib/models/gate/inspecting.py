@@ -38,18 +38,14 @@ class InspectedFile:
     Attributes:
         path: the file.
         format: "keras" (a zip of Keras 3) or "h5" (a full model in the legacy form), by its content.
-        keras_version: the Keras that wrote it, as the file says; None where it does not.
         config: the repaired model config, `{"class_name": …, "config": …}`, without compile settings.
         repairs: what was repaired, one sentence each.
-        class_names: None; Keras files hold none.
     """
 
     path: Path
     format: str
-    keras_version: str | None
     config: dict[str, Any]
     repairs: tuple[str, ...]
-    class_names: None = None
 
 
 def inspect_model_file(path: Path) -> InspectedFile:
@@ -133,7 +129,7 @@ def refusal(path: Path, error: Exception) -> ModelError:
 
 def _inspect_keras(path: Path, data: bytes) -> tuple[InspectedFile, dict[str, bytes]]:
     members = read_members(data)
-    metadata = parse_json(members["metadata.json"], "metadata.json")
+    parse_json(members["metadata.json"], "metadata.json")
     config = parse_json(members["config.json"], "config.json")
     check_config(config)
     if not members["model.weights.h5"].startswith(SIGNATURE):
@@ -141,9 +137,8 @@ def _inspect_keras(path: Path, data: bytes) -> tuple[InspectedFile, dict[str, by
             "Member 'model.weights.h5' is not an HDF5 file. Save the model again with model.save('name.keras')."
         )
     read_h5(members["model.weights.h5"])
-    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     config, repairs = repair_config(config)
-    return InspectedFile(path, "keras", version if isinstance(version, str) else None, config, repairs), members
+    return InspectedFile(path, "keras", config, repairs), members
 
 
 def _inspect_h5(path: Path, data: bytes) -> InspectedFile:
@@ -156,7 +151,7 @@ def _inspect_h5(path: Path, data: bytes) -> InspectedFile:
     config = parse_json(facts.model_config.encode("utf-8", "surrogateescape"), "model_config")
     check_config(config)
     config, repairs = repair_config(config)
-    return InspectedFile(path, "h5", facts.keras_version, config, repairs)
+    return InspectedFile(path, "h5", config, repairs)
 
 
 def _kind(data: bytes) -> str:

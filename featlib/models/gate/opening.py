@@ -14,7 +14,7 @@ from featlib.errors import ModelError
 from featlib.models.gate.child import run_child
 from featlib.models.gate.h5_reader import rewrite_h5
 from featlib.models.gate.inspecting import InspectedFile, inspect_bytes, read_file, refusal
-from featlib.models.gate.trial import first_line, load
+from featlib.models.gate.loading import first_line, load
 
 if TYPE_CHECKING:
     import keras
@@ -27,12 +27,10 @@ class OpenedModel:
     Attributes:
         model: not compiled.
         repairs: what was repaired in the file's words, one sentence each; the file itself is as it was.
-        format: "keras" or "h5".
     """
 
     model: keras.Model
     repairs: tuple[str, ...]
-    format: str
 
 
 def open_model_file(path: Path, *, timeout: float = 60) -> OpenedModel:
@@ -56,7 +54,7 @@ def open_model_file(path: Path, *, timeout: float = 60) -> OpenedModel:
         del data, members
         try:
             _try_out(copy, Path(folder), timeout)
-            return OpenedModel(_load(copy), inspected.repairs, inspected.format)
+            return OpenedModel(_load(copy), inspected.repairs)
         except ModelError as error:
             raise refusal(path, error) from error
 

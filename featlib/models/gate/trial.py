@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featlib.models.gate.limits import limit_files_and_time, limit_memory
+from featlib.models.gate.loading import first_line, load
 
 if TYPE_CHECKING:
     import keras
@@ -52,21 +53,6 @@ def run_once(model: keras.Model) -> None:
     graph = image_graph(model)
     refs = [ref for place, ref in graph.targets.values() if ref and place.reason in ("", NO_ROWS)]
     graph.run(refs, np.zeros((1, *graph.input_shape), np.float32))
-
-
-def load(path: Path) -> keras.Model:
-    """Loads a file that passed the inspection, the one way it is ever loaded."""
-    import keras
-
-    return keras.saving.load_model(str(path), compile=False, safe_mode=True)
-
-
-def first_line(error: BaseException) -> str:
-    """Why Keras refused, without the dump of the config that it adds."""
-    text = str(error)
-    reason = text.rsplit("Exception encountered: ", maxsplit=1)[-1].strip()
-    line = next(iter(reason.splitlines()), "") or type(error).__name__
-    return line if len(line) <= 300 else line[:299] + "…"
 
 
 def _try(keras: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401

@@ -42,17 +42,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.sampled_from(KEYS), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = [
-    "class_name",
-    "config",
-    "module",
-    "registered_name",
-    "layers",
-    "inbound_nodes",
-    "output_layers",
-    "dtype",
-    "axis",
-]
 
 
 def _changed(data: bytes, changes) -> bytes:

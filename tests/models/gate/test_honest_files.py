@@ -85,7 +85,6 @@ def test_equal_outputs(build, name, tmp_path):
     before = path.read_bytes()
     opened = open_model_file(path)
     _check_equal(model, opened)
-    assert opened.format == path.suffix[1:]
     assert path.read_bytes() == before
     assert [item.name for item in tmp_path.iterdir()] == [name]
     operations = "Wrote where 18 operations come from, which Keras leaves out of .h5 files."
@@ -116,7 +115,6 @@ def test_teachable_machine(tmp_path):
         "Removed groups=1 from 17 DepthwiseConv2D layers: Keras 3 has no such option, and 1 changes nothing."
         in opened.repairs
     )
-    assert inspect_model_file(path).keras_version == "2.15.0"
 
 
 def test_transfer_network_of_keras_2(tmp_path):
@@ -188,10 +186,7 @@ def _without_compile_config(value):
 
 
 def test_what_the_inspector_reports(good, tmp_path):
-    import keras
-
     path = write(tmp_path, "model.keras", good.keras)
     report = inspect_model_file(path)
-    assert (report.path, report.format, report.repairs, report.class_names) == (path, "keras", (), None)
-    assert report.keras_version == keras.__version__
+    assert (report.path, report.format, report.repairs) == (path, "keras", ())
     assert report.config == _without_compile_config(good.config)
