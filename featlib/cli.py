@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
 
     from featlib.analysis import Projection
     from featlib.features import VectorTable
-    from featlib.images import ImageProblem, ImageSet
+    from featlib.features.runtimes import Runtime
+    from featlib.images import ImageProblem, Pending
     from featlib.models import Backbone, LayerInfo
 
 SAMPLES = "samples:"
@@ -56,6 +60,7 @@ def main() -> None:
     """
     # What is wrong with an image is told once, by its name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    warnings.filterwarnings("ignore", module=r"featlib\.features\.runtimes")
 
 
 def _network_options(command: Command) -> Command:
@@ -98,7 +103,8 @@ def models() -> None:
 @main.command()
 @click.argument("model")
 @_network_options
-def layers(load: Callable[[], Backbone]) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Everything that is known of each layer, for a program.")
+def layers(load: Callable[[], Backbone], as_json: bool) -> None:
     """List the layers of MODEL, those of inner models too.
 
     MODEL is EfficientNetLite0 (embedded), any network of keras.applications (`featlib models`), or the path of a
@@ -109,6 +115,9 @@ def layers(load: Callable[[], Backbone]) -> None:
     featlib layers "MobileNetV2(alpha=0.35)" --no-top --input-size 96
     """  # noqa: D301 - click keeps the lines below \b
     backbone = load()
+    if as_json:
+        click.echo(json.dumps([asdict(layer) for layer in backbone.layers], indent=1))
+        return
     for line in _layer_table(backbone.layers):
         click.echo(line)
     click.echo(f"\n{len(backbone.layers)} layers, {backbone.model.count_params():,} params")
@@ -130,46 +139,86 @@ def layers(load: Callable[[], Backbone]) -> None:
 @click.option("--pooling", type=click.Choice(list(POOLINGS)), default="avg", show_default=True)
 @click.option("--l2", is_flag=True, help="Scale each layer's part of a vector to length 1.")
 @click.option("--batch-size", type=int, default=32, show_default=True, help="Images in one forward pass.")
-@click.option("-o", "--output", required=True, help="The file to write: .npz or .csv.")
+@click.option("--runtime", type=click.Choice(["auto", "tensorflow", "openvino"]), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@click.option("--path-column", help="Of a table: the column with the paths. [default: path, file, filename or image]")
+@click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors on disk (see `featlib cache`).")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
+@click.option("-o", "--output", required=True, help="The file to write: .npy, .npz, .parquet, .h5 or .csv.")
 def extract(
     load: Callable[[], Backbone],
     images: tuple[str, ...],
     layer: tuple[str, ...],
     pooling: str,
     l2: bool,
-    batch_size: int,
     output: str,
+    path_column: str | None,
+    no_cache: bool,
+    resume: bool,
+    **how: Any,  # noqa: ANN401 - batch_size, runtime and precision, as `stream` takes them
 ) -> None:
     """Turn IMAGES into one vector each.
 
-    IMAGES are folders (sub-folders become labels), zips, globs, files, or a built-in set: samples:photos,
-    samples:views, samples:digits, samples:shapes. Images that cannot be read are named, and the rest goes on.
+    IMAGES are folders (sub-folders become labels), zips, globs, files, a .txt list of paths, a .csv, .tsv or .parquet
+    table with a column of paths (its other columns become labels), or a built-in set: samples:photos, samples:views,
+    samples:digits, samples:shapes. Any number of them: they are read while the network runs.
+
+    The exit status is 0; 1 where images could not be read (each is named, and the rest is written); 2 where nothing
+    is written; 130 after Ctrl+C, which keeps what was computed for --resume.
 
     \b
     featlib extract photos/ -o vectors.npz
     featlib extract samples:views --layer block4_add --layer head_relu --l2 -o vectors.csv
+    featlib extract paths.csv --runtime openvino -o vectors.parquet --resume
     """  # noqa: D301 - click keeps the lines below \b
-    from featlib.features import extract_vectors, save_vectors
+    from featlib.features import Tap, VectorStore
     from featlib.features.export import WRITERS, check_destination
-    from featlib.models import find_layer
+    from featlib.features.runtimes import check_runtime
+    from featlib.features.to_file import extract_to_file
+    from featlib.features.vectors import check_vectors, resolve_layers
 
     check_destination(output, tuple(WRITERS))
+    check_runtime(how["runtime"], how["precision"])
     backbone = load()
-    for path in layer:
-        find_layer(backbone, path)  # a wrong name is told before many images are read
-    found = _read(images)
-    with _progress("Network") as progress:
-        table = extract_vectors(
+    paths = resolve_layers(backbone, layer or None)
+    check_vectors(backbone, [Tap(path, POOLINGS[pooling]) for path in paths])  # before many images are listed
+    store = None if no_cache else VectorStore()
+    with _progress("Images") as progress, _resumable():
+        written = extract_to_file(
             backbone,
-            found,
-            layer or None,
+            _list(images, path_column),
+            output,
+            paths,
             pooling=POOLINGS[pooling],
             l2_normalize=l2,
-            batch_size=batch_size,
+            store=store,
+            resume=resume,
             on_progress=progress,
+            **how,
         )
-    save_vectors(table, output)
-    click.echo(f"{output}: {table.X.shape} {table.X.dtype}, {' + '.join(table.layers)}, pooling {table.pooling}")
+    _report(written.problems, written.shape[0])
+    for sentence in (*{_about(runtime) for runtime in written.runtimes}, store.problem if store else ""):
+        if sentence:
+            click.echo(sentence, err=True)
+    click.echo(f"{output}: {written.shape} float32, {' + '.join(written.layers)}, pooling {pooling}")
+    if written.problems:
+        raise SystemExit(1)
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Ends the command in one line where it is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\nStopped. What was computed is kept: the same command with --resume goes on there.", err=True)
+        raise SystemExit(130) from None
+
+
+def _about(runtime: Runtime) -> str:
+    if runtime.precision == "float32":
+        return runtime.note
+    return f"{runtime.precision} on this network: vectors differ by up to {runtime.error:.1%} of the largest value."
 
 
 @main.command()
@@ -300,28 +349,26 @@ def _import_keras() -> None:
             os.close(stderr)
 
 
-def _read(sources: Sequence[str]) -> ImageSet:
-    from featlib.images import ImageSet
+def _list(sources: Sequence[str], path_column: str | None) -> list[Pending]:
+    """Lists the images without reading them."""
+    from featlib.images import list_pending, load_samples
 
-    parts = [_read_part(part) for part in _together(sources)]
-    found = ImageSet(
-        parts[0].name if len(parts) == 1 else "images",
-        tuple(item for part in parts for item in part.items),
-        tuple(problem for part in parts for problem in part.problems),
-    )
-    _report(found.problems, len(found))
-    if not len(found):
-        raise FeatlibError("None of the images could be read, so no file is written.")
-    return found
+    listed: list[Pending] = []
+    for part in _together(sources):
+        if isinstance(part, str) and part.startswith(SAMPLES):
+            listed += load_samples(part.removeprefix(SAMPLES)).items
+        else:
+            listed += list_pending(part, path_column=path_column if _is_table(part) else None)
+    return listed
 
 
 def _together(sources: Sequence[str]) -> Iterator[str | list[str]]:
-    """Splits what was asked for into what `load_images` reads at once; paths side by side share their folder's name."""
+    """Splits what was asked for into what is listed at once; paths side by side share their folder's name."""
     from featlib.images.walk import is_glob
 
     paths: list[str] = []
     for source in sources:
-        if not source.startswith(SAMPLES) and not is_glob(source):
+        if not (source.startswith(SAMPLES) or is_glob(source) or _is_table(source)):
             paths.append(source)
             continue
         if paths:
@@ -332,13 +379,10 @@ def _together(sources: Sequence[str]) -> Iterator[str | list[str]]:
         yield paths if len(sources) > 1 else paths[0]
 
 
-def _read_part(source: str | list[str]) -> ImageSet:
-    from featlib.images import load_images, load_samples
+def _is_table(source: str | list[str]) -> bool:
+    from featlib.images.tables import is_table
 
-    if isinstance(source, str) and source.startswith(SAMPLES):
-        return load_samples(source.removeprefix(SAMPLES))
-    with _progress("Images") as progress:
-        return load_images(source, on_progress=progress)
+    return isinstance(source, str) and is_table(Path(source))
 
 
 def _report(problems: Sequence[ImageProblem], good: int) -> None:
@@ -353,14 +397,18 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar with count and ETA on stderr, where that is a terminal. Yields what reports (done, in all)."""
     with ExitStack() as stack:
         bar = None
+        began = first = 0.0
 
         def update(done: int, total: int) -> None:
-            nonlocal bar
+            nonlocal bar, began, first
             if bar is None:
+                began, first = time.monotonic(), done
                 shown = click.progressbar(
                     length=total, label=label, show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()
                 )
                 bar = stack.enter_context(shown)
+            if done > first and time.monotonic() > began + 1:
+                bar.label = f"{label}, {(done - first) / (time.monotonic() - began):,.0f} a second"
             bar.update(done - bar.pos)
 
         yield update

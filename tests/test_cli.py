@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -25,6 +27,14 @@ from tests.images.corpus import corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("tensorflow", "keras", "sklearn", "streamlit", "plotly", "openTSNE", "pandas")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """The folder of the store."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("FEATLIB_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -104,6 +114,14 @@ def test_layers_shows_the_summary_as_aligned_columns(run, lite0):
     assert "x = (x - 127) / 128" in result.stdout
 
 
+def test_layers_as_json(run, lite0):
+    result = run("layers", "EfficientNetLite0", "--json")
+    assert result.exit_code == 0
+    rows = json.loads(result.stdout)
+    assert [row["path"] for row in rows] == [layer.path for layer in lite0.layers]
+    assert [tuple(row["output_shape"]) for row in rows] == [layer.output_shape for layer in lite0.layers]
+
+
 def test_layers_of_a_network_as_asked(run):
     result = run("layers", "MobileNetV2", "--weights", "random", "--no-top", "--input-size", 96)
     assert result.exit_code == 0
@@ -167,11 +185,90 @@ def test_images_come_in_many_ways_and_keep_their_order(run, tmp_path, photos):
     assert cups[0].name == "coffee.png"
 
 
+def test_tables_and_lists_of_paths(run, tmp_path, lite0, photos):
+    paths = write_photos(tmp_path / "set", photos)
+    (tmp_path / "list.txt").write_text("".join(f"set/{path.name}\n" for path in paths))
+    rows = [f"{path.name},{'animal' if path.stem == 'chelsea' else 'thing'}\n" for path in reversed(paths)]
+    (tmp_path / "set" / "table.csv").write_text("where,kind\n" + "".join(rows))
+    result = run(
+        "extract", "list.txt", "set/table.csv", "--path-column", "where", "--layer", "stem_relu", "-o", "v.npz"
+    )
+    assert result.exit_code == 0, result.output
+    expected = featlib.extract_vectors(lite0, paths, "stem_relu").X
+    np.testing.assert_allclose(featlib.load_vectors("list.npz").X, expected, atol=1e-5)
+    table = featlib.load_vectors("table.npz")
+    np.testing.assert_allclose(table.X, expected[::-1], atol=1e-5)
+    assert list(table.labels["kind"]) == ["thing", "thing", "thing", "animal"]
+
+
+@pytest.mark.parametrize("ending", ["npy", "parquet", "h5"])
+def test_other_files_hold_the_same_vectors(run, photos, lite0, ending):
+    result = run("extract", "samples:photos", "--layer", "stem_relu", "-o", f"v.{ending}")
+    assert result.exit_code == 0, result.output
+    expected = featlib.extract_vectors(lite0, photos, "stem_relu")
+    if ending == "npy":
+        found = np.load("v.npy")
+        rows = list(csv.DictReader(io.StringIO(Path("v.npy.rows.csv").read_text(encoding="utf-8"))))
+        assert [row["id"] for row in rows] == list(expected.ids)
+    else:
+        table = featlib.load_vectors(f"v.{ending}")
+        found = table.X
+        assert (table.ids, table.names) == (expected.ids, expected.names)
+    np.testing.assert_allclose(found, expected.X, atol=1e-5)
+
+
+def test_a_killed_run_is_resumed(run, tmp_path, photos):
+    (tmp_path / "set").mkdir()
+    for i, image in enumerate(featlib.load_samples("views")[:60]):
+        Image.fromarray(image.pixels).save(tmp_path / "set" / f"{i:03}.png")
+    (tmp_path / "set" / "007b.png").write_bytes(b"not an image")
+    arguments = ["extract", "set", "--batch-size", 4, "--no-cache", "-o"]
+    assert run(*arguments, "whole.npy").exit_code == 1
+    rows = tmp_path / ".v.npy.partial" / "rows.jsonl"
+    command = [sys.executable, "-m", "featlib.cli", *map(str, arguments), "v.npy"]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    while running.poll() is None and not (rows.exists() and rows.read_bytes().count(b"\n") >= 12):
+        time.sleep(0.01)
+    running.kill()
+    running.wait()
+    assert not (tmp_path / "v.npy").exists()
+    done = rows.read_bytes().count(b"\n")
+    assert 12 <= done < 61
+    other = run(*arguments[:-1], "--layer", "stem_relu", "-o", "v.npy", "--resume")
+    assert other.exit_code == 2
+    assert "computed something else: layers" in other.stderr
+    resumed = run(*arguments, "v.npy", "--resume")
+    assert resumed.exit_code == 1
+    assert "60 of 61 images; 1 left out" in resumed.stdout
+    assert resumed.stderr.count("'007b.png'") == 1
+    np.testing.assert_allclose(np.load("v.npy"), np.load("whole.npy"), atol=1e-5)
+    assert Path("v.npy.rows.csv").read_text() == Path("whole.npy.rows.csv").read_text()
+    assert not rows.parent.exists()
+
+
+def test_a_second_run_comes_from_the_store(run, tmp_path, photos, monkeypatch):
+    write_photos(tmp_path / "set", photos)
+    for path in (tmp_path / "set").iterdir():
+        os.utime(path, (1e9, 1e9))  # of a file changed just now the digest is not trusted
+    assert run("extract", "set", "-o", "first.npy").exit_code == 0
+    kept = run("cache").stdout
+    assert "4 vectors" in kept
+    assert "EfficientNetLite0 head_relu avg float32" in kept
+    opened = []
+    monkeypatch.setattr("featlib.features.engine.open_image", lambda image: opened.append(image.name))
+    assert run("extract", "set", "-o", "second.npy").exit_code == 0
+    assert opened == []
+    np.testing.assert_array_equal(np.load("second.npy"), np.load("first.npy"))
+    assert "removed 4 vectors" in run("cache", "--clear").stdout
+
+
 def test_a_bad_name_cannot_forge_a_line(run, tmp_path, photos):
     write_photos(tmp_path / "set", photos)
     (tmp_path / "set" / "x\nError y.png").write_bytes(b"?")
     result = run("extract", "set", "-o", "vectors.npz", "--layer", "stem_relu")
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("Left out: ")
 
@@ -181,8 +278,7 @@ def test_nothing_but_bad_images_writes_nothing(run, tmp_path):
     (tmp_path / "set" / "a.png").write_bytes(b"")
     result = run("extract", "set", "-o", "vectors.npz")
     assert result.exit_code == 2
-    assert "0 of 1 images; 1 left out" in result.stdout
-    assert result.stderr.splitlines()[-1].startswith("Error: None of the images could be read")
+    assert "None of 1 images could be read, so no file is written. 'a.png' is empty" in result.stderr.splitlines()[-1]
     assert not (tmp_path / "vectors.npz").exists()
 
 
@@ -222,10 +318,10 @@ def test_an_interrupt_leaves_the_old_file_whole(run, tmp_path, vectors, monkeypa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", interrupted)
-    assert run("extract", "samples:photos", "--layer", "stem_relu", "-o", path).exit_code == 1
+    assert run("extract", "samples:photos", "--layer", "stem_relu", "-o", path).exit_code == 130
     assert path.read_bytes() == before
     assert run("project", path, "-o", "p.csv").exit_code == 1
-    assert [file.name for file in tmp_path.iterdir()] == ["vectors.npz"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".vectors.npz.partial", "vectors.npz"]
 
 
 def test_a_file_that_cannot_be_written(run, tmp_path, vectors):
@@ -318,7 +414,7 @@ def test_as_a_process_it_says_nothing_but_its_own(tmp_path, photos):
     (tmp_path / "set" / "empty.png").write_bytes(b"")
     Image.new("1", (12_000, 12_000)).save(tmp_path / "set" / "vast.png")
     done = process("extract", "set", "-o", "vectors.npz", cwd=tmp_path)
-    assert done.returncode == 0
+    assert done.returncode == 1
     empty, vast = done.stderr.splitlines()
     assert empty == "Left out: 'empty.png' is empty (0 bytes): export or download it again."
     assert vast.startswith("Left out: 'vast.png' has more than 64 megapixels")
@@ -345,7 +441,7 @@ def test_a_terminal_sees_progress(tmp_path, photos):
 
     write_photos(tmp_path / "set", photos)
     terminal, stderr = pty.openpty()
-    arguments = ["extract", "set", "samples:views", "--layer", "block4_add", "--batch-size", "4", "-o", "v.npz"]
+    arguments = ["extract", "set", "samples:shapes", "--layer", "block4_add", "--batch-size", "4", "-o", "v.npz"]
     running = subprocess.Popen(
         [sys.executable, "-m", "featlib.cli", *arguments],
         cwd=tmp_path,
@@ -361,9 +457,8 @@ def test_a_terminal_sees_progress(tmp_path, photos):
     os.close(terminal)
     assert running.wait() == 0
     seen = seen.decode()
-    assert re.search(r"Images[^\r]*4/4", seen)
-    assert re.search(r"Network[^\r]*\d+/124  00:00:\d\d", seen)  # count and time to go
-    assert re.search(r"Network[^\r]*124/124", seen)
+    assert re.search(r"Images, \d+ a second[^\r]*\d+/436  00:00:\d\d", seen)  # speed, count and time to go
+    assert re.search(r"Images[^\r]*436/436", seen)
     assert "oneDNN" not in seen
     assert "cuda" not in seen.lower()
 
@@ -375,7 +470,7 @@ def test_the_whole_corpus_of_odd_images_in_one_call(run, tmp_path, lite0):
     for image in odd:
         (tmp_path / "set" / image.name).write_bytes(image.data)
     result = run("extract", "set", "--layer", "stem_relu", "-o", "vectors.npz")
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output
     assert f"{len(good)} of {len(odd)} images; {len(bad)} left out" in result.stdout
     told = result.stderr.splitlines()
     assert len(told) == len(bad)

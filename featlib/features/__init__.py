@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from featlib.features.engine import Progress
 from featlib.features.export import load_vectors, save_vectors, to_csv, to_npz
 from featlib.features.maps import Trace, feature_maps, trace_image
-from featlib.features.taps import POOLINGS, tap_layers
+from featlib.features.store import VectorStore
+from featlib.features.taps import POOLINGS, Tap, tap_layers
 from featlib.features.vectors import (
     VectorTable,
     combine_layers,
@@ -21,7 +22,9 @@ __all__ = [
     "POOLINGS",
     "FeatureExtractor",
     "Progress",
+    "Tap",
     "Trace",
+    "VectorStore",
     "VectorTable",
     "combine_layers",
     "extract_vectors",

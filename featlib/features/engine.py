@@ -19,7 +19,7 @@ import numpy as np
 
 from featlib.errors import CancelledError, FeatlibError, ImageError
 from featlib.features.kept import KeptVectors
-from featlib.features.runtimes import Runtime, make_runtime
+from featlib.features.runtimes import Runtime, check_runtime, make_runtime
 from featlib.features.store import VectorStore
 from featlib.features.taps import Tap, check_pooling
 from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
@@ -37,10 +37,12 @@ class Chunk:
     Attributes:
         found: one entry an image, in order: an ImageItem, or an ImageProblem where it could not be read.
         outputs: one float32 array a tap, with a row for each ImageItem, in order.
+        runtime: what ran the network for them; None where it did not have to run.
     """
 
     found: tuple[ImageItem | ImageProblem, ...]
     outputs: tuple[np.ndarray, ...]
+    runtime: Runtime | None = None
 
     @property
     def items(self) -> tuple[ImageItem, ...]:
@@ -56,6 +58,15 @@ class _Slot:
     pixels: np.ndarray | None = None
     rows: list[np.ndarray] | None = None
     seen: os.stat_result | None = None  # what its file looked like before it was read
+
+
+@dataclass
+class _Part:
+    """The next images, with at most one batch for the network among them."""
+
+    slots: list[_Slot]
+    runtime: Runtime | None = None
+    job: Future[list[_Slot]] | None = None
 
 
 def stream(
@@ -88,28 +99,38 @@ def stream(
         FeatlibError: a batch size below 1, an unknown pooling or runtime, or a runtime that cannot run this network.
         LayerNotFoundError: a path is unknown, or its output cannot be had.
     """
-    if batch_size < 1:
-        raise FeatlibError(f"batch_size must be at least 1. Received: {batch_size}.")
-    for tap in taps:
-        find_layer(backbone, tap.layer)
-        check_pooling(tap.pooling)
+    check_work(backbone, taps, batch_size, runtime, precision)
     kept = KeptVectors(store, backbone, taps, precision)
     workers = os.cpu_count() or 1
     pool = ThreadPoolExecutor(workers, thread_name_prefix="featlib-engine")
-    running: deque[tuple[list[_Slot], Future[list[_Slot]] | None]] = deque()
+    running: deque[_Part] = deque()
     try:
         for part in _parts(_slots(backbone, images, kept, pool, ahead=batch_size + workers), batch_size):
-            job = None
-            if any(slot.pixels is not None for slot in part):
-                network = make_runtime(backbone, taps, runtime, precision=precision, n_images=len(images))
-                job = pool.submit(_compute, part, backbone, network)
-            running.append((part, job))
+            if any(slot.pixels is not None for slot in part.slots):
+                part.runtime = make_runtime(backbone, taps, runtime, precision=precision, n_images=len(images))
+                part.job = pool.submit(_compute, part.slots, backbone, part.runtime)
+            running.append(part)
             if len(running) > workers:
-                yield _finish(*running.popleft(), backbone, taps, kept)
+                yield _finish(running.popleft(), backbone, taps, kept)
         while running:
-            yield _finish(*running.popleft(), backbone, taps, kept)
+            yield _finish(running.popleft(), backbone, taps, kept)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def check_work(backbone: Backbone, taps: Sequence[Tap], batch_size: int, runtime: str, precision: str) -> None:
+    """Checks what `stream` is going to be given.
+
+    Raises:
+        FeatlibError: a batch size below 1, an unknown pooling, or a runtime that cannot be had.
+        LayerNotFoundError: a path is unknown, or its output cannot be had.
+    """
+    if batch_size < 1:
+        raise FeatlibError(f"batch_size must be at least 1. Received: {batch_size}.")
+    check_runtime(runtime, precision)
+    for tap in taps:
+        find_layer(backbone, tap.layer)
+        check_pooling(tap.pooling)
 
 
 def run_batches(
@@ -142,6 +163,7 @@ def run_batches(
         FeatlibError: as for `stream`.
         CancelledError: `on_progress` returned True.
     """
+    check_work(backbone, taps, batch_size, runtime, precision)
     options = {"batch_size": batch_size, "runtime": runtime, "precision": precision, "store": store}
     found: list[ImageItem | ImageProblem] = []
     arrays = [np.empty((len(images), *output_shape(backbone, tap)), np.float32) for tap in taps]
@@ -229,18 +251,17 @@ def _result(entry: _Slot | Future[_Slot]) -> _Slot:
     return entry if isinstance(entry, _Slot) else entry.result()
 
 
-def _parts(slots: Iterator[_Slot], batch_size: int) -> Iterator[list[_Slot]]:
-    """Cuts the images into parts with one full batch for the network each."""
+def _parts(slots: Iterator[_Slot], batch_size: int) -> Iterator[_Part]:
     part: list[_Slot] = []
     needed = 0
     for slot in slots:
         part.append(slot)
         needed += slot.pixels is not None
         if needed == batch_size or len(part) == MAX_CHUNK:
-            yield part
+            yield _Part(part)
             part, needed = [], 0
     if part:
-        yield part
+        yield _Part(part)
 
 
 def _compute(part: Sequence[_Slot], backbone: Backbone, network: Runtime) -> list[_Slot]:
@@ -252,29 +273,20 @@ def _compute(part: Sequence[_Slot], backbone: Backbone, network: Runtime) -> lis
     return slots
 
 
-def _finish(
-    part: Sequence[_Slot],
-    job: Future[list[_Slot]] | None,
-    backbone: Backbone,
-    taps: Sequence[Tap],
-    kept: KeptVectors,
-) -> Chunk:
-    if job is not None:
-        kept.keep([(slot.found, slot.rows) for slot in job.result() if isinstance(slot.found, ImageItem) and slot.rows])
-    kept.note(list(_read_files(part)))
-    return _chunk(part, backbone, taps)
+def _finish(part: _Part, backbone: Backbone, taps: Sequence[Tap], kept: KeptVectors) -> Chunk:
+    if part.job is not None:
+        computed = part.job.result()
+        kept.keep([(slot.found, slot.rows) for slot in computed if isinstance(slot.found, ImageItem) and slot.rows])
+    kept.note(list(_read_files(part.slots)))
+    rows = [slot.rows for slot in part.slots if slot.rows is not None]
+    outputs = [np.empty((len(rows), *output_shape(backbone, tap)), np.float32) for tap in taps]
+    for i, row in enumerate(rows):
+        for output, value in zip(outputs, row, strict=True):
+            output[i] = value
+    return Chunk(tuple(slot.found for slot in part.slots), tuple(outputs), part.runtime)
 
 
 def _read_files(part: Sequence[_Slot]) -> Iterator[tuple[Path, os.stat_result, str]]:
     for slot in part:
         if isinstance(slot.found, ImageItem) and slot.found.path is not None and slot.seen is not None:
             yield slot.found.path, slot.seen, slot.found.id
-
-
-def _chunk(part: Sequence[_Slot], backbone: Backbone, taps: Sequence[Tap]) -> Chunk:
-    rows = [slot.rows for slot in part if slot.rows is not None]
-    outputs = [np.empty((len(rows), *output_shape(backbone, tap)), np.float32) for tap in taps]
-    for i, row in enumerate(rows):
-        for output, value in zip(outputs, row, strict=True):
-            output[i] = value
-    return Chunk(tuple(slot.found for slot in part), tuple(outputs))

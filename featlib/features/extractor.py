@@ -11,9 +11,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from featlib.errors import FeatlibError, ModelError
-from featlib.features.engine import all_read, output_shape, run_batches
-from featlib.features.runtimes import check_runtime
+from featlib.errors import ModelError
+from featlib.features.engine import all_read, check_work, output_shape, run_batches
 from featlib.features.store import VectorStore
 from featlib.features.taps import Tap
 from featlib.features.vectors import check_vectors, column_names, combine_layers, resolve_layers
@@ -84,13 +83,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Raises:
             FeatlibError: a parameter is not usable; the message says which and what is allowed.
         """
-        check_runtime(self.runtime, self.precision)
         network = self._load()
         paths = resolve_layers(network, self.layers)
         taps = [Tap(path, self.pooling) for path in paths]
+        check_work(network, taps, self.batch_size, self.runtime, self.precision)
         check_vectors(network, taps, self.layer_weights)
-        if self.batch_size < 1:
-            raise FeatlibError(f"batch_size must be at least 1. Received: {self.batch_size}.")
         self.n_features_out_ = sum(output_shape(network, tap)[0] for tap in taps)
         self.layers_ = paths
         self.feature_names_out_ = np.array(column_names(network, taps), dtype=object)

@@ -254,7 +254,7 @@ class PartialFile:
                 self._write_target()
         except UNWRITABLE as error:
             raise self._stopped(error) from error
-        self._remove()
+        self.discard()
         return self._target
 
     def _write_target(self) -> None:
@@ -281,7 +281,9 @@ class PartialFile:
             for line in lines:
                 yield _read_row(json.loads(line))
 
-    def _remove(self) -> None:
+    def discard(self) -> None:
+        """Removes what was kept; the work begins anew the next time."""
+        self._close_files()
         with suppress(OSError):
             self._discard()
         if self._lock is not None:

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import queue
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -158,12 +159,18 @@ def _first_that_agrees(
             problem = f"cannot run '{backbone.name}' ({str(reason).strip().splitlines()[0][:200]})"
         else:
             if error <= TOLERANCE or precision == "bfloat16":
-                return Runtime(name, run, precision, error, note)
+                return _told(Runtime(name, run, precision, error, note))
             problem = f"differs from Keras by {error:.1e} of the largest value, and {TOLERANCE:.0e} is allowed"
         if asked and name == "openvino":
             raise FeatlibError(f"OpenVINO {problem} here. Use runtime='tensorflow'.")
         note = f"{_TITLES[name]} {problem}, so it is not used."
-    return Runtime("tensorflow", _tensorflow(backbone, taps, folded=False), note=note)
+    return _told(Runtime("tensorflow", _tensorflow(backbone, taps, folded=False), note=note))
+
+
+def _told(runtime: Runtime) -> Runtime:
+    if runtime.note:
+        warnings.warn(runtime.note, RuntimeWarning, stacklevel=2)
+    return runtime
 
 
 _TITLES = {"openvino": "OpenVINO", "tensorflow": "The folded graph"}

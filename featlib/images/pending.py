@@ -18,11 +18,12 @@ from featlib.images.sources import MAX_TOTAL_BYTES, Candidate, find_candidates
 Pending = Candidate | ImageItem | ImageProblem
 
 
-def list_pending(images: object) -> list[Pending]:
+def list_pending(images: object, *, path_column: str | None = None) -> list[Pending]:
     """Lists images without reading them.
 
     Args:
-        images: whatever `load_images` takes, of any number.
+        images: whatever `load_images` takes, of any number, or what this function returned.
+        path_column: of a table, the column with the paths; None finds it.
 
     Returns:
         One entry an image, in order; what is known already not to be an image is there as an ImageProblem.
@@ -32,7 +33,9 @@ def list_pending(images: object) -> list[Pending]:
     """
     if isinstance(images, ImageSet):
         return [*images.items]
-    return [*find_candidates(images, max_images=UNLIMITED, max_bytes=MAX_TOTAL_BYTES)]
+    if isinstance(images, list) and all(isinstance(image, Candidate | ImageItem | ImageProblem) for image in images):
+        return images
+    return [*find_candidates(images, max_images=UNLIMITED, max_bytes=MAX_TOTAL_BYTES, path_column=path_column)]
 
 
 @dataclass(frozen=True)
