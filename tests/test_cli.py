@@ -190,9 +190,8 @@ def test_tables_and_lists_of_paths(run, tmp_path, lite0, photos):
     (tmp_path / "list.txt").write_text("".join(f"set/{path.name}\n" for path in paths))
     rows = [f"{path.name},{'animal' if path.stem == 'chelsea' else 'thing'}\n" for path in reversed(paths)]
     (tmp_path / "set" / "table.csv").write_text("where,kind\n" + "".join(rows))
-    result = run(
-        "extract", "list.txt", "set/table.csv", "--path-column", "where", "--layer", "stem_relu", "-o", "v.npz"
-    )
+    assert run("extract", "list.txt", "--layer", "stem_relu", "-o", "list.npz").exit_code == 0
+    result = run("extract", "set/table.csv", "--path-column", "where", "--layer", "stem_relu", "-o", "table.npz")
     assert result.exit_code == 0, result.output
     expected = featlib.extract_vectors(lite0, paths, "stem_relu").X
     np.testing.assert_allclose(featlib.load_vectors("list.npz").X, expected, atol=1e-5)

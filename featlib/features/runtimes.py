@@ -86,14 +86,17 @@ def make_runtime(
     with _lock(backbone):
         kept = _compiled.setdefault(backbone, {})
         names = _candidates(runtime, precision, n_images)
-        found = next((kept[name, precision, taps] for name in names if (name, precision, taps) in kept), None)
-        if found is None and runtime == "auto" and n_images is not None and n_images <= EAGER_IMAGES:
-            return Runtime("keras", lambda batch: run_eagerly(backbone, taps, batch))
+        key = (names, runtime == "auto", precision, taps)
+        found = kept.get(key)
+        if found is None and runtime == "auto" and n_images is not None and n_images < OPENVINO_IMAGES:
+            found = next((kept[other] for other in kept if other[2:] == key[2:]), None)
+            if found is None and n_images <= EAGER_IMAGES and precision == "float32":
+                return Runtime("keras", lambda batch: run_eagerly(backbone, taps, batch))
         if found is None:
             found = _first_that_agrees(backbone, taps, names, precision, asked=runtime != "auto")
             while len(kept) >= COMPILED:
                 kept.pop(next(iter(kept)))
-            kept[names[0], precision, taps] = found
+            kept[key] = found
         return found
 
 
@@ -128,13 +131,13 @@ def _lock(backbone: Backbone) -> threading.RLock:
         return _locks.setdefault(backbone, threading.RLock())
 
 
-def _candidates(runtime: str, precision: str, n_images: int | None) -> list[str]:
+def _candidates(runtime: str, precision: str, n_images: int | None) -> tuple[str, ...]:
     if runtime != "auto":
-        return [runtime]
+        return (runtime,)
     if precision == "bfloat16":
-        return ["openvino"]
+        return ("openvino",)
     many = n_images is None or n_images >= OPENVINO_IMAGES
-    return ["openvino", "tensorflow"] if many and has_openvino() and not _sees_gpu() else ["tensorflow"]
+    return ("openvino", "tensorflow") if many and has_openvino() and not _sees_gpu() else ("tensorflow",)
 
 
 def _sees_gpu() -> bool:

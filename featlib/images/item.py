@@ -78,8 +78,7 @@ class ImageItem:
         """Decodes the image for a network's input: scaled until it covers (height, width), the centre kept.
 
         Returns:
-            (height, width, 3) uint8. The same as resizing `pixels`, but for JPEGs of more than ten times the size,
-            which are decoded at a part of it (`decode_resized` says how little that changes).
+            (height, width, 3) uint8.
 
         Raises:
             ImageError: The file has gone or changed since it was loaded.

@@ -1,0 +1,137 @@
+"""What runs a network: every runtime gives what Keras gives, and one that does not is not used."""
+
+from __future__ import annotations
+
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+import featlib.features.runtimes as runtimes
+from featlib.errors import FeatlibError
+from featlib.features.runtimes import make_runtime
+from featlib.features.taps import Tap, run_eagerly, tap_and_pool
+from featlib.models import load_backbone
+
+NETWORKS = {
+    "EfficientNetLite0": {},
+    "MobileNetV3Small": {"weights": None, "input_shape": (96, 96, 3)},
+    "ResNet50V2": {"weights": None, "include_top": False, "input_shape": (64, 64, 3)},
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def backbone(request):
+    keras.utils.set_random_seed(1)
+    return load_backbone(request.param, **NETWORKS[request.param])
+
+
+def largest_difference(found, expected) -> float:
+    return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "openvino"])
+def test_many_layers_and_poolings_equal_keras(backbone, photos, name):
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install featlib[fast]")
+    ends = [layer.path for layer in backbone.layers if layer.stage_end]
+    taps = [Tap(path, pooling) for path in ends for pooling in ("avg", "max")] + [Tap(ends[-1], "flatten")]
+    network = make_runtime(backbone, taps, name)
+    assert (network.name, network.precision, network.note) == (name, "float32", "")
+    for n in (1, 7):
+        batch = backbone.prepare(photos[:n])
+        expected = run_eagerly(backbone, taps, batch)
+        assert [output.shape for output in network.run(batch)] == [output.shape for output in expected]
+        assert largest_difference(network.run(batch), expected) < 1e-4
+    assert network.error < 1e-4
+    assert make_runtime(backbone, taps, name) is network
+
+
+def test_bfloat16_is_told_with_its_error(lite0, photos):
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install featlib[fast]")
+    taps = [Tap("head_relu")]
+    network = make_runtime(lite0, taps, "openvino", precision="bfloat16")
+    batch = lite0.prepare(photos[:2])  # the two photographs that every runtime is checked on
+    assert network.error == pytest.approx(largest_difference(network.run(batch), run_eagerly(lite0, taps, batch)))
+    assert make_runtime(lite0, taps, "openvino").error < 1e-4 or network.error > 1e-4
+
+
+def test_auto_compiles_where_it_pays(tiny):
+    taps = [Tap("join")]
+    assert make_runtime(tiny, taps, n_images=4).name == "keras"
+    assert make_runtime(tiny, taps, n_images=5).name == "tensorflow"
+    assert make_runtime(tiny, taps, n_images=4).name == "tensorflow"  # it is there already
+    many = make_runtime(tiny, taps, n_images=runtimes.OPENVINO_IMAGES)
+    assert many.name == ("openvino" if runtimes.has_openvino() else "tensorflow")
+
+
+def test_a_runtime_that_differs_from_keras_is_not_used(tiny, photos, monkeypatch):
+    def wrong(backbone, taps, *, folded):
+        run = tap_and_pool(backbone, taps)
+        return lambda batch: [np.asarray(output) * (1.01 if folded else 1) for output in run(batch)]
+
+    monkeypatch.setattr(runtimes, "_tensorflow", wrong)
+    with pytest.warns(RuntimeWarning, match=r"folded graph differs from Keras by 1\.0e-02 .* so it is not used"):
+        network = make_runtime(tiny, [Tap("conv"), Tap("side")], "tensorflow")
+    batch = tiny.prepare(photos)
+    np.testing.assert_allclose(network.run(batch)[1], run_eagerly(tiny, [Tap("side")], batch)[0], rtol=1e-5)
+
+
+def test_openvino_that_fails_gives_way_or_says_so(tiny, monkeypatch):
+    def failing(*_):
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr(runtimes, "_openvino", failing)
+    monkeypatch.setattr(runtimes, "has_openvino", lambda: True)
+    with pytest.warns(RuntimeWarning, match=r"OpenVINO cannot run 'tiny' \(no such operation\), so it is not used"):
+        assert make_runtime(tiny, [Tap("pool"), Tap("conv")]).name == "tensorflow"
+    with pytest.raises(FeatlibError, match=r"cannot run 'tiny' .* Use runtime='tensorflow'"):
+        make_runtime(tiny, [Tap("pool"), Tap("conv")], "openvino")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"runtime": "onnx"}, "runtime must be 'auto', 'tensorflow' or 'openvino'. Received: 'onnx'"),
+        ({"precision": "float16"}, "precision must be 'float32' or 'bfloat16'. Received: 'float16'"),
+        ({"runtime": "tensorflow", "precision": "bfloat16"}, "needs OpenVINO"),
+    ],
+)
+def test_what_cannot_be_had(tiny, options, message):
+    with pytest.raises(FeatlibError, match=message):
+        make_runtime(tiny, [Tap("conv")], **options)
+
+
+def test_without_openvino_it_is_told_how_to_get_it(tiny, monkeypatch):
+    monkeypatch.setattr(runtimes, "has_openvino", lambda: False)
+    with pytest.raises(FeatlibError, match=r"pip install featlib\[fast\]"):
+        make_runtime(tiny, [Tap("conv")], "openvino")
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "openvino"])
+def test_four_threads_at_once(lite0, photos, name):
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install featlib[fast]")
+    network = make_runtime(lite0, [Tap("block4_add"), Tap("block4_add", "max")], name)
+    batches = [lite0.prepare(photos[i : i + 3]) for i in range(4)]
+    expected = [network.run(batch) for batch in batches]
+    found = [None] * 4
+
+    def work(i):
+        for _ in range(3):
+            found[i] = network.run(batches[i])
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one, other in zip(found, expected, strict=True):
+        assert largest_difference(one, other) < 1e-5
+
+
+def test_compiled_graphs_do_not_pile_up(tiny):
+    paths = [layer.path for layer in tiny.layers if not layer.reason]
+    taps = [Tap(path, pooling) for path in paths for pooling in ("avg", "max", "flatten")]
+    for tap in taps[: runtimes.COMPILED + 3]:
+        make_runtime(tiny, [tap], "tensorflow")
+    assert len(runtimes._compiled[tiny]) == runtimes.COMPILED
