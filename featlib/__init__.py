@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from featlib.errors import FeatlibError
     from featlib.features import (
         FeatureExtractor,
+        VectorStore,
         VectorTable,
+        extract_to_file,
         extract_vectors,
         feature_maps,
         load_vectors,
@@ -44,7 +46,9 @@ _MODULES = {
     "featlib.errors": ("FeatlibError",),
     "featlib.features": (
         "FeatureExtractor",
+        "VectorStore",
         "VectorTable",
+        "extract_to_file",
         "extract_vectors",
         "feature_maps",
         "load_vectors",
@@ -66,8 +70,10 @@ __all__ = [
     "Neighbors",
     "ProbeResult",
     "Projection",
+    "VectorStore",
     "VectorTable",
     "channel_statistics",
+    "extract_to_file",
     "extract_vectors",
     "feature_maps",
     "find_layer",

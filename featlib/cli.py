@@ -171,10 +171,9 @@ def extract(
     featlib extract samples:views --layer block4_add --layer head_relu --l2 -o vectors.csv
     featlib extract paths.csv --runtime openvino -o vectors.parquet --resume
     """  # noqa: D301 - click keeps the lines below \b
-    from featlib.features import Tap, VectorStore
+    from featlib.features import Tap, VectorStore, extract_to_file
     from featlib.features.export import WRITERS, check_destination
     from featlib.features.runtimes import check_runtime
-    from featlib.features.to_file import extract_to_file
     from featlib.features.vectors import check_vectors, resolve_layers
 
     check_destination(output, tuple(WRITERS))

@@ -7,6 +7,7 @@ from featlib.features.export import load_vectors, save_vectors, to_csv, to_npz
 from featlib.features.maps import Trace, feature_maps, trace_image
 from featlib.features.store import VectorStore
 from featlib.features.taps import POOLINGS, Tap, tap_layers
+from featlib.features.to_file import WrittenVectors, extract_to_file
 from featlib.features.vectors import (
     VectorTable,
     combine_layers,
@@ -26,7 +27,9 @@ __all__ = [
     "Trace",
     "VectorStore",
     "VectorTable",
+    "WrittenVectors",
     "combine_layers",
+    "extract_to_file",
     "extract_vectors",
     "feature_maps",
     "load_vectors",

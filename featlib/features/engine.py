@@ -110,7 +110,7 @@ def stream(
                 part.runtime = make_runtime(backbone, taps, runtime, precision=precision, n_images=len(images))
                 part.job = pool.submit(_compute, part.slots, backbone, part.runtime)
             running.append(part)
-            if len(running) > workers:
+            while len(running) > (part.runtime.at_once if part.runtime else 1):
                 yield _finish(running.popleft(), backbone, taps, kept)
         while running:
             yield _finish(running.popleft(), backbone, taps, kept)

@@ -52,6 +52,11 @@ class Runtime:
     error: float = 0.0
     note: str = ""
 
+    @property
+    def at_once(self) -> int:
+        """How many batches are best run at the same time: OpenVINO takes one on each core, the others all cores."""
+        return (os.cpu_count() or 1) if self.name == "openvino" else 1
+
 
 def make_runtime(
     backbone: Backbone,
