@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,14 @@ class VectorBatch(NamedTuple):
 
 
 @dataclass(frozen=True)
+class _Source:
+    """A file of the set, or its bytes, and the columns of texts that are in it."""
+
+    place: Path | bytes
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _Group:
     """A row group: which it is, and which of the set's rows are in it."""
 
@@ -76,7 +84,7 @@ class VectorDataset:
     problem_count: int
     problems: tuple[ImageProblem, ...]
     fingerprint: str
-    _sources: tuple[Path | bytes, ...]
+    _sources: tuple[_Source, ...]
     _groups: tuple[_Group, ...]
 
     def __len__(self) -> int:
@@ -100,8 +108,14 @@ class VectorDataset:
         for start, batch in self._read(self._groups, size or piece_rows(self.width), self._columns(texts)):
             yield VectorBatch(start, self._rows(batch) if texts else [], self._matrix(batch))
 
-    def take(self, rows: Sequence[int] | np.ndarray) -> VectorBatch:
+    def take(
+        self, rows: Sequence[int] | np.ndarray, *, on_progress: Callable[[int], object] | None = None
+    ) -> VectorBatch:
         """Reads some rows, in the order asked; `start` of the result means nothing.
+
+        Args:
+            rows: row numbers, any of them more than once.
+            on_progress: called with how many rows have been passed.
 
         Raises:
             FeatlibError: there is no such row; a file is damaged, or has changed since the set was opened.
@@ -120,6 +134,8 @@ class VectorDataset:
                 part = batch.take(own - start)
                 X[len(found) : len(found) + len(own)] = self._matrix(part)
                 found += self._rows(part)
+            if on_progress is not None:
+                on_progress(start + len(batch))
         order = np.searchsorted(wanted, asked)
         return VectorBatch(0, [found[i] for i in order], X[order])
 
@@ -146,8 +162,9 @@ class VectorDataset:
         for number, source in enumerate(self._sources):
             own = [group for group in groups if group.source == number]
             if own:
-                with _told(self.name), _opened(source) as file:
-                    yield from _read_groups(file, own, size, columns)
+                texts = [name for name in source.texts if name in columns or name == "error"]
+                with _told(self.name), _opened(source.place, texts) as file:
+                    yield from _read_groups(file, own, size, [*texts, *({"vector"} & set(columns))])
 
     def _matrix(self, batch: pa.RecordBatch) -> np.ndarray:
         with _told(self.name):
@@ -161,10 +178,10 @@ class VectorDataset:
         with _told(self.name):
             texts = [_texts(batch, name) for name in TEXTS]
             labels = [_texts(batch, LABEL_PREFIX + column) for column in self.label_columns]
-            values = zip(*labels, strict=True) if labels else ((),) * len(batch)
+            own_labels = zip(*labels, strict=True) if labels else ((),) * len(batch)
             return [
-                Row(*own, dict(zip(self.label_columns, own_labels, strict=True)))
-                for *own, own_labels in zip(*texts, values, strict=True)
+                Row(image, name, path, dict(zip(self.label_columns, values, strict=True)))
+                for image, name, path, values in zip(*texts, own_labels, strict=True)
             ]
 
 
@@ -178,15 +195,17 @@ def open_vectors(source: str | Path | bytes, name: str | None = None) -> VectorD
     Raises:
         FeatlibError: there is no such file or folder, or it does not hold featlib vectors.
     """
-    shown = name or (source if isinstance(source, bytes) else str(source)) or "vectors"
-    shown = "vectors" if isinstance(shown, bytes) else Path(shown).name or shown
-    sources = (source,) if isinstance(source, bytes) else _find_files(Path(source))
-    index, origins, labels = _Index(), list[Origin](), dict[str, None]()
-    for number, one in enumerate(sources):
-        with _told(shown), _opened(one) as file:
-            origin, own_labels = _inspect(file)
-            index.add(number, file)
+    shown = name or ("vectors" if isinstance(source, bytes) else Path(source).absolute().name or str(source))
+    places: tuple[Path | bytes, ...] = (source,) if isinstance(source, bytes) else _find_files(Path(source))
+    index, origins, labels, sources = _Index(), list[Origin](), dict[str, None](), list[_Source]()
+    for number, one in enumerate(places):
+        with _told(shown):
+            with _opened(one) as file:
+                origin, own_labels = _inspect(file)
+            with _opened(one, ["name", "error"]) as file:
+                index.add(number, file)
         origins.append(origin)
+        sources.append(_Source(one, (*TEXTS, *(LABEL_PREFIX + label for label in own_labels), "error")))
         labels |= dict.fromkeys(own_labels)
         if origin != origins[0]:
             raise FeatlibError(
@@ -200,7 +219,7 @@ def open_vectors(source: str | Path | bytes, name: str | None = None) -> VectorD
         problem_count=index.problem_count,
         problems=tuple(index.problems),
         fingerprint=files_fingerprint(source),
-        _sources=sources,
+        _sources=tuple(sources),
         _groups=tuple(index.groups),
     )
 
@@ -261,11 +280,12 @@ def _find_files(path: Path) -> tuple[Path, ...]:
 
 
 @contextmanager
-def _opened(source: Path | bytes) -> Iterator[parquet.ParquetFile]:
+def _opened(source: Path | bytes, texts: Sequence[str] = ()) -> Iterator[parquet.ParquetFile]:
+    """Opens a file; `texts` are columns of which equal values are in memory once, as they are in the file."""
     from pyarrow import parquet
 
     given = io.BytesIO(source) if isinstance(source, bytes) else source
-    with parquet.ParquetFile(given, buffer_size=READ_AHEAD, pre_buffer=False) as file:
+    with parquet.ParquetFile(given, buffer_size=READ_AHEAD, pre_buffer=False, read_dictionary=list(texts)) as file:
         yield file
 
 
@@ -295,10 +315,9 @@ def _check_width(said: dict, width: int) -> None:
 def _read_groups(
     file: parquet.ParquetFile, groups: Sequence[_Group], size: int, columns: Sequence[str]
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    there = [name for name in columns if name in file.schema_arrow.names]  # shards may lack each other's labels
     for group in groups:
         done = 0
-        for batch in file.iter_batches(size, row_groups=[group.number], columns=[*there, "error"]):
+        for batch in file.iter_batches(size, row_groups=[group.number], columns=columns):
             good = batch.filter(batch.column("error").is_null())
             if done + len(good) > group.count:
                 break
@@ -311,7 +330,9 @@ def _read_groups(
 def _texts(batch: pa.RecordBatch, name: str) -> list[str]:
     if name not in batch.schema.names:
         return [""] * len(batch)
-    return [text or "" for text in batch.column(name).to_pylist()]
+    column = batch.column(name)
+    values = column.dictionary.to_pylist()  # without this, a small file of one long text can fill the memory
+    return [values[i] if i is not None else "" for i in column.indices.to_pylist()]
 
 
 def _between(rows: np.ndarray, start: int, end: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 
@@ -210,6 +211,30 @@ def test_what_is_not_there_is_told(tmp_path):
     for path in (tmp_path / "none.parquet", tmp_path / ("x" * 5000), f"{tmp_path}/a\0b", tmp_path):
         with pytest.raises(FeatlibError, match=r"Allowed: a \.parquet file"):
             open_vectors(path)
+
+
+def test_a_small_file_of_long_texts_does_not_fill_the_memory(tmp_path):
+    """Each text of 2 MB is in the file once and named 30,000 times: 60 GB, if each time were another copy."""
+    resource = pytest.importorskip("resource")
+    n, bad, long = 30_000, 20_000, "x" * 2_000_000
+    schema = vector_schema(ORIGIN, ["kind"])
+    texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int8)), [long])
+    errors = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int8), mask=np.arange(n) >= bad), [long])
+    vectors = pa.FixedSizeListArray.from_arrays(
+        pa.array(np.zeros(n * 8, np.float32)), type=schema.field("vector").type, mask=pa.array(np.arange(n) < bad)
+    )
+    own = {"error": errors, "vector": vectors}
+    table = pa.table({name: own.get(name, texts) for name in schema.names})
+    said = {METADATA: ORIGIN.to_json(), "ARROW:schema": base64.b64encode(schema.serialize())}
+    with pq.ParquetWriter(tmp_path / "long.parquet", table.schema, store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(said)
+    assert (tmp_path / "long.parquet").stat().st_size < 2_000_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    dataset = open_vectors(tmp_path / "long.parquet")
+    assert (len(dataset), dataset.problem_count) == (n - bad, bad)
+    dataset.take(sample_rows(dataset, 500, by="kind"))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
 
 
 def test_broken_bytes_never_give_anything_but_one_sentence(file):
