@@ -15,7 +15,7 @@ import numpy as np
 
 from featlib.errors import FeatlibError
 from featlib.features.contents import LABEL_PREFIX, Origin, Row, piece_rows
-from featlib.features.export import DAMAGE
+from featlib.features.export import DAMAGE, why
 from featlib.features.parquet import METADATA, SHARDS, TEXTS, vector_schema
 from featlib.images import ImageProblem
 from featlib.images.names import natural_key
@@ -234,7 +234,10 @@ def files_fingerprint(source: str | Path | bytes) -> str:
         return hashlib.blake2b(source, digest_size=16).hexdigest()
     digest = hashlib.blake2b(digest_size=16)
     for path in _find_files(Path(source)):
-        found = path.stat()
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise FeatlibError(f"'{path}' cannot be opened ({why(error)}). {ALLOWED}") from error
         digest.update(repr((str(path.absolute()), found.st_size, found.st_mtime_ns, found.st_ino)).encode())
     return digest.hexdigest()
 
@@ -268,15 +271,14 @@ def _find_files(path: Path) -> tuple[Path, ...]:
     try:
         if path.is_file():  # no pipe or device, which would be waited for
             return (path,)
-        found = sorted(path.glob(SHARDS), key=lambda shard: natural_key(shard.name)) if path.is_dir() else None
+        found = [shard for shard in path.glob(SHARDS) if shard.is_file()] if path.is_dir() else None
     except (OSError, ValueError) as error:
-        raise FeatlibError(f"'{path}' cannot be opened ({error}). {ALLOWED}") from error
+        raise FeatlibError(f"'{path}' cannot be opened ({why(error)}). {ALLOWED}") from error
     if found is None:
         raise FeatlibError(f"There is no file or folder '{path}' on this machine. {ALLOWED}")
-    shards = tuple(shard for shard in found if shard.is_file())
-    if not shards:
+    if not found:
         raise FeatlibError(f"The folder '{path}' holds no {SHARDS}. {ALLOWED}")
-    return shards
+    return tuple(sorted(found, key=lambda shard: natural_key(shard.name)))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from featlib.errors import FeatlibError
 from featlib.features.contents import Row
 from featlib.features.vector_dataset import VectorDataset, files_fingerprint, open_vectors
 from featlib.features.vector_sample import sample_rows
-from featlib.images.names import clean_name, printable
+from featlib.images.names import clean_name, format_bytes, printable
 from featlib.images.read import exists, to_path
 from featlib.ui import cache
 from featlib.ui.own_model import NotYetError
@@ -29,7 +29,7 @@ from featlib.ui.work import move_bar, projection
 LOCAL = ("localhost", "127.0.0.1", "::1")
 SIZES = (500, 1000, 2000, 5000, 10_000)
 AXES = 50  # what t-SNE begins from
-SHOWN_PROBLEMS = 200
+FEW = 8
 PROBLEMS_HEIGHT = 220  # pixels; more of them are scrolled
 POOLINGS = {"avg": "average pooling", "max": "maximum pooling", "flatten": "flattened", "none": "as it comes"}
 
@@ -102,18 +102,20 @@ def program_path(session: Session) -> str | None:
 def show_facts(dataset: VectorDataset) -> None:
     """Where the vectors come from, how many there are, and what could not be read."""
     origin = dataset.origin
-    layers = " + ".join(f"`{plain(layer)}`" for layer in origin.layers)
-    pooling = POOLINGS.get(origin.pooling, plain(origin.pooling))
-    labels = f" Labels: {plain(', '.join(dataset.label_columns))}." if dataset.label_columns else " Without labels."
-    st.markdown(f"**{plain(dataset.name)}**: {layers} of {plain(origin.model)}, {pooling}.{labels}")
+    pooling = POOLINGS.get(origin.pooling, origin.pooling)
+    labels = f"Labels: {_listed(dataset.label_columns)}." if dataset.label_columns else "Without labels."
+    st.markdown(
+        f"**{plain(printable(dataset.name))}**: {_listed(origin.layers, ' + ')} of {_listed([origin.model])}, "
+        f"{_listed([pooling])}. {labels}"
+    )
     facts = st.columns(4)
     facts[0].metric("Rows", f"{len(dataset):,}", help="One image each.")
     facts[1].metric("Dimensions", f"{dataset.width:,}")
-    facts[2].metric("Numbers in all", f"{4 * len(dataset) * dataset.width / 2**20:,.0f} MB", help="float32, in memory")
+    facts[2].metric("Size", format_bytes(4 * len(dataset) * dataset.width), help="What all rows would take in memory.")
     facts[3].metric("Could not be read", f"{dataset.problem_count:,}", help="Images without a vector.")
     if dataset.problem_count:
         with st.expander(f"Why {dataset.problem_count:,} images could not be read"):
-            height = PROBLEMS_HEIGHT if len(dataset.problems) > 8 else "content"
+            height = PROBLEMS_HEIGHT if len(dataset.problems) > FEW else "content"
             with st.container(height=height, border=False):  # type: ignore[arg-type]
                 st.text("\n".join(_reason(problem.name, problem.reason) for problem in dataset.problems))
             if dataset.problem_count > len(dataset.problems):
@@ -306,6 +308,12 @@ def _project(session: Session, key: tuple[object, ...], pca: StreamedPCA, coordi
         return projection(session, key, coordinates, "tsne", k, perplexity)
     ratios = pca.explained_variance_ratio[:k]
     return Projection(coordinates[:, :k], "pca", k, ratios, None, None, 0)
+
+
+def _listed(names: Sequence[str], between: str = ", ") -> str:
+    """Names out of a file, as they are, and not too many."""
+    more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
+    return plain(between.join(printable(name) for name in names[:FEW])) + more
 
 
 def _reason(name: str, reason: str) -> str:

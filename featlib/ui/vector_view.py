@@ -88,9 +88,12 @@ def show_neighbors(session: Session, dataset: VectorDataset) -> None:
     numbers = [row, *neighbors.indices.tolist()]
     captions = [f"row {row + 1}", *similarities]
     _show_pictures(session, f"near {row} {dataset.fingerprint}", [query, *rows], numbers, captions, pick=True)
-    labels = {column: [printable(own.labels[column]) for own in rows] for column in dataset.label_columns}
-    names = [clean_name(own.name) for own in rows]
-    table = {"row": [number + 1 for number in numbers[1:]], "name": names, **labels, "cosine": similarities}
+    table = {
+        "row": [number + 1 for number in numbers[1:]],
+        "name": [clean_name(own.name) for own in rows],
+        "cosine": similarities,
+        **{f"label: {column}": [printable(own.labels[column]) for own in rows] for column in dataset.label_columns},
+    }
     st.dataframe(table, hide_index=True, width="stretch", key=f"table {row} {dataset.fingerprint}")
 
 

@@ -103,11 +103,11 @@ def test_the_set_is_described(vectors_set):
     assert {metric.label: metric.value for metric in at.metric} == {
         "Rows": "891",
         "Dimensions": "24",
-        "Numbers in all": "0 MB",
+        "Size": "83.5 KB",
         "Could not be read": "9",
     }
     text = said(at)
-    assert "`block/out_relu` of MobileNetV2, average pooling. Labels: kind, light." in text
+    assert "block/out_relu of MobileNetV2, average pooling. Labels: kind, light." in text
     assert "'99.png' is empty (0 bytes)." in text
     assert at.query_params["file"] == str(vectors_set[0])
 
@@ -300,6 +300,21 @@ def test_stopped_work_goes_on_when_asked(vectors_set, fresh):
     assert cache.results().get(key) is None
     press(at, "Go on")
     assert len(elements(at, "plotly_chart")) == 1
+
+
+def test_a_file_brings_no_markup_into_the_page(tmp_path):
+    evil = "![x](http://example.org/x.png) `a` <b> :red[c]"
+    origin = Origin(evil, "f00", (evil,), layer_columns((evil,), (6,)), evil)
+    rows = [Row(f"{i:040x}", evil, evil, {evil: evil, "row": "r"}) for i in range(20)]
+    rows.append(Row("", evil, "", {}, evil))
+    X = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    schema = vector_schema(origin, [evil, "row"])
+    pq.write_table(pa.Table.from_batches([record_batch(rows, X, schema)]), tmp_path / "evil.parquet")
+    at = opened(tmp_path / "evil.parquet", row=3)
+    assert not at.error
+    shown = [str(own.value) for kind in (at.markdown, at.caption, at.info) for own in kind]
+    assert not [text for text in shown if "![x]" in text or "`a`" in text or "<b>" in text]
+    assert at.dataframe[0].value["row"].tolist() != ["r"] * 8
 
 
 def test_too_few_rows_are_told(tmp_path):
