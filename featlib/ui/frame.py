@@ -36,6 +36,7 @@ PAGES = (
     ("pages/feature_maps.py", "Feature maps", ":material/grid_view:"),
     ("pages/vectors.py", "Vectors", ":material/view_week:"),
     ("pages/projection.py", "Projection", ":material/scatter_plot:"),
+    ("pages/vector_files.py", "Vector files", ":material/database:"),
     ("pages/compare.py", "Side by side", ":material/compare:"),
     ("pages/transfer.py", "Transfer", ":material/school:"),
 )

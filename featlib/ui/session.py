@@ -22,7 +22,7 @@ PAGE_AFTER = {"layer": 0, "channel": 0, "sort": 1}  # another order is looked at
 
 @dataclass
 class Session:
-    """The choices of one person; each field down to `other_layer` is a URL parameter.
+    """The choices of one person; each field down to `row` is a URL parameter.
 
     Attributes:
         model: name of the network, with options as in "MobileNetV2(alpha=0.35)", or "own" for the person's own file.
@@ -51,6 +51,9 @@ class Session:
         other: name of the network on the right; empty for the same one.
         other_weights: "imagenet" or "random"; empty for what differs from the network on the left.
         other_layer: path of the layer on the right; empty for the one that is most like the layer on the left.
+        file: path of a file or folder of vectors on the server's machine; empty for none.
+        drawn: the most rows of it that are drawn.
+        row: the row of it looked at, from 1; 0 for none.
         uploads_ref: gives the person's own images while the session lasts, else None.
         own_ref: gives the person's own model while the session lasts, else None.
         own_names: what the person has written as names of their model's classes, one a line.
@@ -87,6 +90,9 @@ class Session:
     other: str = ""
     other_weights: str = ""
     other_layer: str = ""
+    file: str = ""
+    drawn: int = 2000
+    row: int = 0
     uploads_ref: Callable[[], ImageSet | None] = field(default=lambda: None, metadata={"url": False})
     own_ref: Callable[[], Backbone | None] = field(default=lambda: None, metadata={"url": False})
     own_names: str = field(default="", metadata={"url": False})
@@ -110,6 +116,8 @@ class Session:
         """Sets the field `name` as the person has chosen, and what follows from that."""
         if name == "model" and value != self.model:  # another network has other layers and another size
             self.layer, self.also, self.size, self.page = "", "", 0, 0
+        if name == "file" and value != self.file:
+            self.row = 0
         setattr(self, name, value)
         self.page = PAGE_AFTER.get(name, self.page)
 

@@ -14,6 +14,7 @@ HEADINGS = {
     "feature_maps": "What does each channel answer to?",
     "vectors": "What is an image to the network?",
     "projection": "Do like pictures lie together?",
+    "vector_files": "What is in a set of vectors?",
     "compare": "What has training added?",
     "transfer": "What can be learned from frozen features?",
 }
@@ -46,6 +47,9 @@ EVERYTHING = {
     "other": "EfficientNetLite0",
     "other_weights": "random",
     "other_layer": "block7_add",
+    "file": "/not/on/this/machine.parquet",
+    "drawn": "500",
+    "row": "12",
 }
 
 IMPOSSIBLE = {
@@ -69,6 +73,8 @@ IMPOSSIBLE = {
     "wrong": "sepia",
     "other": "ResNet",
     "other_weights": "mine",
+    "drawn": "-1",
+    "row": "first",
 }
 
 

@@ -34,6 +34,9 @@ CHANGED = Session(
     other="ResNet50",
     other_weights="random",
     other_layer="inner/conv#2",
+    file="/data/größe & more/part",
+    drawn=500,
+    row=12,
 )
 
 
