@@ -37,6 +37,7 @@ PAGES = (
     ("pages/vectors.py", "Vectors", ":material/view_week:"),
     ("pages/projection.py", "Projection", ":material/scatter_plot:"),
     ("pages/compare.py", "Side by side", ":material/compare:"),
+    ("pages/layer_probe.py", "Best layer", ":material/stacked_line_chart:"),
     ("pages/transfer.py", "Transfer", ":material/school:"),
 )
 # More of the page at once; no second Stop button, whose stop leaves a page without a way to go on; and where columns

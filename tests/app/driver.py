@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 96
-PAGES = ("", "preprocessing", "layers", "feature_maps", "vectors", "projection", "compare", "transfer")
+PAGES = ("", "preprocessing", "layers", "feature_maps", "vectors", "projection", "compare", "layer_probe", "transfer")
 
 
 def open_page(page: str = "", /, **query: object) -> AppTest:
