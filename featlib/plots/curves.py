@@ -12,6 +12,7 @@ from featlib.plots.colors import ACCENT, HIGHLIGHT, NEUTRAL
 from featlib.plots.layout import check_lengths, new_figure, safe, shortened
 
 NAME_LENGTH = 18  # letters below the axis; hovering tells the whole name
+APART = 0.06  # of the axis, so that the words beside two lines do not touch
 
 
 def accuracy_curve(
@@ -42,13 +43,7 @@ def accuracy_curve(
     if not count:
         raise FeatlibError("Received no layers; at least one is needed for a curve.")
     figure = new_figure([_curve(layers, np.asarray(means), np.asarray(stds), chosen)], height=height)
-    for name, accuracy in baselines:
-        figure.add_hline(
-            accuracy,
-            line={"color": NEUTRAL, "width": 1.5, "dash": "dash"},
-            annotation={"text": f"{safe(name)} {accuracy:.0%}", "xanchor": "left", "yanchor": "bottom"},
-            annotation_position="top left",
-        )
+    _draw_baselines(figure, baselines)
     names = [shortened(layer.rpartition("/")[2], NAME_LENGTH) for layer in layers]
     lines = [f"{name}<br>{safe(note)}" for name, note in zip(names, notes, strict=True)] if notes else names
     figure.update_xaxes(
@@ -59,6 +54,19 @@ def accuracy_curve(
     return figure
 
 
+def _draw_baselines(figure: go.Figure, baselines: Sequence[tuple[str, float]]) -> None:
+    """Draws lines across, the lowest first, and names them on the right, where no point can lie."""
+    lowest = 0.0
+    for name, accuracy in sorted(baselines, key=lambda baseline: baseline[1]):
+        figure.add_hline(accuracy, line={"color": NEUTRAL, "width": 1.5, "dash": "dash"})
+        place = max(accuracy, lowest)
+        lowest = place + APART
+        text = f"{safe(name)} {accuracy:.0%}"
+        figure.add_annotation(x=1, xref="paper", xanchor="left", xshift=6, y=place, text=text, showarrow=False)
+    if baselines:
+        figure.update_layout(margin_r=8 + 7 * max(len(name) + 5 for name, _ in baselines))
+
+
 def _curve(layers: Sequence[str], means: np.ndarray, stds: np.ndarray, chosen: str | None) -> go.Scatter:
     marked = [layer == chosen for layer in layers]
     return go.Scatter(
@@ -67,7 +75,11 @@ def _curve(layers: Sequence[str], means: np.ndarray, stds: np.ndarray, chosen: s
         error_y={"type": "data", "array": stds, "color": NEUTRAL, "thickness": 1.5, "width": 5},
         mode="lines+markers",
         line={"color": ACCENT, "width": 2.5},
-        marker={"size": [15 if mark else 11 for mark in marked], "color": [HIGHLIGHT if m else ACCENT for m in marked]},
+        marker={
+            "size": [15 if mark else 11 for mark in marked],
+            "color": [HIGHLIGHT if mark else ACCENT for mark in marked],
+            "opacity": 1,
+        },
         customdata=list(layers),
         text=[
             f"{safe(layer)}: {m * 100:.1f} ± {s * 100:.1f}%" for layer, m, s in zip(layers, means, stds, strict=True)

@@ -30,6 +30,7 @@ MAX_IMAGES = 2000
 MAX_BYTES = 128 * 2**20  # of all vectors of a job together
 PART_SECONDS = 0.3  # what a person who asks may have to wait for the part at work
 QUIET_SECONDS = 0.5
+LOOK_SECONDS = 0.1  # between two looks whether it is quiet
 FIRST, LARGEST = 4, 32  # images in a part
 
 
@@ -131,7 +132,7 @@ class Preparer:
             if not self._is_wanted(wish):
                 return
             if not FRONT.is_quiet(QUIET_SECONDS):
-                self._leaving.wait(QUIET_SECONDS / 5)
+                self._leaving.wait(LOOK_SECONDS)
                 continue
             began = time.monotonic()
             rows.compute_part(missing[:size])
