@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from featlib.images import ImageSet, load_images, load_samples
     from featlib.models import Backbone, LayerInfo, find_layer, list_layers, list_models, load_backbone
+    from featlib.transfer import LayerProbe, probe_layers
 
 _MODULES = {
     "featlib.analysis": (
@@ -58,6 +59,7 @@ _MODULES = {
     ),
     "featlib.images": ("ImageSet", "load_images", "load_samples"),
     "featlib.models": ("Backbone", "LayerInfo", "find_layer", "list_layers", "list_models", "load_backbone"),
+    "featlib.transfer": ("LayerProbe", "probe_layers"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -67,6 +69,7 @@ __all__ = [
     "FeatureExtractor",
     "ImageSet",
     "LayerInfo",
+    "LayerProbe",
     "Neighbors",
     "ProbeResult",
     "Projection",
@@ -85,6 +88,7 @@ __all__ = [
     "load_images",
     "load_samples",
     "load_vectors",
+    "probe_layers",
     "project",
     "save_vectors",
     "tap_layers",

@@ -19,10 +19,10 @@ with page("Projection", "Do like pictures lie together?", "Change the layer and 
     with place.container():
         result = compute(session, backbone, part, layer)
     if result is not None:
-        X, projection, labels = result
+        found, projection, labels = result
         with place.container():
-            show_agreement(session, X, labels)
-            show_projection(session, part, projection, labels)
+            show_agreement(session, found.vectors[layer.path], labels)
+            show_projection(session, found.images, projection, labels)
     code = projection_code(
         scene(session, backbone),
         session.method,

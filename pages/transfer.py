@@ -25,7 +25,7 @@ with page(
         show_code(code, "this lesson from the built-in views, which have labels")
     else:
         part = pick_part(session, images, column)
-        backbone = network(session)
+        backbone = network(session, by=column)
         layer = pick_layer(session, backbone)
         place = st.empty()  # what is computed takes the place of the old results
         with place.container():
@@ -34,5 +34,5 @@ with page(
             with place.container():
                 show_accuracy(session, lesson, column)
                 show_confusion(lesson)
-                show_mistakes(part, lesson)
+                show_mistakes(lesson)
         show_code(transfer_code(scene(session, backbone), column, limit=len(part) if len(part) < len(images) else None))

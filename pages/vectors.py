@@ -21,11 +21,12 @@ with page(
     part = pick_part(session, images)
     place = st.empty()  # what is computed takes the place of the old results
     with place.container():
-        vectors = table(session, backbone, part)
-    if vectors is not None:
+        result = table(session, backbone, part)
+    if result is not None:
+        shown, vectors = result
         with place.container():
             show_matrix(vectors)
-            show_neighbors(session, images, part, vectors)
+            show_neighbors(session, images, shown, vectors)
             show_similarity(vectors)
             download(vectors)
     code = vectors_code(

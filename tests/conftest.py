@@ -33,6 +33,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(skip)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory):
+    """Nothing is ever kept in the person's own store, nor by the processes that tests start."""
+    before = os.environ.get("FEATLIB_HOME")
+    os.environ["FEATLIB_HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    if before is None:
+        del os.environ["FEATLIB_HOME"]
+    else:
+        os.environ["FEATLIB_HOME"] = before
+
+
 @pytest.fixture(scope="session")
 def photos():
     from featlib.images import load_samples

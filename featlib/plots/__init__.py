@@ -7,6 +7,7 @@ from featlib.plots.bars import (
     prediction_bars,
 )
 from featlib.plots.colors import COLORMAPS, color_table, colorize
+from featlib.plots.curves import accuracy_curve
 from featlib.plots.heatmaps import confusion_heatmap, similarity_heatmap, vector_heatmap
 from featlib.plots.pictures import channel_image, film_strip, overlay, png_bytes
 from featlib.plots.pixels import pixel_histogram
@@ -17,6 +18,7 @@ __all__ = [
     "COLORMAPS",
     "Mosaic",
     "accuracy_bars",
+    "accuracy_curve",
     "channel_bars",
     "channel_histogram",
     "channel_image",

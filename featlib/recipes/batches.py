@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from featlib.analysis.projection import (
     DEFAULT_PERPLEXITY,
     EARLY_ITERATIONS,
@@ -11,7 +14,7 @@ from featlib.analysis.projection import (
     PCA_BEFORE_TSNE,
 )
 from featlib.recipes.networks import is_plain, network, network_imports, prepare
-from featlib.recipes.parts import image_set, vectors
+from featlib.recipes.parts import image_set, several_vectors, vectors
 from featlib.recipes.scene import Scene
 from featlib.recipes.text import KERAS, NUMPY, literal, program
 
@@ -114,6 +117,46 @@ print(f"always the commonest label: {{counts.max() / len(y):.1%}}")
 print(confusion_matrix(y, predictions))  # rows: true, columns: predicted
 """
     return _batch_program(scene, imports, image_set(scene, limit, label_column), vectors(scene), learn)
+
+
+def layer_probe_code(
+    scene: Scene, layers: Sequence[str], label_column: str, cv: int = 5, random_state: int = 0, limit: int | None = None
+) -> str:
+    """The program that scores a head on each of several layers: `accuracies`, a dict from layer to (folds,).
+
+    Args:
+        scene: the choices.
+        layers: layer paths.
+        label_column: the labels to learn.
+        cv: number of folds; the size of the smallest class where that is less.
+        random_state: the seed of the shuffle into folds.
+        limit: how many of the images are used, an equal share of each label; None for all.
+
+    Raises:
+        FeatlibError: a layer with height and width, and no pooling.
+        LayerNotFoundError: there is no such layer.
+    """
+    imports = {
+        NUMPY,
+        "from sklearn.linear_model import LogisticRegression",
+        "from sklearn.model_selection import StratifiedKFold, cross_val_score",
+        "from sklearn.pipeline import make_pipeline",
+        "from sklearn.preprocessing import StandardScaler",
+    }
+    learn = f"""
+y = images.labels_for({literal(label_column)})  # (n,)
+counts = np.unique(y, return_counts=True)[1]
+folds = StratifiedKFold(min({cv}, counts.min()), shuffle=True, random_state={random_state})
+accuracies = {{}}
+for layer, X in zip(layers, parts):
+    head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    accuracies[layer] = cross_val_score(head, X, y, cv=folds)
+    print(f"{{layer:<30}} {{np.mean(accuracies[layer]):.1%}} +- {{np.std(accuracies[layer]):.1%}}")
+print(f"{{'always the commonest label':<30}} {{counts.max() / len(y):.1%}}")
+"""
+    scenes = [replace(scene, layer=layer, also="") for layer in layers]
+    plain = next((one for one in scenes if not is_plain(one)), scenes[0])  # one that is not makes the program so
+    return _batch_program(plain, imports, image_set(scene, limit, label_column), several_vectors(scenes), learn)
 
 
 def _batch_program(scene: Scene, imports: set[str], *blocks: str) -> str:

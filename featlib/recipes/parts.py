@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from featlib.images import list_samples
 from featlib.models import LayerInfo
 from featlib.recipes.networks import is_plain, layer_output
@@ -37,6 +39,37 @@ def vectors(scene: Scene, l2: bool = False) -> str:
     """
     scene.check_pooling()
     return _keras_vectors(scene, l2) if is_plain(scene) else _featlib_vectors(scene, l2)
+
+
+def several_vectors(scenes: Sequence[Scene]) -> str:
+    """The lines that turn `images` into `parts`, one X a layer, in one pass; a scene a layer.
+
+    Raises:
+        FeatlibError: a layer has height and width, and there is no pooling to take them away.
+    """
+    for scene in scenes:
+        scene.check_pooling()
+    names = "".join(f"    {literal(scene.info.path)},\n" for scene in scenes)
+    if not all(is_plain(scene) for scene in scenes):
+        pooling = literal(scenes[0].pooling) if scenes[0].pooling else "None"
+        return f"""
+layers = [
+{names}]
+table = featlib.extract_vectors(backbone, images, layers, pooling={pooling})  # all layers in one pass
+layer_of = np.array([column.rpartition(":")[0] for column in table.columns])
+parts = [table.X[:, layer_of == layer] for layer in layers]  # one (n, D) a layer
+"""
+    outputs = "".join(f"    {_vector_output(scene, scene.info)},\n" for scene in scenes)
+    return f"""
+layers = [
+{names}]
+outputs = [
+{outputs}]
+taps = keras.Model(model.inputs[0], outputs)  # all layers in one pass
+
+batches = [images[i : i + {BATCH}] for i in range(0, len(images), {BATCH})]
+parts = [np.concatenate(part) for part in zip(*(taps.predict_on_batch(prepare(batch)) for batch in batches))]
+"""
 
 
 def _keras_vectors(scene: Scene, l2: bool) -> str:

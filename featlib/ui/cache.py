@@ -10,14 +10,15 @@ from collections.abc import Hashable
 from functools import cache
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from featlib.errors import FeatlibError
 from featlib.features import Trace, trace_image
+from featlib.features.store import VectorStore
 from featlib.images import ImageItem, ImageSet
 from featlib.images.names import format_bytes
 from featlib.models import Backbone, load_backbone
+from featlib.ui.rows import Shared
 
 STORE_BYTES = 512 * 2**20
 TRACE_BYTES = 512 * 2**20  # of all images together; a small network takes about 80 MB an image
@@ -130,7 +131,7 @@ def _check_trace(backbone: Backbone) -> None:
         )
 
 
-def vector_rows(fingerprint: str, layer: str, pooling: str, ids: tuple[str, ...]) -> list[np.ndarray | None]:
-    """The kept vectors of one layer, None for the images that have none yet."""
-    store = results()
-    return [store.get(("vector", fingerprint, layer, pooling, image_id)) for image_id in ids]
+@st.cache_resource(show_spinner=False)
+def shared() -> Shared:
+    """Where the server keeps vectors: its memory, and this machine's store behind it."""
+    return Shared(results(), VectorStore())

@@ -38,6 +38,7 @@ PAGES = (
     ("pages/projection.py", "Projection", ":material/scatter_plot:"),
     ("pages/vector_files.py", "Vector files", ":material/database:"),
     ("pages/compare.py", "Side by side", ":material/compare:"),
+    ("pages/layer_probe.py", "Best layer", ":material/stacked_line_chart:"),
     ("pages/transfer.py", "Transfer", ":material/school:"),
 )
 # More of the page at once; no second Stop button, whose stop leaves a page without a way to go on; and where columns

@@ -14,7 +14,7 @@ from featlib.ui.components import thumbnail_row
 from featlib.ui.frame import error_boundary
 from featlib.ui.session import Session, bind, widget_value
 from featlib.ui.text import plain
-from featlib.ui.work import agreement, projection, vectors
+from featlib.ui.work import Batch, agreement, batch, projection
 
 METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 TOOLS = {"click": "click one", "lasso": "lasso many"}
@@ -77,8 +77,8 @@ def _perplexity_range(images: ImageSet) -> tuple[float, float]:
 
 def compute(
     session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo
-) -> tuple[np.ndarray, Projection, np.ndarray | None] | None:
-    """The batch's vectors, their coordinates and what colours them; None where the work was stopped.
+) -> tuple[Batch, Projection, np.ndarray | None] | None:
+    """The images with their vectors, their coordinates and what colours them; None where the work was stopped.
 
     Raises:
         FeatlibError: there are too few images.
@@ -90,15 +90,15 @@ def compute(
         )
     predicted = backbone.prediction_layer if session.color == PREDICTED else None
     layers = list(dict.fromkeys([layer.path, *([predicted] if predicted else [])]))
-    parts = vectors(session, backbone, images, layers)
-    if parts is None:
+    found = batch(session, backbone, images, layers)
+    if found is None:
         return None
-    key = (backbone.fingerprint, layer.path, images.fingerprint)
-    perplexity = perplexity_used(session, images)
-    result = projection(session, key, parts[layer.path], session.method, session.dimensions, perplexity)
+    key = (backbone.fingerprint, layer.path, found.images.fingerprint)
+    perplexity = perplexity_used(session, found.images)
+    result = projection(session, key, found.vectors[layer.path], session.method, session.dimensions, perplexity)
     if result is None:
         return None
-    return parts[layer.path], result, _labels(session, backbone, images, parts.get(predicted or ""))
+    return found, result, _labels(session, backbone, found.images, found.vectors.get(predicted or ""))
 
 
 def _labels(

@@ -18,7 +18,7 @@ from featlib.ui import cache
 from featlib.ui.components import thumbnail_row
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
-from featlib.ui.work import probe, vectors
+from featlib.ui.work import batch, probe, vectors
 
 MISTAKES = 18
 Heads = dict[str, tuple[tuple[object, ...], Callable[[], np.ndarray]]]  # name -> key, and what makes the vectors
@@ -29,11 +29,13 @@ class Lesson:
     """What a linear probe reaches on a layer, and on what the layer is compared with.
 
     Attributes:
+        images: what was learned from.
         layer: the probe on the chosen layer's vectors.
         random: the same layer with random weights; None where the network itself has random weights.
         pixels: the probe on shrunken raw pixels.
     """
 
+    images: ImageSet
     layer: ProbeResult
     random: ProbeResult | None
     pixels: ProbeResult
@@ -70,24 +72,27 @@ def _obstacle(images: ImageSet, column: str) -> str:
 
 def compute(session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo, column: str) -> Lesson | None:
     """Probes the layer and what it is compared with; None where the work was stopped."""
-    y = images.labels_for(column)
-    trained = vectors(session, backbone, images, [layer.path])
+    trained = batch(session, backbone, images, [layer.path])
+    if trained is None:
+        return None
+    images, X = trained.images, trained.vectors[layer.path]
     untrained = random = None
-    if trained is not None and backbone.weights == "imagenet":
+    if backbone.weights == "imagenet":
         untrained = cache.backbone(session.model, "random", session.top, session.size)
         random = vectors(session, untrained, images, [layer.path])
-    if trained is None or (untrained is not None and random is None):
-        return None
+        if random is None:
+            return None
     # The labels belong to the key: somebody else may have sorted the same pictures into other folders.
+    y = images.labels_for(column)
     key = (images.fingerprint, tuple(y.tolist()))
-    heads: Heads = {layer.path: ((*key, layer.path, backbone.fingerprint), lambda: trained[layer.path])}
+    heads: Heads = {layer.path: ((*key, layer.path, backbone.fingerprint), lambda: X)}
     if untrained and random:
         heads["random weights"] = ((*key, layer.path, untrained.fingerprint), lambda: random[layer.path])
     heads["raw pixels"] = ((*key, "pixels"), lambda: raw_pixel_vectors(images))
     probes = _train(session, heads, y)
     if probes is None:
         return None
-    return Lesson(layer=probes[layer.path], random=probes.get("random weights"), pixels=probes["raw pixels"])
+    return Lesson(images, probes[layer.path], probes.get("random weights"), probes["raw pixels"])
 
 
 def _train(session: Session, heads: Heads, y: np.ndarray) -> dict[str, ProbeResult] | None:
@@ -137,9 +142,9 @@ def show_confusion(lesson: Lesson) -> None:
     )
 
 
-def show_mistakes(images: ImageSet, lesson: Lesson) -> None:
+def show_mistakes(lesson: Lesson) -> None:
     """The images that got the wrong label."""
-    probe = lesson.layer
+    images, probe = lesson.images, lesson.layer
     st.subheader("The mistakes", anchor=False)
     if not len(probe.mistakes):
         st.success(f"None: all {len(images):,} images got the right label while they were held back.")

@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
 from featlib.analysis import ProbeResult, Projection, linear_probe, neighbor_accuracy, project
-from featlib.errors import FeatlibError
-from featlib.features import Trace, extract_vectors
+from featlib.errors import FeatlibError, ImageError
+from featlib.features import Trace
 from featlib.images import ImageItem, ImageSet
 from featlib.models import Backbone, find_layer
-from featlib.ui import cache
+from featlib.ui import background, cache
 from featlib.ui.own_model import own_network
+from featlib.ui.rows import Rows
 from featlib.ui.session import OWN, Session
+from featlib.ui.text import plain
+from featlib.ui.turns import FRONT
 
-CHUNK = 32
+TOLD = 3  # reasons told of images that cannot be used
 MAX_BATCH_BYTES = 256 * 2**20
 
 
-def network(session: Session) -> Backbone:
+def network(session: Session, by: str | None = None) -> Backbone:
     """The chosen network; the first time TensorFlow is imported and the weights are read.
+
+    The vectors of the chosen images are prepared in the background from then on.
+
+    Args:
+        session: the choices.
+        by: the label column by which the page draws a part of a large set; the first if None.
 
     Raises:
         FeatlibError: the network cannot be had, or the person has chosen to bring one and not brought it yet.
     """
+    with FRONT.waiting():
+        backbone = _network(session)
+    background.prepare(session, backbone, by)
+    return backbone
+
+
+def _network(session: Session) -> Backbone:
     if session.model == OWN:
         return own_network(session)
     with st.spinner(f"Waking up TensorFlow and {session.model} …", show_time=True):
@@ -35,35 +52,69 @@ def network(session: Session) -> Backbone:
 
 def look(backbone: Backbone, item: ImageItem) -> Trace:
     """All layers' outputs for one image, from one forward pass."""
-    with st.spinner("Looking at the image …"):
+    with st.spinner("Looking at the image …"), FRONT.waiting():
         return cache.trace(backbone, item)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Vectors of a batch.
+
+    Attributes:
+        images: the images that have a row: those that can still be read, or were once.
+        vectors: layer path -> (n, D) float32.
+    """
+
+    images: ImageSet
+    vectors: dict[str, np.ndarray]
+
+
+def batch(
+    session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: str = "avg"
+) -> Batch | None:
+    """The vectors of several layers. What is kept is not computed again; the rest comes from one pass.
+
+    An image that has gone or changed meanwhile is told and left out.
+
+    Args:
+        session: knows whether the person stopped this work.
+        backbone: the network.
+        images: the images.
+        layers: layer paths.
+        pooling: "avg", "max" or "flatten".
+
+    Returns:
+        The images and their vectors; None where the person has stopped the work.
+
+    Raises:
+        FeatlibError: the vectors would not fit into memory.
+        ImageError: no image can be read.
+    """
+    rows = _compute(session, backbone, images, layers, pooling)
+    if rows is None:
+        return None
+    if rows.problems:
+        reason = _say_left_out(images, rows)
+        if len(rows.problems) == rows.total:
+            raise ImageError(reason)
+        st.warning(plain(reason))
+        images = images[[i for i, image_id in enumerate(images.ids) if image_id not in rows.problems]]
+    return Batch(images, _stacked(rows, images))
 
 
 def vectors(
     session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: str = "avg"
 ) -> dict[str, np.ndarray] | None:
-    """The batch's vectors of several layers. What is kept is not computed again; the rest comes from one pass.
-
-    Args:
-        session: knows whether the person stopped this work.
-        backbone: the network.
-        images: n images.
-        layers: layer paths.
-        pooling: "avg", "max" or "flatten".
-
-    Returns:
-        Layer path -> (n, D) float32; None where the person has stopped the work.
+    """As `batch`, where each image needs its row: layer path -> (n, D) float32.
 
     Raises:
         FeatlibError: the vectors would not fit into memory.
+        ImageError: an image has gone or changed meanwhile.
     """
-    _check_size(backbone, images, layers, pooling)
-    kept = {layer: cache.vector_rows(backbone.fingerprint, layer, pooling, images.ids) for layer in layers}
-    missing = [i for i in range(len(images)) if any(rows[i] is None for rows in kept.values())]
-    job = f"{backbone.fingerprint} {images.fingerprint} {pooling} {' '.join(layers)}"
-    if missing and not _run(session, job, backbone, images, missing, kept, pooling):
-        return None
-    return {layer: np.stack([row for row in rows if row is not None]) for layer, rows in kept.items()}
+    rows = _compute(session, backbone, images, layers, pooling)
+    if rows is not None and rows.problems:
+        raise ImageError(_say_left_out(images, rows))
+    return None if rows is None else _stacked(rows, images)
 
 
 def projection(
@@ -79,13 +130,14 @@ def projection(
         _offer_to_go_on(session)
         return None
     bar, button = _progress(session, job, f"{method.upper()} of {len(X):,} images")
-    result = project(
-        X,
-        method=method,  # type: ignore[arg-type]
-        n_components=n_components,
-        perplexity=perplexity if method == "tsne" else None,
-        on_progress=lambda fraction, _coordinates: move_bar(bar, fraction, f"{fraction:.0%}"),
-    )
+    with FRONT.waiting():
+        result = project(
+            X,
+            method=method,  # type: ignore[arg-type]
+            n_components=n_components,
+            perplexity=perplexity if method == "tsne" else None,
+            on_progress=lambda fraction, _coordinates: move_bar(bar, fraction, f"{fraction:.0%}"),
+        )
     bar.empty()
     button.empty()
     cache.results().put(full_key, result, result.coordinates.nbytes)
@@ -114,7 +166,8 @@ def probe(
         return None
     text = f"Training a head on {name}"
     bar, button = _progress(session, job, text)
-    result = linear_probe(make_vectors(), y, on_progress=lambda share: move_bar(bar, share, f"{text}: {share:.0%}"))
+    with FRONT.waiting():
+        result = linear_probe(make_vectors(), y, on_progress=lambda share: move_bar(bar, share, f"{text}: {share:.0%}"))
     bar.empty()
     button.empty()
     cache.results().put(full_key, result, result.predictions.nbytes + result.labels.nbytes)
@@ -132,39 +185,41 @@ def agreement(X: np.ndarray, labels: np.ndarray) -> float:
     return found
 
 
-def _run(
-    session: Session,
-    job: str,
-    backbone: Backbone,
-    images: ImageSet,
-    missing: list[int],
-    kept: dict[str, list[np.ndarray | None]],
-    pooling: str,
-) -> bool:
-    if session.stopped == job:
-        _offer_to_go_on(session)
-        return False
-    bar, button = _progress(session, job, f"0 of {len(missing):,} images")
-    for start in range(0, len(missing), CHUNK):
-        chunk = missing[start : start + CHUNK]
-        for layer, rows in _extract(backbone, images[chunk], list(kept), pooling).items():
-            for i, row in zip(chunk, rows, strict=True):
-                kept[layer][i] = row
-                cache.results().put(
-                    ("vector", backbone.fingerprint, layer, pooling, images.ids[i]), row.copy(), row.nbytes
-                )
-        done = start + len(chunk)
-        move_bar(bar, done / len(missing), f"{done:,} of {len(missing):,} images")
-    bar.empty()
-    button.empty()
-    return True
+def _compute(
+    session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: str
+) -> Rows | None:
+    """Finds and computes vectors, with a bar and a button to stop; None where the person has stopped the work."""
+    _check_size(backbone, images, layers, pooling)
+    with FRONT.waiting():
+        rows = Rows(cache.shared(), backbone, images, layers, pooling)
+        missing = len(rows.missing)
+        if not missing:
+            return rows
+        job = f"{backbone.fingerprint} {images.fingerprint} {pooling} {' '.join(layers)}"
+        if session.stopped == job:
+            _offer_to_go_on(session)
+            return None
+        bar, button = _progress(session, job, f"0 of {missing:,} images")
+
+        def moved(left: int) -> None:
+            done = missing - left
+            move_bar(bar, done / missing, f"{done:,} of {missing:,} images")
+
+        rows.compute(moved)
+        bar.empty()
+        button.empty()
+        return rows
 
 
-def _extract(backbone: Backbone, images: ImageSet, layers: list[str], pooling: str) -> dict[str, np.ndarray]:
-    X = extract_vectors(backbone, images, layers, pooling=pooling, batch_size=CHUNK).X
-    widths = [vector_size(backbone, layer, pooling) for layer in layers]
-    parts = np.split(X, np.cumsum(widths)[:-1], axis=1)
-    return {layer: np.ascontiguousarray(part) for layer, part in zip(layers, parts, strict=True)}
+def _stacked(rows: Rows, images: ImageSet) -> dict[str, np.ndarray]:
+    return {layer: np.stack([found[image_id] for image_id in images.ids]) for layer, found in rows.found.items()}
+
+
+def _say_left_out(images: ImageSet, rows: Rows) -> str:
+    count = sum(image_id in rows.problems for image_id in images.ids)
+    reasons = [problem.reason for problem in rows.problems.values()]
+    more = f" And {len(reasons) - TOLD:,} more." if len(reasons) > TOLD else ""
+    return f"{count:,} of {len(images):,} images cannot be used: {' '.join(reasons[:TOLD])}{more}"
 
 
 def vector_size(backbone: Backbone, layer: str, pooling: str) -> int:

@@ -37,13 +37,26 @@ def little_to_collect():
     gc.freeze()
 
 
-@pytest.fixture
-def fresh():
-    """For tests that count or stop work: nothing has been computed yet."""
-    from featlib.ui import cache
+@pytest.fixture(autouse=True)
+def nothing_beside(monkeypatch):
+    """What is computed in the background would make the others' counts and times a matter of chance."""
+    from featlib.ui import background
 
-    cache.results.clear()
-    cache.traces.clear()
+    monkeypatch.setattr(background, "MAX_IMAGES", 0)
+
+
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """For tests that count or stop work: nothing has been computed yet, in memory or on disk."""
+    from featlib.ui import background, cache
+
+    monkeypatch.setenv("FEATLIB_HOME", str(tmp_path / "home"))
+    caches = (cache.results, cache.traces, cache.shared, background.preparer)
+    for one in caches:
+        one.clear()
+    yield
+    for one in caches:  # they would write into a folder that pytest removes
+        one.clear()
 
 
 @pytest.fixture(scope="session")

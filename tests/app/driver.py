@@ -12,7 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 96
-PAGES = ("", "preprocessing", "layers", "feature_maps", "vectors", "projection", "vector_files", "compare", "transfer")
+PAGES = (
+    "", "preprocessing", "layers", "feature_maps", "vectors", "projection", "vector_files", "compare", "layer_probe",
+    "transfer",
+)  # fmt: skip
 
 
 def open_page(page: str = "", /, **query: object) -> AppTest:

@@ -16,6 +16,7 @@ HEADINGS = {
     "projection": "Do like pictures lie together?",
     "vector_files": "What is in a set of vectors?",
     "compare": "What has training added?",
+    "layer_probe": "Which layer is best for these images?",
     "transfer": "What can be learned from frozen features?",
 }
 
@@ -84,7 +85,7 @@ def test_a_page_works_alone_and_leads_to_every_page(page):
     assert at.header[0].value == HEADINGS[page]
     assert not at.error
     assert not at.warning
-    if page != "transfer":  # there, photos of one each are nothing to learn from
+    if page not in ("layer_probe", "transfer"):  # there, photos of one each are nothing to learn from
         assert labelled(at.expander, "**The code**")
         assert "import" in at.code[0].value
     assert at.query_params["model"] == "EfficientNetLite0"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import streamlit as st
+from PIL import Image
 
-from featlib.images import load_samples
-from featlib.ui import cache, home, work
+from featlib.images import load_images, load_samples
+from featlib.ui import background, cache, home, rows, work
 from tests.app.driver import choices, go, has, labelled, open_page, pick, press, run, said
 
 pytestmark = pytest.mark.usefixtures("fresh")
@@ -21,17 +24,32 @@ def passes(monkeypatch):
     return seen
 
 
+class Extractions(list):
+    """(weights, layers, pooling, number of images) of each run of the engine, in order."""
+
+    rows: dict[str, list[str]]  # weights -> ids of the images whose rows came out
+
+    def images(self, weights="imagenet"):
+        return len(self.rows.get(weights, ()))
+
+    def clear(self):
+        super().clear()
+        self.rows.clear()
+
+
 @pytest.fixture
 def extracted(monkeypatch):
-    """(weights, layers, pooling, number of images) of each extraction, in order."""
-    seen = []
-    original = work.extract_vectors
+    seen = Extractions()
+    seen.rows = {}
+    original = rows.stream
 
-    def spy(backbone, images, layers, *, pooling, **kwargs):
-        seen.append((backbone.weights, tuple(layers), pooling, len(images)))
-        return original(backbone, images, layers, pooling=pooling, **kwargs)
+    def spy(backbone, images, taps, **options):
+        seen.append((backbone.weights, tuple(tap.layer for tap in taps), taps[0].pooling, len(images)))
+        for chunk in original(backbone, images, taps, **options):
+            seen.rows.setdefault(backbone.weights, []).extend(item.id for item in chunk.items)
+            yield chunk
 
-    monkeypatch.setattr(work, "extract_vectors", spy)
+    monkeypatch.setattr(rows, "stream", spy)
     return seen
 
 
@@ -79,7 +97,7 @@ def test_another_visit_needs_no_pass_either(passes):
 
 def test_vectors_are_computed_once_for_all_pages(extracted):
     at = open_page("vectors", images="views", layer="block4_add")
-    assert extracted == [("imagenet", ("block4_add",), "avg", n) for n in (32, 32, 32, 24)]
+    assert extracted == [("imagenet", ("block4_add",), "avg", n) for n in (96, 24)]
     extracted.clear()
     go(at, "projection")
     labelled(at.segmented_control, "Dimensions").set_value(3)
@@ -87,18 +105,74 @@ def test_vectors_are_computed_once_for_all_pages(extracted):
     assert extracted == []
     go(at, "transfer")
     assert {weights for weights, *_ in extracted} == {"random"}
-    assert sum(n for *_, n in extracted) == 120
+    assert extracted.images("random") == 120
     extracted.clear()
     for page in ("vectors", "projection", "transfer", "vectors"):
         go(at, page)
     assert extracted == []
     go(at, "")
-    assert {("head_relu" in layers) for _, layers, _, _ in extracted} == {True}
+    assert {layers for _, layers, _, _ in extracted} == {("head_relu",)}
     extracted.clear()
     go(at, "projection")
     labelled(at.selectbox, "Layer").set_value("head_relu")
     run(at)
     assert extracted == [], "Home has made these"
+
+
+def test_a_server_that_starts_again_finds_what_was_computed(extracted):
+    at = open_page("vectors", images="views", layer="block4_add")
+    shown = metrics(at)
+    for one in (cache.results, cache.shared, background.preparer):
+        one.clear()
+    extracted.clear()
+    assert metrics(open_page("vectors", images="views", layer="block4_add")) == shown
+    assert extracted == []
+
+
+def metrics(at):
+    return [(metric.label, metric.value) for metric in at.metric]
+
+
+def test_two_sessions_that_ask_for_the_same_set_compute_it_once(extracted, monkeypatch):
+    monkeypatch.setattr(rows, "PART", 16)
+    open_page("vectors", images="views", layer="block4_add")  # both begin with a network that is loaded
+    extracted.clear()
+    pages = []
+    link = {"images": "views", "layer": "block9_add"}
+    threads = [
+        threading.Thread(target=lambda: pages.append(open_page("vectors", **link)), name=f"session {i}")
+        for i in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(180)
+    ids = extracted.rows["imagenet"]
+    assert len(ids) == len(set(ids)) == 120
+    assert {layers for _, layers, _, _ in extracted} == {("block9_add",)}
+    assert len(extracted) > 2, "they took turns"
+    one, other = pages
+    assert metrics(one) == metrics(other)
+    assert has(one, "plotly_chart", "matrix")
+    assert has(other, "plotly_chart", "matrix")
+
+
+def test_an_image_that_has_changed_is_told_and_the_others_are_used(tmp_path, extracted, monkeypatch):
+    images = load_samples("views")[:12]
+    for i, item in enumerate(images):
+        Image.fromarray(item.pixels).save(tmp_path / f"{i:02}.png")
+    ours = load_images(tmp_path)
+    monkeypatch.setattr("featlib.ui.frame.load_samples", lambda name: ours)
+    (tmp_path / "03.png").unlink()
+    Image.new("RGB", (9, 9)).save(tmp_path / "07.png")
+    at = open_page("vectors", layer="block4_add")
+    [warning] = at.warning
+    assert "2 of 12 images cannot be used" in warning.value
+    assert "03.png" in warning.value
+    assert "07.png" in warning.value
+    assert ("Shape", "(10, 40)") in metrics(at)
+    assert has(go(at, "projection"), "plotly_chart", "scatter")
+    assert len(at.warning) == 1
 
 
 def test_another_pooling_is_other_vectors(extracted):
@@ -112,13 +186,13 @@ def test_another_pooling_is_other_vectors(extracted):
 
 def test_more_images_only_need_the_new_ones(extracted):
     at = open_page("vectors", images="digits", limit=300, layer="block4_add")
-    assert sum(n for *_, n in extracted) == 300
+    assert extracted.images() == 300
     extracted.clear()
     labelled(at.selectbox, "Images used").set_value(1000)
     run(at)
     digits = load_samples("digits")
     few, many = digits.sample(300, by="digit"), digits.sample(1000, by="digit")
-    assert sum(n for *_, n in extracted) == len(set(many.ids) - set(few.ids)) < 1000
+    assert extracted.images() == len(set(many.ids) - set(few.ids)) < 1000
 
 
 def test_a_projection_is_computed_once(monkeypatch):
@@ -180,24 +254,24 @@ def stop_after(monkeypatch):
     return arrange
 
 
-@pytest.mark.parametrize("page", ["vectors", "projection", "transfer", ""])
+@pytest.mark.parametrize("page", ["vectors", "projection", "layer_probe", "transfer", ""])
 def test_stopped_work_says_so_keeps_what_is_done_and_goes_on(page, extracted, stop_after):
     stop_after(2)
     at = open_page(page, images="views", layer="block4_add")
     assert "Stopped." in said(at)
     assert not at.error
     assert "The code" in str([expander.label for expander in at.expander])
-    done = sum(n for *_, n in extracted)
-    assert done == 64
+    assert extracted.images() == 64
     run(at)
-    assert sum(n for *_, n in extracted) == 64, "it does not go on by itself"
+    assert extracted.images() == 64, "it does not go on by itself"
 
     press(at, "Go on")
     assert "Stopped" not in said(at)
     assert choices(at).stopped == ""
-    trained = [n for weights, *_, n in extracted if weights == "imagenet"]
-    assert sum(trained) == 120, "nothing was computed twice"
-    shown = {"vectors": "matrix", "projection": "scatter", "transfer": "accuracy", "": "views"}[page]
+    assert extracted.images() == 120, "nothing was computed twice"
+    shown = {"vectors": "matrix", "projection": "scatter", "layer_probe": "depth", "transfer": "accuracy", "": "views"}[
+        page
+    ]
     assert has(at, "plotly_chart", shown)
 
 

@@ -21,6 +21,7 @@ from featlib.models import load_backbone
 from featlib.recipes import (
     Scene,
     feature_maps_code,
+    layer_probe_code,
     predict_code,
     projection_code,
     summary_code,
@@ -246,6 +247,21 @@ def test_transfer_learns_the_same_head(run, column, cv):
     np.testing.assert_array_equal(found["classes"], expected.classes)
 
 
+@pytest.mark.parametrize(
+    ("make", "layers"),
+    [(small, ["block2_add", "block15_project_bn", "head_relu"]), (mobilenet_v3, ["activation_3", "multiply_4"])],
+    ids=["Keras alone", "with featlib"],
+)
+def test_the_curve_over_depth_is_that_of_probe_layers(run, make, layers):
+    scene = replace(make(), images="shapes")
+    found = run(layer_probe_code(scene, layers, "shape", 4, 1, 40))
+    images = images_of(scene).sample(40, by="shape")
+    expected = featlib.probe_layers(scene.backbone, images, layers, y=images.labels_for("shape"), cv=4, random_state=1)
+    assert list(found["accuracies"]) == layers
+    for layer, result in zip(layers, expected.results, strict=True):
+        np.testing.assert_allclose(found["accuracies"][layer], result.accuracies, atol=0.051)  # one image of ten
+
+
 @pytest.mark.parametrize("pooling", [None, "none", "mean"])
 def test_maps_need_a_pooling(pooling):
     for make in (vectors_code, projection_code):
@@ -287,6 +303,7 @@ def test_programs_are_tidy(tmp_path, make):
         "pca": projection_code(scene),
         "tsne": projection_code(scene, "tsne", 3, 12.5),
         "transfer": transfer_code(scene, "folder"),
+        "depth": layer_probe_code(scene, [scene.info.path, last], "folder"),
     }
     for name, code in programs.items():
         (tmp_path / f"{name}.py").write_text(code)

@@ -102,15 +102,6 @@ def test_many_threads_leave_the_books_in_order(hasty):
         assert found is None or found[0] == key
 
 
-def test_kept_rows_come_in_the_order_asked():
-    cache.results.clear()
-    cache.results().put(("vector", "network", "layer", "avg", "id 2"), "row 2", 1)
-    assert cache.vector_rows("network", "layer", "avg", ("id 1", "id 2", "id 2")) == [None, "row 2", "row 2"]
-    assert cache.vector_rows("other", "layer", "avg", ("id 2",)) == [None]
-    assert cache.vector_rows("network", "layer", "max", ("id 2",)) == [None]
-    cache.results.clear()
-
-
 def test_a_network_is_loaded_once_for_each_choice():
     one = cache.backbone("EfficientNetLite0", "random", False, 96)
     assert cache.backbone("EfficientNetLite0", "random", False, 96) is one

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from featlib.errors import FeatlibError
@@ -16,16 +15,6 @@ from featlib.ui.work import vector_size
 def test_the_size_of_a_vector_is_known_before_it_is_computed(lite0, photos, layer, pooling):
     X = extract_vectors(lite0, photos[:1], layer, pooling=pooling).X
     assert vector_size(lite0, layer, pooling) == X.shape[1]
-
-
-def test_one_extraction_is_split_into_its_layers(tiny, photos):
-    layers = ["join", "pixels", "classes"]
-    parts = work._extract(tiny, photos[:5], layers, "flatten")
-    assert list(parts) == layers
-    for layer in layers:
-        wanted = extract_vectors(tiny, photos[:5], layer, pooling="flatten").X
-        np.testing.assert_allclose(parts[layer], wanted, rtol=1e-5, atol=1e-6)
-        assert parts[layer].flags.c_contiguous
 
 
 def test_what_would_not_fit_is_refused_with_the_sizes(tiny, photos, monkeypatch):

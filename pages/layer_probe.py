@@ -1,0 +1,42 @@
+"""Which layer suits these images: a simple head at the end of each stage."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from featlib.recipes import layer_probe_code
+from featlib.transfer import stage_layers
+from featlib.ui.frame import image_set, link_to, page, scene
+from featlib.ui.layer_probe import compute, show_curve
+from featlib.ui.panels import show_code
+from featlib.ui.pickers import pick_part, settle_layer
+from featlib.ui.transfer import pick_label
+from featlib.ui.work import network
+
+with page(
+    "Best layer",
+    "Which layer is best for these images?",
+    "Early layers see edges and colours, late ones things. What your labels need lies somewhere in between.",
+) as session:
+    images = image_set(session)
+    column = pick_label(session, images)
+    if column is None:
+        backbone = network(session)
+        settle_layer(session, backbone)
+        code = layer_probe_code(replace(scene(session, backbone), images="views"), stage_layers(backbone), "photo")
+        show_code(code, "this curve from the built-in views, which have labels")
+    else:
+        part = pick_part(session, images, column)
+        backbone = network(session, by=column)
+        settle_layer(session, backbone)
+        place = st.empty()  # what is computed takes the place of the old curve
+        with place.container():
+            curve = compute(session, backbone, part, column)
+        if curve is not None:
+            with place.container():
+                show_curve(session, backbone, curve, column)
+                with st.container(horizontal=True):
+                    link_to("Transfer", "What this layer confuses")
+                    link_to("Projection", "How its vectors lie")
+        limit = len(part) if len(part) < len(images) else None
+        show_code(layer_probe_code(scene(session, backbone), stage_layers(backbone), column, limit=limit))

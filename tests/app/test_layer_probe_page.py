@@ -1,0 +1,71 @@
+"""Which layer is best: the curve on screen is probe_layers', and a click chooses a layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from featlib.features.store import VectorStore
+from featlib.images import load_samples
+from featlib.transfer import probe_layers, stage_layers
+from tests.app.driver import choices, element, go, has, labelled, open_page, press, run, said, select, traces
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return load_samples("shapes").sample(300, by="shape")
+
+
+@pytest.fixture(scope="module")
+def at():
+    return open_page("layer_probe", images="shapes", limit=300, layer="block4_add")
+
+
+def test_the_curve_is_that_of_probe_layers(at, lite96, shapes):
+    expected = probe_layers(lite96, shapes, store=VectorStore())
+    [curve] = traces(at, "depth")
+    assert curve["customdata"] == list(stage_layers(lite96))
+    np.testing.assert_allclose(np.ravel(curve["y"]), expected.mean_accuracies, atol=0.011)
+    np.testing.assert_allclose(np.ravel(curve["error_y"]["array"]), expected.std_accuracies, atol=0.011)
+    assert f"shape: {expected.best} is best" in said(at).replace("\\", "")
+    assert "over 300 images" in said(at)
+    alt = element(at, "plotly_chart", "depth").proto.alt
+    for layer, mean in zip(expected.layers, np.ravel(curve["y"]), strict=True):
+        assert f"{layer} {mean:.0%}" in alt
+    assert "commonest label 17%" in alt
+
+
+def test_a_click_chooses_the_layer_for_all_pages():
+    at = open_page("layer_probe", images="views", layer="block4_add")
+    chart = element(at, "plotly_chart", "depth")
+    select(at, chart, points=[{"customdata": "block10_add", "point_index": 3}], point_indices=[3], box=[], lasso=[])
+    assert choices(at).layer == at.query_params["layer"] == "block10_add"
+    assert labelled(at.segmented_control, "Go on with").value == "block10_add"
+    labelled(at.segmented_control, "Go on with").set_value("head_relu")
+    run(at)
+    assert at.query_params["layer"] == "head_relu"
+    go(at, "transfer")
+    assert labelled(at.selectbox, "Layer").value == "head_relu"
+
+
+def test_another_label_is_another_curve():
+    at = open_page("layer_probe", images="views", layer="block4_add")
+    photos = np.ravel(traces(at, "depth")[0]["y"])
+    labelled(at.segmented_control, "Learn to name").set_value("view")
+    views = np.ravel(traces(run(at), "depth")[0]["y"])
+    assert photos.mean() > 0.5 > views.mean(), "which photo it is, is easier to tell than which view"
+
+
+def test_a_layer_that_is_no_end_of_a_stage_stays_chosen():
+    at = open_page("layer_probe", images="views", layer="block9_add")
+    assert labelled(at.segmented_control, "Go on with").value is None
+    assert at.query_params["layer"] == "block9_add"
+
+
+def test_images_of_one_each_cannot_be_learned():
+    at = open_page("layer_probe")
+    assert "10 of the 10 labels in “photo” have one image only" in said(at)
+    assert not at.error
+    assert not has(at, "plotly_chart", "depth")
+    assert 'load_samples("views")' in at.code[0].value
+    assert has(press(at, "Use the views"), "plotly_chart", "depth")

@@ -1,0 +1,92 @@
+"""One pass for all layers, and the very scores that linear_probe gives layer by layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import featlib
+from featlib.analysis import linear_probe
+from featlib.errors import CancelledError, FeatlibError
+from featlib.features import engine, extract_vectors
+from featlib.features.store import VectorStore
+from featlib.images import load_samples
+from featlib.transfer import probe_layers, stage_layers
+
+LAYERS = ["conv", "join", "pool"]
+
+
+@pytest.fixture(scope="module")
+def shapes():
+    return load_samples("shapes").sample(60, by="shape")
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_the_scores_are_those_of_linear_probe(tiny, shapes, pooling):
+    found = featlib.probe_layers(tiny, shapes, LAYERS, pooling=pooling, cv=4, random_state=3)
+    expected = [
+        linear_probe(extract_vectors(tiny, shapes, layer, pooling=pooling).X, shapes.labels, cv=4, random_state=3)
+        for layer in LAYERS
+    ]
+    assert found.layers == tuple(LAYERS)
+    np.testing.assert_allclose(found.mean_accuracies, [e.mean_accuracy for e in expected], atol=0.018)  # one of 60
+    np.testing.assert_allclose(found.std_accuracies, [e.std_accuracy for e in expected], atol=0.03)
+    assert found.majority_accuracy == expected[0].majority_accuracy == pytest.approx(1 / 6)
+    assert found.best == LAYERS[int(np.argmax(found.mean_accuracies))]
+    assert isinstance(found, featlib.LayerProbe)
+
+
+def test_all_layers_come_from_one_pass_and_are_kept(tiny, shapes, tmp_path, monkeypatch):
+    passes = []
+    original = engine._compute
+    monkeypatch.setattr(engine, "_compute", lambda part, *rest: passes.append(len(part)) or original(part, *rest))
+    store = VectorStore(tmp_path / "vectors.db")
+    first = probe_layers(tiny, shapes, LAYERS, store=store)
+    assert sum(passes) == 60
+    again = probe_layers(tiny, shapes, LAYERS, store=store)
+    assert sum(passes) == 60
+    np.testing.assert_array_equal(first.mean_accuracies, again.mean_accuracies)
+
+
+def test_labels_of_ones_own_stay_with_their_images(tiny, tmp_path):
+    """One image is broken: the labels after it must not slip."""
+    files, y = [], []
+    for i in range(21):
+        files.append(tmp_path / f"{i:02}.png")
+        y.append("light" if i % 2 else "dark")
+        Image.new("RGB", (40, 40), (230, 200 + i, 210) if i % 2 else (20, 5 + i, 10)).save(files[-1])
+    files[4].write_bytes(b"no picture")
+    found = probe_layers(tiny, files, ["pixels"], y=y)
+    assert found.mean_accuracies == [1.0]
+    assert len(found.results[0].labels) == 20
+    [problem] = found.problems
+    assert "04.png" in problem.reason
+
+
+def test_the_layers_are_the_ends_of_the_stages_and_the_feature_layer(lite0):
+    paths = stage_layers(lite0)
+    assert paths[-1] == lite0.feature_layer
+    assert set(paths) == {info.path for info in lite0.layers if info.stage_end} | {lite0.feature_layer}
+    assert [info.path for info in lite0.layers if info.path in paths] == list(paths)
+
+
+def test_progress_goes_up_to_one_and_can_stop(tiny, shapes):
+    shares = []
+    probe_layers(tiny, shapes, LAYERS, on_progress=shares.append)
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] == 1
+    for limit in (0.1, 0.9):
+        with pytest.raises(CancelledError):
+            probe_layers(tiny, shapes, LAYERS, on_progress=lambda share, limit=limit: share > limit)
+
+
+def test_what_cannot_be_probed_is_said_before_any_work(tiny, shapes):
+    with pytest.raises(FeatlibError, match="layers is empty"):
+        probe_layers(tiny, shapes, [])
+    with pytest.raises(FeatlibError, match=r"shape \(59,\) for 60 images"):
+        probe_layers(tiny, shapes, LAYERS, y=["a"] * 59)
+    with pytest.raises(FeatlibError, match="no labels"):
+        probe_layers(tiny, np.zeros((4, 32, 32, 3), np.uint8), LAYERS)
+    with pytest.raises(FeatlibError, match="'jion'"):
+        probe_layers(tiny, shapes, ["jion"])
