@@ -26,14 +26,13 @@ def run_child(way: str, network: str, n: int, folder: Path) -> tuple[float, int]
 
 
 def _peak() -> int:
-    """The peak of this process' resident memory, its child processes added."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    """The peak of this process' resident memory; the engine has no other processes."""
     status = Path("/proc/self/status")
     if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) + children
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     # ru_maxrss would be that of the large process that started this one.
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024 + children
+    return int(line.split()[1]) * 1024
 
 
 def main(way: str, name: str, n: str, folder: str) -> None:
