@@ -52,12 +52,12 @@ def main(
         _run(results, groups, networks or tuple(EARLY), sizes, repeats or sizes.repeats, Path(folder))
     text = markdown(results)
     click.echo(text)
-    if results.growth and not quick:
-        Path(ROOT / PICTURE).write_text(draw_growth(results.growth, _plot_title()), encoding="utf-8")
     if json_file:
         json_file.write_text(json.dumps(results.as_json(), indent=1), encoding="utf-8")
     if update:
-        update_readme(ROOT / "README.md", f"{text}\n\n{growth_picture(results.growth)}")
+        title = f"{results.processes}: files to vectors, the start of the process included"
+        (ROOT / PICTURE).write_text(draw_growth(results.growth, title), encoding="utf-8")
+        update_readme(ROOT / "README.md", f"{text}\n\n{growth_picture(results.growth, results.processes)}")
 
 
 def _home(folder: str):
@@ -102,6 +102,7 @@ def _look(network: Network, files: list[str], repeats: int):
 
 def _run_processes(results: Results, groups: tuple[str, ...], network: str, sizes: Sizes, folder: Path) -> None:
     """What needs processes of its own: memory, and times with the start."""
+    results.processes = network
     runtimes = ["tensorflow", "openvino"] if has_openvino() else ["tensorflow"]
     most = max([0, *(sizes.memory if "memory" in groups else ()), *(sizes.growth if "growth" in groups else ())])
     if most:
@@ -110,10 +111,6 @@ def _run_processes(results: Results, groups: tuple[str, ...], network: str, size
         results.memory = measure_memory(network, folder / "photos", sizes, runtimes[-1], _tell)
     if "growth" in groups:
         results.growth = measure_growth(network, folder / "photos", sizes, runtimes, _tell)
-
-
-def _plot_title() -> str:
-    return f"{next(iter(EARLY))}: files to vectors, the start of the process included"
 
 
 _started = time.monotonic()

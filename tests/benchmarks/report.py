@@ -24,11 +24,12 @@ PICTURE = "tests/benchmarks/growth.svg"
 
 @dataclass
 class Results:
-    """What was measured; what was not asked for is empty."""
+    """What was measured; what was not asked for is empty. `processes` is the network of memory and growth."""
 
     title: str = ""
     weights: dict[str, str] = field(default_factory=dict)
     times: dict[str, Times] = field(default_factory=dict)
+    processes: str = ""
     looked: dict[str, Looked] = field(default_factory=dict)
     memory: Points = field(default_factory=dict)
     growth: dict[str, Points] = field(default_factory=dict)
@@ -78,7 +79,7 @@ def markdown(results: Results) -> str:
     if rows:
         parts.append(_table(["ms an image", "goal", *networks], rows))
     if results.memory:
-        parts.append(_memory(results.memory))
+        parts.append(_memory(results.memory, results.processes))
     rows = list(_part_rows(results.times))
     if rows:
         parts.append("Where the time goes, ms an image, each part by itself on all cores:")
@@ -96,12 +97,12 @@ def update_readme(path: Path, text: str) -> None:
     path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
-def growth_picture(growth: Mapping[str, Points]) -> str:
+def growth_picture(growth: Mapping[str, Points], network: str) -> str:
     """The plot for the README, with its numbers for those who cannot see it."""
     said = "; ".join(
         f"{way} {', '.join(f'{n:,}: {ms:,.3g}' for n, ms in line.items())}" for way, line in growth.items()
     )
-    return f"![Milliseconds an image by the number of images, start included. {said}]({PICTURE})"
+    return f"![{network}: milliseconds an image by the number of images, start included. {said}]({PICTURE})"
 
 
 def _goal_rows(results: Results) -> Iterator[list[str]]:
@@ -152,14 +153,14 @@ def _missed(told: str, reached: bool) -> str:
     return told if reached else f"**missed: {told}**"
 
 
-def _memory(memory: Points) -> str:
+def _memory(memory: Points, network: str) -> str:
     (few, less), (many, more) = memory.items()
     ratio = more / less
     told = _missed(f"{ratio:.2f}×", ratio <= MEMORY_RATIO)
     below = _missed(f"{more / 1e6:,.0f} MB", more < MEMORY_BYTES)
     return (
-        f"Peak memory of a process that makes the vectors of {many:,} images, against {few:,}: {less / 1e6:,.0f} MB → "
-        f"{below}, {told} (goal: ≤ {MEMORY_RATIO}×, below {MEMORY_BYTES / 1e9:g} GB)."
+        f"Peak memory of a process that makes the vectors of {many:,} images with {network}, against {few:,}: "
+        f"{less / 1e6:,.0f} MB → {below}, {told} (goal: ≤ {MEMORY_RATIO}×, below {MEMORY_BYTES / 1e9:g} GB)."
     )
 
 
