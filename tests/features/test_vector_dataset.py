@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from featlib.errors import FeatlibError
+from featlib.features import VectorTable, load_vectors, save_vectors
 from featlib.features.contents import Origin, Row, layer_columns
 from featlib.features.parquet import METADATA, record_batch, vector_schema
 from featlib.features.vector_dataset import open_vectors
 from featlib.features.vector_sample import sample_rows, shares
+from featlib.images import ImageProblem
 
+ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = (5, 3)
 ORIGIN = Origin("tiny", "f00", ("a/b", "c"), layer_columns(("a/b", "c"), WIDTHS), "avg")
 RANDOM = np.random.default_rng(3)
@@ -88,6 +94,29 @@ def test_shards_are_one_set_in_natural_order_and_may_lack_labels(tmp_path):
     assert [label for piece in dataset.labels("odd/column") for label in piece] == [
         r.labels["odd/column"] for r in found
     ]
+
+
+def test_what_featlib_saves_is_read_as_load_vectors_reads_it(tmp_path):
+    table = VectorTable(
+        X=RANDOM.normal(size=(5000, 8)).astype(np.float32),
+        ids=tuple(f"{i:040x}" for i in range(5000)),
+        names=tuple(f"{i}.png" for i in range(5000)),
+        labels={"kind": np.array(["ab"[i % 2] for i in range(5000)])},
+        columns=ORIGIN.columns,
+        layers=ORIGIN.layers,
+        pooling="avg",
+        model="tiny",
+        fingerprint="f00",
+        problems=(ImageProblem("x.png", "'x.png' is empty."),),
+    )
+    dataset = open_vectors(save_vectors(table, tmp_path / "saved.parquet"))
+    whole = load_vectors(tmp_path / "saved.parquet")
+    rows, X = collected(dataset)
+    np.testing.assert_array_equal(X, whole.X)
+    assert tuple(row.id for row in rows) == whole.ids
+    assert [row.labels["kind"] for row in rows] == whole.labels["kind"].tolist()
+    assert dataset.problems == whole.problems
+    assert dataset.origin.columns == whole.columns
 
 
 def test_rows_are_taken_in_the_order_asked(file):
@@ -235,6 +264,36 @@ def test_a_small_file_of_long_texts_does_not_fill_the_memory(tmp_path):
     assert (len(dataset), dataset.problem_count) == (n - bad, bad)
     dataset.take(sample_rows(dataset, 500, by="kind"))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
+
+
+PEAK = """
+import sys
+from pathlib import Path
+import numpy as np, pyarrow.parquet, scipy.linalg
+from featlib.analysis.incremental import fit_pca, stream_neighbors
+from featlib.features.vector_dataset import open_vectors
+from featlib.features.vector_sample import sample_rows
+dataset = open_vectors(sys.argv[1])
+fit_pca((batch.X for batch in dataset.batches(texts=False)), 50)
+taken = dataset.take(sample_rows(dataset, 200, "kind"))
+stream_neighbors((batch.X for batch in dataset.batches(texts=False)), taken.X[0])
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(len(dataset), int(status["VmHWM"].split()[0]) // 1024)  # ru_maxrss would begin with what the parent had
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
+def test_memory_does_not_grow_with_rows(tmp_path):
+    origin = Origin("wide", "f00", ("a",), layer_columns(("a",), (512,)), "avg")
+    peaks = []
+    for count in (4_000, 44_000):
+        path = tmp_path / f"{count}.parquet"
+        write(path, images(count, bad=10**9), origin=origin, group=4000)
+        done = subprocess.run([sys.executable, "-c", PEAK, path], cwd=ROOT, capture_output=True, text=True, check=True)
+        rows, peak = map(int, done.stdout.split())
+        assert rows == count
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 40, "MB; the rows more are 78 MB"
 
 
 def test_broken_bytes_never_give_anything_but_one_sentence(file):
