@@ -86,6 +86,11 @@ def draw_growth(growth: Mapping[str, Points], title: str) -> str:
         parts += [f'<circle class="{color}" cx="{x(n):.1f}" cy="{y(ms):.1f}" r="3.5"/>' for n, ms in line.items()]
         n, ms = list(line.items())[-1]
         parts.append(
-            f'<text class="way {color}" x="{x(n) + 8:.1f}" y="{y(ms) - 8:.1f}">{escape(way)}: {ms:,.3g} ms</text>'
+            f'<text class="way {color}" x="{x(n) + 8:.1f}" y="{y(ms) - 8:.1f}">{escape(way)}: {short(ms)} ms</text>'
         )
     return "\n".join([*parts, "</svg>\n"])
+
+
+def short(number: float) -> str:
+    """Three digits, and no exponent."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

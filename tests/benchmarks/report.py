@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.goals import GOALS, LOOK_RUNS, LOOK_SECONDS, MEMORY_BYTES, MEMORY_RATIO, PARTS
-from tests.benchmarks.growth import Points
+from tests.benchmarks.growth import Points, short
 from tests.benchmarks.looking import Looked
 from tests.benchmarks.measure import Times, ratios
 
@@ -100,7 +100,7 @@ def update_readme(path: Path, text: str) -> None:
 def growth_picture(growth: Mapping[str, Points], network: str) -> str:
     """The plot for the README, with its numbers for those who cannot see it."""
     said = "; ".join(
-        f"{way} {', '.join(f'{n:,}: {ms:,.3g}' for n, ms in line.items())}" for way, line in growth.items()
+        f"{way} {', '.join(f'{n:,}: {short(ms)}' for n, ms in line.items())}" for way, line in growth.items()
     )
     return f"![{network}: milliseconds an image by the number of images, start included. {said}]({PICTURE})"
 
@@ -180,7 +180,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _ms(seconds: np.ndarray, unit: str = " ms") -> str:
-    return f"{float(np.median(seconds)) * 1e3:.3g}{unit}"
+    return f"{short(float(np.median(seconds)) * 1e3)}{unit}"
 
 
 def _version(name: str) -> str:
