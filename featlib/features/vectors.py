@@ -165,6 +165,8 @@ def combine_layers(
     weights = [1.0] * len(parts) if layer_weights is None else [float(weight) for weight in layer_weights]
     if len(weights) != len(parts):
         raise FeatlibError(f"layer_weights needs one number a layer: {len(parts)}. Received: {len(weights)}.")
+    if len(parts) == 1 and not l2_normalize and weights == [1]:
+        return parts[0]  # a copy would double the memory
     scaled = [normalize_rows(part) if l2_normalize else part for part in parts]
     return np.concatenate([part * np.float32(w) for part, w in zip(scaled, weights, strict=True)], axis=1)
 

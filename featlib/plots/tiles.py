@@ -143,9 +143,11 @@ def enlarge(planes: np.ndarray, height: int, width: int) -> np.ndarray:
 def shrink(planes: np.ndarray, height: int, width: int) -> np.ndarray:
     """Average (…, h, w) down where it is larger than (height, width); a side that fits is left as it is."""
     h, w = planes.shape[-2:]
+    if w > width:
+        planes = np.tensordot(planes, _area_weights(w, width), (-1, 1))  # one product for all planes
     if h > height:
-        planes = _area_weights(h, height) @ planes
-    return planes if w <= width else planes @ _area_weights(w, width).T
+        planes = np.moveaxis(np.tensordot(_area_weights(h, height), planes, (1, -2)), 0, -2)
+    return planes
 
 
 def _area_weights(size: int, target: int) -> np.ndarray:
