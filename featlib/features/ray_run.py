@@ -7,7 +7,8 @@ import importlib.util
 import logging
 import os
 import pickle
-import secrets
+import re
+import socket
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from typing import Any
 from featlib.errors import CancelledError, FeatlibError, ImageError
 from featlib.features.contents import plain_text
 from featlib.features.engine import Progress, output_shape
+from featlib.features.export import why
 from featlib.features.partial import Job
 from featlib.features.ray_worker import Plan, ShardWorker
 from featlib.features.shards import ShardFolder, locked_folder
@@ -103,6 +105,8 @@ def extract_with_ray(
         CancelledError: `on_progress` returned True.
     """
     _check(model, shard_size, batch_size, workers)
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_answers(address)
     plan = Plan(str(model), dict(network_options or {}), layers, pooling, l2_normalize, batch_size, runtime, precision)
     sources = _list_sources(images)
     folder = ShardFolder(Path(output).absolute(), _job(plan, sources), shard_size, _label_columns(sources))
@@ -177,7 +181,7 @@ def _fill(
     plan: Plan,
     folder: ShardFolder,
     sources: Sequence[Pending],
-    address: str | None,
+    address: str,
     workers: int | None,
     on_progress: Progress | None,
 ) -> None:
@@ -250,10 +254,9 @@ def share_cores(nodes: Sequence[float], workers: int | None) -> tuple[int, float
 
 
 @contextmanager
-def _cluster(address: str | None) -> Iterator[Any]:
+def _cluster(address: str) -> Iterator[Any]:
     """Connects to a cluster, or starts Ray here, quietly; afterwards everything is as before."""
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    with _environment(SETTINGS | (_password() if address == "local" else {})):
+    with _environment(SETTINGS):
         import ray
         import ray.data
 
@@ -268,9 +271,24 @@ def _cluster(address: str | None) -> Iterator[Any]:
                 ray.shutdown()
 
 
-def _password() -> dict[str, str]:
-    """Ray listens to the whole network, also when it works alone, and runs what it is sent."""
-    return {} if "RAY_AUTH_MODE" in os.environ else {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+def _check_answers(address: str) -> None:
+    """Looks for a cluster before Ray does, which waits for minutes where nobody is."""
+    if address in ("auto", "local"):
+        return
+    match = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d{1,5})", address)
+    if match is None or int(match[2]) > 65_535:
+        raise FeatlibError(f"address must be 'auto', 'host:6379' or 'ray://host:10001'. Received: {address!r}.")
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=5).close()
+    except OSError as error:
+        raise FeatlibError(_no_answer(address, why(error))) from error
+
+
+def _no_answer(address: str, reason: str) -> str:
+    return (
+        f"No Ray cluster answers at '{address}' ({reason}). "
+        "Check the address, or leave it out to work on this machine alone."
+    )
 
 
 def _start(ray: Any, address: str) -> None:  # noqa: ANN401 - the module
@@ -279,10 +297,7 @@ def _start(ray: Any, address: str) -> None:  # noqa: ANN401 - the module
         with _unheard():
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **alone)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise FeatlibError(
-            f"Ray does not answer at '{address}' ({_first_line(error)}). "
-            "Check the address, or leave it out to work on this machine alone."
-        ) from error
+        raise FeatlibError(_no_answer(address, why(error).partition(". ")[0])) from error
 
 
 @contextmanager
@@ -326,7 +341,3 @@ def _quiet(ray: Any) -> Iterator[None]:  # noqa: ANN401 - the module
     finally:
         context.enable_progress_bars, context.print_on_execution_start = before
         log.setLevel(level)
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -159,7 +159,7 @@ def tell(done, total):
     print(done, flush=True)
 
 print("ray" in sys.modules, flush=True)
-extract_with_ray("EfficientNetLite0", sys.argv[1], sys.argv[2], layers="block2_add", shard_size=8, workers=2,
+extract_with_ray("EfficientNetLite0", sys.argv[1], sys.argv[2], layers="block2_add", shard_size=8, workers=1,
                  address=sys.argv[3] if sys.argv[3:] else None, on_progress=tell)
 """
 
@@ -205,10 +205,10 @@ def test_a_killed_driver_leaves_whole_shards_and_no_process_and_the_next_one_goe
         output,
         layers="block2_add",
         shard_size=SHARD,
-        workers=2,
+        workers=1,
         on_progress=lambda *counts: told.append(counts),
     )
-    assert told[0][0] >= SHARD * (len(before) - 1)
+    assert told[0][0] >= 8 * (len(before) - 1) + 7  # the last shard has 7
     assert before.items() <= {path.name: path.stat().st_mtime_ns for path in output.glob("part-*")}.items()
     check_equal(output, extract_vectors(lite0, folder, "block2_add", runtime="tensorflow"), 39)
 
@@ -242,6 +242,8 @@ def test_what_is_wrong_is_told_in_one_sentence_before_anything_begins(folder, tm
     for options, message in (
         ({"shard_size": 0}, "shard_size must be at least 1"),
         ({"workers": 0}, "workers must be at least 1"),
+        ({"address": "nowhere"}, r"'host:6379' or 'ray://host:10001'. Received: 'nowhere'"),
+        ({"address": "ray://127.0.0.1:1"}, "No Ray cluster answers at 'ray://127.0.0.1:1' "),
     ):
         with pytest.raises(FeatlibError, match=message):
             extract_with_ray("EfficientNetLite0", folder, tmp_path / "b", **options)
