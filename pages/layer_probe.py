@@ -11,7 +11,7 @@ from featlib.ui.layer_probe import compute, show_curve
 from featlib.ui.panels import show_code
 from featlib.ui.pickers import pick_part, settle_layer
 from featlib.ui.transfer import pick_label
-from featlib.ui.work import network
+from featlib.ui.work import network, say_left_out
 
 with page(
     "Best layer",
@@ -34,6 +34,7 @@ with page(
             curve = compute(session, backbone, part, column)
         if curve is not None:
             with place.container():
+                say_left_out(curve.left_out)
                 show_curve(session, backbone, curve, column)
                 with st.container(horizontal=True):
                     link_to("Transfer", "What this layer confuses")

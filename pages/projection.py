@@ -7,7 +7,7 @@ from featlib.ui.frame import image_set, page, scene
 from featlib.ui.panels import show_code
 from featlib.ui.pickers import pick_layer, pick_part, sample_column
 from featlib.ui.projection import compute, perplexity_used, pick_projection, show_agreement, show_projection
-from featlib.ui.work import network
+from featlib.ui.work import network, say_left_out
 
 with page("Projection", "Do like pictures lie together?", "Change the layer and watch them move.") as session:
     backbone = network(session)
@@ -21,6 +21,7 @@ with page("Projection", "Do like pictures lie together?", "Change the layer and 
     if result is not None:
         found, projection, labels = result
         with place.container():
+            say_left_out(found.left_out)
             show_agreement(session, found.vectors[layer.path], labels)
             show_projection(session, found.images, projection, labels)
     code = projection_code(

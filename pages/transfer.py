@@ -9,7 +9,7 @@ from featlib.ui.frame import image_set, page, scene
 from featlib.ui.panels import show_code
 from featlib.ui.pickers import pick_layer, pick_part, settle_layer
 from featlib.ui.transfer import compute, pick_label, show_accuracy, show_confusion, show_mistakes
-from featlib.ui.work import network
+from featlib.ui.work import network, say_left_out
 
 with page(
     "Transfer",
@@ -32,6 +32,7 @@ with page(
             lesson = compute(session, backbone, part, layer, column)
         if lesson is not None:
             with place.container():
+                say_left_out(lesson.left_out)
                 show_accuracy(session, lesson, column)
                 show_confusion(lesson)
                 show_mistakes(lesson)

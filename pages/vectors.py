@@ -9,7 +9,7 @@ from featlib.ui.frame import image_set, page, scene
 from featlib.ui.panels import show_code
 from featlib.ui.pickers import pick_layer, pick_part, sample_column
 from featlib.ui.vectors import download, pick_vector, show_matrix, show_neighbors, show_similarity, table
-from featlib.ui.work import network
+from featlib.ui.work import network, say_left_out
 
 with page(
     "Vectors", "What is an image to the network?", "A row of numbers: images that are alike have rows that are alike."
@@ -23,10 +23,11 @@ with page(
     with place.container():
         result = table(session, backbone, part)
     if result is not None:
-        shown, vectors = result
+        found, vectors = result
         with place.container():
+            say_left_out(found.left_out)
             show_matrix(vectors)
-            show_neighbors(session, images, shown, vectors)
+            show_neighbors(session, images, found.images, vectors)
             show_similarity(vectors)
             download(vectors)
     code = vectors_code(

@@ -148,7 +148,7 @@ y = images.labels_for({literal(label_column)})  # (n,)
 counts = np.unique(y, return_counts=True)[1]
 folds = StratifiedKFold(min({cv}, counts.min()), shuffle=True, random_state={random_state})
 accuracies = {{}}
-for layer, X in zip(layers, parts):
+for layer, X in zip(layers, parts, strict=True):
     head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     accuracies[layer] = cross_val_score(head, X, y, cv=folds)
     print(f"{{layer:<30}} {{np.mean(accuracies[layer]):.1%}} +- {{np.std(accuracies[layer]):.1%}}")

@@ -68,7 +68,8 @@ outputs = [
 taps = keras.Model(model.inputs[0], outputs)  # all layers in one pass
 
 batches = [images[i : i + {BATCH}] for i in range(0, len(images), {BATCH})]
-parts = [np.concatenate(part) for part in zip(*(taps.predict_on_batch(prepare(batch)) for batch in batches))]
+results = [taps.predict_on_batch(prepare(batch)) for batch in batches]
+parts = [np.concatenate(part) for part in zip(*results, strict=True)]  # one (n, D) a layer
 """
 
 

@@ -26,10 +26,12 @@ class Curve:
     Attributes:
         layers: the probes on the layers.
         pixels: the probe on shrunken raw pixels.
+        left_out: what to say of the images that were left out.
     """
 
     layers: LayerProbe
     pixels: ProbeResult
+    left_out: str
 
 
 def compute(session: Session, backbone: Backbone, images: ImageSet, column: str) -> Curve | None:
@@ -48,7 +50,7 @@ def compute(session: Session, backbone: Backbone, images: ImageSet, column: str)
             return None
         results.append(result)
     pixels = probe(session, (*key, "pixels"), "raw pixels", lambda: raw_pixel_vectors(found.images), y)
-    return None if pixels is None else Curve(LayerProbe(paths, tuple(results)), pixels)
+    return None if pixels is None else Curve(LayerProbe(paths, tuple(results)), pixels, found.left_out)
 
 
 def show_curve(session: Session, backbone: Backbone, curve: Curve, column: str) -> None:

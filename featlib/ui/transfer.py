@@ -30,12 +30,14 @@ class Lesson:
 
     Attributes:
         images: what was learned from.
+        left_out: what to say of the images that were left out.
         layer: the probe on the chosen layer's vectors.
         random: the same layer with random weights; None where the network itself has random weights.
         pixels: the probe on shrunken raw pixels.
     """
 
     images: ImageSet
+    left_out: str
     layer: ProbeResult
     random: ProbeResult | None
     pixels: ProbeResult
@@ -92,7 +94,7 @@ def compute(session: Session, backbone: Backbone, images: ImageSet, layer: Layer
     probes = _train(session, heads, y)
     if probes is None:
         return None
-    return Lesson(images, probes[layer.path], probes.get("random weights"), probes["raw pixels"])
+    return Lesson(images, trained.left_out, probes[layer.path], probes.get("random weights"), probes["raw pixels"])
 
 
 def _train(session: Session, heads: Heads, y: np.ndarray) -> dict[str, ProbeResult] | None:

@@ -12,7 +12,7 @@ from featlib.models import Backbone
 from featlib.ui.components import thumbnail_row
 from featlib.ui.pickers import format_shape, layer_title, pick_image, positions_in
 from featlib.ui.session import Session, bind
-from featlib.ui.work import batch
+from featlib.ui.work import Batch, batch
 
 POOLINGS = {"avg": "average (GAP)", "max": "maximum", "flatten": "flatten"}
 HEATMAP_ROWS = 40
@@ -42,14 +42,14 @@ def pick_vector(session: Session, backbone: Backbone) -> None:
         st.toggle("Length 1 (L2)", help="Divide each layer's part by its Euclidean length.", **bind("l2"))
 
 
-def table(session: Session, backbone: Backbone, images: ImageSet) -> tuple[ImageSet, VectorTable] | None:
-    """The images and their chosen vectors, or None where the work was stopped."""
+def table(session: Session, backbone: Backbone, images: ImageSet) -> tuple[Batch, VectorTable] | None:
+    """The images, and their chosen vectors side by side, or None where the work was stopped."""
     layers = [session.layer, *([session.also] if session.also and session.also != session.layer else [])]
     found = batch(session, backbone, images, layers, session.pooling)
     if found is None:
         return None
     images, parts = found.images, found.vectors
-    return images, VectorTable(
+    return found, VectorTable(
         X=combine_layers(list(parts.values()), layers, session.l2),
         ids=images.ids,
         names=images.names,

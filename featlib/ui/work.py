@@ -63,10 +63,12 @@ class Batch:
     Attributes:
         images: the images that have a row: those that can still be read, or were once.
         vectors: layer path -> (n, D) float32.
+        left_out: what to say of images that have no row; empty where all have one.
     """
 
     images: ImageSet
     vectors: dict[str, np.ndarray]
+    left_out: str = ""
 
 
 def batch(
@@ -74,7 +76,7 @@ def batch(
 ) -> Batch | None:
     """The vectors of several layers. What is kept is not computed again; the rest comes from one pass.
 
-    An image that has gone or changed meanwhile is told and left out.
+    An image that has gone or changed meanwhile is left out; the page says so beside the results.
 
     Args:
         session: knows whether the person stopped this work.
@@ -93,13 +95,18 @@ def batch(
     rows = _compute(session, backbone, images, layers, pooling)
     if rows is None:
         return None
-    if rows.problems:
-        reason = _say_left_out(images, rows)
-        if len(rows.problems) == rows.total:
-            raise ImageError(reason)
-        st.warning(plain(reason))
+    left_out = _left_out(images, rows)
+    if left_out and len(rows.problems) == rows.total:
+        raise ImageError(left_out)
+    if left_out:
         images = images[[i for i, image_id in enumerate(images.ids) if image_id not in rows.problems]]
-    return Batch(images, _stacked(rows, images))
+    return Batch(images, _stacked(rows, images), left_out)
+
+
+def say_left_out(left_out: str) -> None:
+    """Names the images that a page does without."""
+    if left_out:
+        st.warning(plain(left_out))
 
 
 def vectors(
@@ -113,7 +120,7 @@ def vectors(
     """
     rows = _compute(session, backbone, images, layers, pooling)
     if rows is not None and rows.problems:
-        raise ImageError(_say_left_out(images, rows))
+        raise ImageError(_left_out(images, rows))
     return None if rows is None else _stacked(rows, images)
 
 
@@ -215,7 +222,9 @@ def _stacked(rows: Rows, images: ImageSet) -> dict[str, np.ndarray]:
     return {layer: np.stack([found[image_id] for image_id in images.ids]) for layer, found in rows.found.items()}
 
 
-def _say_left_out(images: ImageSet, rows: Rows) -> str:
+def _left_out(images: ImageSet, rows: Rows) -> str:
+    if not rows.problems:
+        return ""
     count = sum(image_id in rows.problems for image_id in images.ids)
     reasons = [problem.reason for problem in rows.problems.values()]
     more = f" And {len(reasons) - TOLD:,} more." if len(reasons) > TOLD else ""
