@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,6 +63,23 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"featlib\.features\.runtimes")
 
 
+@dataclass(frozen=True)
+class Network:
+    """The network that was asked for: its name or path, and the further arguments of `load_backbone`."""
+
+    model: str
+    options: dict[str, Any]
+
+    def load(self) -> Backbone:
+        """Loads it."""
+        from featlib.models import list_models, load_backbone
+
+        known = {choice.name.lower() for choice in list_models()}
+        if self.model.partition("(")[0].strip().lower() in known or Path(self.model).exists():
+            _import_keras()  # takes seconds, which a mistyped name does not need
+        return load_backbone(self.model, **self.options)
+
+
 def _network_options(command: Command) -> Command:
     options = (
         click.option("--weights", default="imagenet", show_default=True, help="imagenet, random, or a weights file."),
@@ -77,7 +94,7 @@ def _network_options(command: Command) -> Command:
     def with_network(model: str, **arguments: Any) -> Any:  # noqa: ANN401 - click's own
         names = ("weights", "no_top", "input_size", "preprocessing", "class_names", "trust_saved_model")
         chosen = {name: arguments.pop(name) for name in names}
-        return command(load=lambda: _load(model, **chosen), **arguments)
+        return command(network=Network(model, _for_load_backbone(**chosen)), **arguments)
 
     for option in reversed(options):
         with_network = option(with_network)
@@ -104,7 +121,7 @@ def models() -> None:
 @click.argument("model")
 @_network_options
 @click.option("--json", "as_json", is_flag=True, help="Everything that is known of each layer, for a program.")
-def layers(load: Callable[[], Backbone], as_json: bool) -> None:
+def layers(network: Network, as_json: bool) -> None:
     """List the layers of MODEL, those of inner models too.
 
     MODEL is EfficientNetLite0 (embedded), any network of keras.applications (`featlib models`), or the path of a
@@ -114,7 +131,7 @@ def layers(load: Callable[[], Backbone], as_json: bool) -> None:
     featlib layers EfficientNetLite0
     featlib layers "MobileNetV2(alpha=0.35)" --no-top --input-size 96
     """  # noqa: D301 - click keeps the lines below \b
-    backbone = load()
+    backbone = network.load()
     if as_json:
         click.echo(json.dumps([asdict(layer) for layer in backbone.layers], indent=1))
         return
@@ -144,9 +161,19 @@ def layers(load: Callable[[], Backbone], as_json: bool) -> None:
 @click.option("--path-column", help="Of a table: the column with the paths. [default: path, file, filename or image]")
 @click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors on disk (see `featlib cache`).")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
-@click.option("-o", "--output", required=True, help="The file to write: .npy, .npz, .parquet, .h5 or .csv.")
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", help="ray: several processes or machines."
+)
+@click.option("--address", help="With ray: auto, host:6379 or ray://host:10001. [default: Ray on this machine]")
+@click.option(
+    "--workers", type=click.IntRange(1), help="With ray: processes with a network. [default: one for 8 cores]"
+)
+@click.option("--shard-size", type=click.IntRange(1), help="With ray: images in a file. [default: 512]")
+@click.option(
+    "-o", "--output", required=True, help="The file to write: .npy, .npz, .parquet, .h5, .csv; a folder with ray."
+)
 def extract(
-    load: Callable[[], Backbone],
+    network: Network,
     images: tuple[str, ...],
     layer: tuple[str, ...],
     pooling: str,
@@ -155,7 +182,11 @@ def extract(
     path_column: str | None,
     no_cache: bool,
     resume: bool,
-    **how: Any,  # noqa: ANN401 - batch_size, runtime and precision, as `stream` takes them
+    engine: str,
+    address: str | None,
+    workers: int | None,
+    shard_size: int | None,
+    **how: Any,  # noqa: ANN401 - batch_size, runtime and precision, as the library takes them
 ) -> None:
     """Turn IMAGES into one vector each.
 
@@ -170,15 +201,23 @@ def extract(
     featlib extract photos/ -o vectors.npz
     featlib extract samples:views --layer block4_add --layer head_relu --l2 -o vectors.csv
     featlib extract paths.csv --runtime openvino -o vectors.parquet --resume
+    featlib extract photos/ --engine ray --workers 4 -o vectors
     """  # noqa: D301 - click keeps the lines below \b
     from featlib.features import Tap, VectorStore, extract_to_file
     from featlib.features.export import WRITERS, check_destination
     from featlib.features.runtimes import check_runtime
     from featlib.features.vectors import check_vectors, resolve_layers
 
+    how |= {"pooling": POOLINGS[pooling], "l2_normalize": l2, "resume": resume}
+    beyond = {"address": address, "workers": workers, "shard_size": shard_size}
+    if engine == "ray":
+        _extract_with_ray(network, images, path_column, output, layer, how | beyond)
+        return
+    for name in (name for name, value in beyond.items() if value is not None):
+        raise FeatlibError(f"--{name.replace('_', '-')} is for --engine ray. Leave it out, or add --engine ray.")
     check_destination(output, tuple(WRITERS))
     check_runtime(how["runtime"], how["precision"])
-    backbone = load()
+    backbone = network.load()
     paths = resolve_layers(backbone, layer or None)
     check_vectors(backbone, [Tap(path, POOLINGS[pooling]) for path in paths])  # before many images are listed
     store = None if no_cache else VectorStore()
@@ -188,10 +227,7 @@ def extract(
             _list(images, path_column),
             output,
             paths,
-            pooling=POOLINGS[pooling],
-            l2_normalize=l2,
             store=store,
-            resume=resume,
             on_progress=progress,
             **how,
         )
@@ -201,6 +237,35 @@ def extract(
             click.echo(sentence, err=True)
     click.echo(f"{output}: {written.shape} float32, {' + '.join(written.layers)}, pooling {pooling}")
     if written.problems:
+        raise SystemExit(1)
+
+
+def _extract_with_ray(
+    network: Network,
+    images: tuple[str, ...],
+    path_column: str | None,
+    output: str,
+    layer: tuple[str, ...],
+    how: dict[str, Any],
+) -> None:
+    from featlib.features.ray_run import extract_with_ray
+
+    if Path(output).suffix:
+        raise FeatlibError(f"--engine ray writes a folder of Parquet files, such as 'vectors'. Received: '{output}'.")
+    _import_keras()
+    with _progress("Images") as progress, _resumable():
+        run = extract_with_ray(
+            network.model,
+            _list(images, path_column),
+            output,
+            network_options=network.options,
+            layers=layer or None,
+            on_progress=progress,
+            **{name: value for name, value in how.items() if value is not None or name == "pooling"},
+        )
+    _report(run.problems, run.images - len(run.problems))
+    click.echo(f"{output}: {run.images - len(run.problems):,} vectors in {run.shards:,} Parquet files")
+    if run.problems:
         raise SystemExit(1)
 
 
@@ -218,6 +283,76 @@ def _about(runtime: Runtime) -> str:
     if runtime.precision == "float32":
         return runtime.note
     return f"{runtime.precision} on this network: vectors differ by up to {runtime.error:.1%} of the largest value."
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True)
+@click.option("--model", default="EfficientNetLite0", show_default=True, help="As for extract.")
+@_network_options
+@click.option("--layer", multiple=True, help="A layer path; repeat it for several. [default: the ends of the stages]")
+@click.option("--pooling", type=click.Choice(["avg", "max", "flatten"]), default="avg", show_default=True)
+@click.option("--label", help="The label column to learn. [default: the first]")
+@click.option("--path-column", help="Of a table: the column with the paths.")
+@click.option("--cv", type=click.IntRange(2), default=5, show_default=True, help="Folds of the cross-validation.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same folds.")
+@click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors on disk (see `featlib cache`).")
+def probe(
+    network: Network,
+    images: tuple[str, ...],
+    layer: tuple[str, ...],
+    pooling: str,
+    label: str | None,
+    path_column: str | None,
+    cv: int,
+    seed: int,
+    no_cache: bool,
+) -> None:
+    """Say which layer is best for labelled IMAGES: the accuracy of a logistic regression on each layer's vectors.
+
+    IMAGES as for extract; sub-folders, or a table's other columns, are the labels. The network runs once for all
+    layers.
+
+    \b
+    featlib probe photos/
+    featlib probe samples:shapes --label shape --layer block4_add --layer head_relu
+    """  # noqa: D301 - click keeps the lines below \b
+    from featlib.features import VectorStore
+    from featlib.transfer import probe_layers
+
+    backbone = network.load()
+    pending = _list(images, path_column)
+    labels = None if label is None else _labels_of(pending, label)
+    with _progress("Percent") as progress:
+        result = probe_layers(
+            backbone,
+            pending,
+            layer or None,
+            y=labels,
+            pooling=pooling,
+            cv=cv,
+            random_state=seed,
+            store=None if no_cache else VectorStore(),
+            on_progress=lambda share: progress(round(share * 100), 100),
+        )
+    _report(result.problems, len(pending) - len(result.problems))
+    rows = [("layer", "accuracy", "±", "")]
+    for path, mean, std in zip(result.layers, result.mean_accuracies, result.std_accuracies, strict=True):
+        rows.append((path, f"{mean:.1%}", f"{std:.1%}", "best" if path == result.best else ""))
+    for line in _columns([*rows, ("always the commonest label", f"{result.majority_accuracy:.1%}", "", "")], {1, 2}):
+        click.echo(line)
+    if result.problems:
+        raise SystemExit(1)
+
+
+def _labels_of(images: Sequence[Pending], column: str) -> list[str]:
+    from featlib.images import ImageProblem
+
+    labels = [{} if isinstance(image, ImageProblem) else image.labels for image in images]
+    known = dict.fromkeys(name for own in labels for name in own)
+    if column not in known:
+        said = ", ".join(f"'{name}'" for name in known) or "none"
+        raise FeatlibError(f"There is no label column '{column}'. The images have: {said}.")
+    return [own.get(column, "") for own in labels]
 
 
 @main.command()
@@ -297,29 +432,22 @@ def cache(clear: bool) -> None:
         click.echo(line)
 
 
-def _load(
-    model: str,
+def _for_load_backbone(
     weights: str,
     no_top: bool,
     input_size: int | None,
     preprocessing: str | None,
     class_names: str | None,
     trust_saved_model: bool,
-) -> Backbone:
-    from featlib.models import list_models, load_backbone
-
-    known = {choice.name.lower() for choice in list_models()}
-    if model.partition("(")[0].strip().lower() in known or Path(model).exists():
-        _import_keras()  # takes seconds, which a mistyped name does not need
-    return load_backbone(
-        model,
-        weights=None if weights == "random" else weights,
-        include_top=not no_top,
-        input_shape=None if input_size is None else (input_size, input_size, 3),
-        preprocessing=preprocessing,
-        class_names=None if class_names is None else _class_names(class_names),
-        trust_saved_model=trust_saved_model,
-    )
+) -> dict[str, Any]:
+    return {
+        "weights": None if weights == "random" else weights,
+        "include_top": not no_top,
+        "input_shape": None if input_size is None else (input_size, input_size, 3),
+        "preprocessing": preprocessing,
+        "class_names": None if class_names is None else _class_names(class_names),
+        "trust_saved_model": trust_saved_model,
+    }
 
 
 def _class_names(path: str) -> tuple[str, ...]:

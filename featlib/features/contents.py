@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from featlib.features.vectors import VectorTable
+from featlib.images import ImageItem, ImageProblem
 
 LABEL_PREFIX = "label:"
 PIECE_BYTES = 8 * 2**20  # of vectors that are in memory at once
@@ -160,3 +161,12 @@ def plain_text(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+def row_of(image: ImageItem | ImageProblem) -> Row:
+    """The row that tells of an image, good or bad."""
+    if isinstance(image, ImageProblem):
+        return Row("", plain_text(image.name), "", {}, plain_text(image.reason))
+    labels = {plain_text(column): plain_text(label) for column, label in image.labels.items()}
+    path = "" if image.path is None else plain_text(str(image.path))
+    return Row(image.id, plain_text(image.name), path, labels)

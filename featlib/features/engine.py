@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from featlib.errors import CancelledError, FeatlibError, ImageError
+from featlib.features.cores import cores
 from featlib.features.kept import KeptVectors
 from featlib.features.runtimes import Runtime, check_runtime, make_runtime
 from featlib.features.store import VectorStore
@@ -101,7 +102,7 @@ def stream(
     """
     check_work(backbone, taps, batch_size, runtime, precision)
     kept = KeptVectors(store, backbone, taps, precision)
-    workers = os.cpu_count() or 1
+    workers = cores()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="featlib-engine")
     running: deque[_Part] = deque()
     try:

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from featlib.errors import FeatlibError
-from featlib.features.contents import Contents, Origin, Row, VectorsOnDisk, layer_columns, plain_text
+from featlib.features.contents import Contents, Origin, Row, VectorsOnDisk, layer_columns, row_of
 from featlib.features.csv_files import write_names
 from featlib.features.export import UNWRITABLE, WRITERS, check_destination, names_beside, put_in_place, why
 from featlib.features.lock import drop_lock, hold_lock
@@ -213,7 +213,7 @@ class PartialFile:
         if self.done + len(found) > self._job.total or not (self._files or not found):
             raise FeatlibError(f"Received {len(found)} images more, but {self.done} of {self._job.total} are there.")
         vectors = iter(X)
-        rows = [_row(image) for image in found]
+        rows = [row_of(image) for image in found]
         lines = "".join(_line(row, None if row.error is not None else next(vectors)) for row in rows).encode()
         try:
             for file, end, data in zip(self._files, self._ends(), (X.tobytes(), lines), strict=True):
@@ -310,14 +310,6 @@ class PartialFile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _row(image: ImageItem | ImageProblem) -> Row:
-    if isinstance(image, ImageProblem):
-        return Row("", plain_text(image.name), "", {}, plain_text(image.reason))
-    labels = {plain_text(column): plain_text(label) for column, label in image.labels.items()}
-    path = "" if image.path is None else plain_text(str(image.path))
-    return Row(image.id, plain_text(image.name), path, labels)
 
 
 def _line(row: Row, vector: np.ndarray | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 import os
@@ -22,6 +21,7 @@ from featlib.features.export import why
 from featlib.features.partial import Job
 from featlib.features.ray_worker import Plan, ShardWorker
 from featlib.features.shards import ShardFolder, locked_folder
+from featlib.features.to_file import digest_of
 from featlib.images import ImageProblem, ImageSet, Pending, list_pending
 from featlib.images.pending import open_image
 from featlib.images.sources import Candidate
@@ -150,17 +150,6 @@ def _label_columns(sources: Sequence[Pending]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(plain_text(column) for own in labels for column in own))
 
 
-def _digest(sources: Sequence[Pending]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for entry in sources:
-        if isinstance(entry, ImageProblem):
-            said: object = entry.reason
-        else:
-            said = (str(entry.source) if isinstance(entry, Candidate) else entry.id, dict(entry.labels))
-        digest.update(repr((entry.name, said)).encode())
-    return digest.hexdigest()
-
-
 def _job(plan: Plan, sources: Sequence[Pending]) -> Job:
     """Looks at the network here, so that what is wrong is told before other machines begin."""
     backbone, taps = plan.load()
@@ -172,7 +161,7 @@ def _job(plan: Plan, sources: Sequence[Pending]) -> Job:
         pooling=str(plan.pooling).lower(),
         l2_normalize=plan.l2_normalize,
         precision=plan.precision,
-        images=_digest(sources),
+        images=digest_of(sources),
         total=len(sources),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from featlib.errors import FeatlibError
+from featlib.features.cores import THREADS
 from featlib.features.engine import run_batches
 from featlib.features.runtimes import check_runtime, make_runtime
 from featlib.features.shards import ShardFolder
@@ -114,6 +115,5 @@ class ShardWorker:
 
 def _use_threads(threads: int) -> None:
     """Lets this process use its share of the machine, before TensorFlow and OpenVINO count the cores."""
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", THREADS)
     os.environ.update(dict.fromkeys(names, str(threads)))
-    os.cpu_count = lambda: threads  # as Python 3.13 does it for PYTHON_CPU_COUNT

@@ -8,7 +8,6 @@ with batch normalizations folded. Its variables stay variables: freezing them ga
 from __future__ import annotations
 
 import importlib.util
-import os
 import queue
 import threading
 import warnings
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from featlib.errors import FeatlibError
+from featlib.features.cores import cores
 from featlib.features.taps import Tap, check_rows, run_eagerly, tap_and_pool
 from featlib.models import Backbone
 
@@ -55,7 +55,7 @@ class Runtime:
     @property
     def at_once(self) -> int:
         """How many batches are best run at the same time: OpenVINO takes one on each core, the others all cores."""
-        return (os.cpu_count() or 1) if self.name == "openvino" else 1
+        return cores() if self.name == "openvino" else 1
 
 
 def make_runtime(
@@ -228,17 +228,16 @@ def _openvino(backbone: Backbone, taps: tuple[Tap, ...], precision: str) -> Run:
     import openvino
 
     network = openvino.convert_model(_traced(backbone, taps, folded=False))  # it folds by itself
-    cores = os.cpu_count() or 1
     settings = {
-        "NUM_STREAMS": cores,  # a batch a core: threads that wait for each other cost a third more
-        "INFERENCE_NUM_THREADS": cores,
+        "NUM_STREAMS": cores(),  # a batch a core: threads that wait for each other cost a third more
+        "INFERENCE_NUM_THREADS": cores(),
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
     }
     compiled = openvino.Core().compile_model(network, "CPU", settings)
     # OpenVINO sorts a function's outputs by name, "Identity_10" before "Identity_2".
     ports = [compiled.output(f"Identity_{i}:0" if i else "Identity:0") for i in range(len(taps))]
     idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    for _ in range(cores):
+    for _ in range(cores()):
         idle.put(compiled.create_infer_request())
 
     def run(batch: np.ndarray) -> list[np.ndarray]:

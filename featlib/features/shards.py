@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from featlib.errors import FeatlibError
-from featlib.features.contents import Contents, Origin, layer_columns
+from featlib.features.contents import Contents, Origin, layer_columns, row_of
 from featlib.features.export import WRITERS, why, write_whole, write_with
 from featlib.features.lock import drop_lock, hold_lock
 from featlib.features.parquet import SHARDS
-from featlib.features.partial import Job, _row
+from featlib.features.partial import Job
 from featlib.images import ImageItem, ImageProblem
 
 JOB, LOCK = "_job.json", ".lock"  # Parquet readers pass over names that begin like this
@@ -151,7 +151,7 @@ class ShardFolder:
         """
         job = self.job
         origin = Origin(job.model, job.fingerprint, job.layers, layer_columns(job.layers, job.widths), job.pooling)
-        contents = Contents(origin, X, self.label_columns, lambda: map(_row, found))
+        contents = Contents(origin, X, self.label_columns, lambda: map(row_of, found))
         write_with(self.shard(number), lambda part: WRITERS[".parquet"](contents, part))
 
     def problems(self) -> tuple[ImageProblem, ...]:

@@ -15,7 +15,7 @@ from featlib.features.runtimes import Runtime
 from featlib.features.store import VectorStore
 from featlib.features.taps import Tap
 from featlib.features.vectors import check_vectors, combine_layers, resolve_layers
-from featlib.images import Candidate, ImageItem, ImageProblem, Pending, list_pending
+from featlib.images import ImageItem, ImageProblem, Pending, list_pending
 from featlib.models import Backbone
 
 
@@ -117,13 +117,18 @@ def extract_to_file(
 
 
 def digest_of(images: Sequence[Pending]) -> str:
-    """Tells one list of images from another, by their names and where they are read from."""
+    """Tells one list of images from another, by their names and labels and by where they are read from."""
     digest = hashlib.blake2b(digest_size=16)
     for image in images:
-        where = image.id if isinstance(image, ImageItem) else ""
-        if isinstance(image, Candidate) and isinstance(image.source, Path):
-            where = str(image.source.absolute())
-        digest.update(f"{image.name}\0{where}\n".encode(errors="surrogatepass"))
+        if isinstance(image, ImageProblem):
+            said: object = image.reason
+        elif isinstance(image, ImageItem):
+            said = image.id, dict(image.labels)
+        else:
+            source = image.source
+            where = source.id if isinstance(source, ImageItem) else source if isinstance(source, Path) else ""
+            said = str(where.absolute() if isinstance(where, Path) else where), dict(image.labels)
+        digest.update(repr((image.name, said)).encode(errors="surrogatepass"))
     return digest.hexdigest()
 
 
