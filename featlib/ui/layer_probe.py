@@ -58,6 +58,8 @@ def show_curve(session: Session, backbone: Backbone, curve: Curve, column: str) 
     found = curve.layers
     best = found.layers.index(found.best)
     st.subheader(f"{plain(column)}: {plain(found.best)} is best, {found.mean_accuracies[best]:.0%} right", anchor=False)
+    if curve.pixels.mean_accuracy > found.mean_accuracies[best]:
+        st.info("Here raw pixels do better than any of these layers: the network drops what the task needs.")
     key = f"depth {backbone.fingerprint}"
     said = "; ".join(f"{path} {mean:.0%}" for path, mean in zip(found.layers, found.mean_accuracies, strict=True))
     st.plotly_chart(

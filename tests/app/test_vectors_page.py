@@ -125,12 +125,12 @@ def test_the_files_say_what_they_hold(lite96, photos, offered, tmp_path):
 
 
 def test_too_much_to_flatten_is_refused_before_it_is_computed(monkeypatch):
-    from featlib.ui import work
+    from featlib.ui import rows
 
     def never(*args, **kwargs):
         raise AssertionError("nothing may be computed")
 
-    monkeypatch.setattr(work, "extract_vectors", never)
+    monkeypatch.setattr(rows, "stream", never)
     at = open_page("vectors", images="digits", limit=1797, pooling="flatten", layer="block1_expand_relu")
     assert len(at.error) == 1
     assert "1,797 vectors of 221,184 numbers take 1,516 MB; at most 256 MB" in at.error[0].value
