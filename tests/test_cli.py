@@ -294,6 +294,9 @@ def test_nothing_but_bad_images_writes_nothing(run, tmp_path):
         (["extract", "samples:photos", "--layer", "block4", "-o", "v.npz"], "Did you mean 'block4_add'"),
         (["extract", "samples:photos", "--batch-size", "0", "-o", "v.npz"], "batch_size must be at least 1"),
         (["extract", "samples:photos", "--pooling", "none", "-o", "v.npz"], "which is no vector"),
+        (["extract", "samples:photos", "--workers", "2", "-o", "v.npz"], "--workers is for --engine ray"),
+        (["extract", "samples:photos", "--engine", "ray", "-o", "v.npz"], "writes a folder of Parquet files"),
+        (["probe", "samples:photos", "--label", "folder"], "no label column 'folder'. The images have: 'photo'"),
         (["project", "no.npz"], "No file at 'no.npz'"),
         (["project", "no.npz", "-o", "v.png"], r"must end in \.csv or \.html"),
     ],
@@ -359,6 +362,20 @@ def test_project_writes_the_library_s_coordinates(run, vectors, options, asked):
     assert rows[0] == ["id", "name", "label:photo", "label:view", *axes]
     assert [tuple(row[:3]) for row in rows[1:]] == list(zip(table.ids, table.names, table.labels["photo"], strict=True))
     np.testing.assert_allclose(np.array([row[4:] for row in rows[1:]], float), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_probe_tells_which_layer_is_best(run, lite0):
+    layers = ["--layer", "stem_relu", "--layer", "block4_add"]
+    result = run("probe", "samples:views", "--label", "photo", *layers, "--cv", 3, "--seed", 1)
+    assert result.exit_code == 0, result.output
+    views = featlib.load_samples("views")
+    expected = featlib.probe_layers(
+        lite0, views, ["stem_relu", "block4_add"], y=views.labels_for("photo"), cv=3, random_state=1
+    )
+    rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[2:4]}
+    for path, mean, std in zip(expected.layers, expected.mean_accuracies, expected.std_accuracies, strict=True):
+        assert rows[path] == [f"{mean:.1%}", f"{std:.1%}", *(["best"] if path == expected.best else [])]
+    assert result.stdout.splitlines()[-1].split()[-1] == "10.0%"
 
 
 def test_project_without_a_file_prints_csv(run, vectors):

@@ -19,8 +19,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from featlib.cli import main
 from featlib.errors import CancelledError, FeatlibError
 from featlib.features import extract_vectors, load_vectors
 from featlib.features.partial import Job
@@ -211,6 +213,13 @@ def test_a_killed_driver_leaves_whole_shards_and_no_process_and_the_next_one_goe
     assert told[0][0] >= 8 * (len(before) - 1) + 7  # the last shard has 7
     assert before.items() <= {path.name: path.stat().st_mtime_ns for path in output.glob("part-*")}.items()
     check_equal(output, extract_vectors(lite0, folder, "block2_add", runtime="tensorflow"), 39)
+
+    command = ["extract", folder, "--engine", "ray", "--layer", "block2_add", "--shard-size", SHARD, "-o", output]
+    done = CliRunner().invoke(main, [str(word) for word in [*command, "--resume"]])  # the same job: nothing is missing
+    after = {path.name: path.stat().st_mtime_ns for path in output.glob("part-*")}
+    assert before.items() <= after.items()
+    assert done.exit_code == 1  # bad images are among them
+    assert f"{len(after)} Parquet files" in done.stdout
 
 
 @needs_ray
