@@ -169,6 +169,7 @@ def _tsne_steps(n_components: int, perplexity: float | None, random_state: int) 
     used = f"min({DEFAULT_PERPLEXITY}, (len(X) - 1) / 3)" if perplexity is None else f"{float(perplexity)}"
     return f"""
 pca = PCA(min({PCA_BEFORE_TSNE}, *X.shape), svd_solver=solver, random_state={random_state})
+# t-SNE magnifies the last digits of X: computed in another way, the same groups may lie turned or elsewhere.
 tsne = TSNE(
     n_components={n_components},
     perplexity={used},

@@ -7,7 +7,18 @@ from functools import cache
 
 import pytest
 
-from tests.app.driver import SIZE
+from tests.app.driver import ROOT, SIZE
+
+
+@pytest.fixture(autouse=True, scope="session")
+def settings():
+    """Those of .streamlit/config.toml, whatever folder an earlier test was in when they were first asked for."""
+    from streamlit import config
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        config.get_config_options(force_reparse=True)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -78,3 +89,34 @@ def outcome(tmp_path, monkeypatch):
         return variables
 
     return execute
+
+
+class Extractions(list):
+    """(weights, layers, pooling, number of images) of each run of the engine, in order."""
+
+    rows: dict[str, list[str]]  # weights -> ids of the images whose rows came out
+
+    def images(self, weights="imagenet"):
+        return len(self.rows.get(weights, ()))
+
+    def clear(self):
+        super().clear()
+        self.rows.clear()
+
+
+@pytest.fixture
+def extracted(monkeypatch):
+    seen = Extractions()
+    seen.rows = {}
+    from featlib.ui import rows
+
+    original = rows.stream
+
+    def spy(backbone, images, taps, **options):
+        seen.append((backbone.weights, tuple(tap.layer for tap in taps), taps[0].pooling, len(images)))
+        for chunk in original(backbone, images, taps, **options):
+            seen.rows.setdefault(backbone.weights, []).extend(item.id for item in chunk.items)
+            yield chunk
+
+    monkeypatch.setattr(rows, "stream", spy)
+    return seen

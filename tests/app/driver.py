@@ -16,6 +16,7 @@ PAGES = (
     "", "preprocessing", "layers", "feature_maps", "vectors", "projection", "vector_files", "compare", "layer_probe",
     "transfer",
 )  # fmt: skip
+WITH_NETWORK = tuple(page for page in PAGES if page != "vector_files")
 
 
 def open_page(page: str = "", /, **query: object) -> AppTest:

@@ -10,6 +10,7 @@ from featlib.features import feature_maps
 from featlib.models import load_backbone, zoo
 from tests.app.driver import (
     PAGES,
+    WITH_NETWORK,
     choices,
     elements,
     go,
@@ -131,7 +132,7 @@ def test_another_network_begins_at_a_layer_and_a_size_of_its_own():
     assert {"also", "size"}.isdisjoint(at.query_params)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", WITH_NETWORK)
 def test_missing_weights_are_a_message_and_two_ways_on(offline, page):
     at = open_page(page, model="MobileNetV2", size=128, images="views", layer="block_2_add")
     assert [error.value for error in at.error] == [MESSAGE]

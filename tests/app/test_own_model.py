@@ -9,7 +9,7 @@ from keras import layers
 
 from featlib.features import feature_maps
 from featlib.models import find_layer, load_backbone
-from tests.app.driver import PAGES, choices, element, go, labelled, open_page, run, said, traces, values
+from tests.app.driver import PAGES, WITH_NETWORK, choices, element, go, labelled, open_page, run, said, traces, values
 from tests.app.uploading import upload
 
 
@@ -35,7 +35,7 @@ def bring(files, page="", **query):
 def test_without_a_file_every_page_says_where_to_give_one():
     at = open_page(model="own")
     assert ["Give its file in the sidebar" in info.value for info in at.info] == [True]
-    for page in PAGES[1:]:
+    for page in WITH_NETWORK[1:]:
         go(at, page)
         assert not at.error
         assert "no model of your own yet" in said(at)

@@ -24,35 +24,6 @@ def passes(monkeypatch):
     return seen
 
 
-class Extractions(list):
-    """(weights, layers, pooling, number of images) of each run of the engine, in order."""
-
-    rows: dict[str, list[str]]  # weights -> ids of the images whose rows came out
-
-    def images(self, weights="imagenet"):
-        return len(self.rows.get(weights, ()))
-
-    def clear(self):
-        super().clear()
-        self.rows.clear()
-
-
-@pytest.fixture
-def extracted(monkeypatch):
-    seen = Extractions()
-    seen.rows = {}
-    original = rows.stream
-
-    def spy(backbone, images, taps, **options):
-        seen.append((backbone.weights, tuple(tap.layer for tap in taps), taps[0].pooling, len(images)))
-        for chunk in original(backbone, images, taps, **options):
-            seen.rows.setdefault(backbone.weights, []).extend(item.id for item in chunk.items)
-            yield chunk
-
-    monkeypatch.setattr(rows, "stream", spy)
-    return seen
-
-
 def test_after_the_first_look_no_layer_runs_the_network(passes, extracted, monkeypatch):
     at = open_page("feature_maps")
     assert passes == ["china"]
@@ -134,12 +105,12 @@ def metrics(at):
 
 def test_two_sessions_that_ask_for_the_same_set_compute_it_once(extracted, monkeypatch):
     monkeypatch.setattr(rows, "PART", 16)
-    open_page("vectors", images="views", layer="block4_add")  # both begin with a network that is loaded
+    open_page("projection", images="views", layer="block4_add")  # both begin with a network that is loaded
     extracted.clear()
     pages = []
     link = {"images": "views", "layer": "block9_add"}
     threads = [
-        threading.Thread(target=lambda: pages.append(open_page("vectors", **link)), name=f"session {i}")
+        threading.Thread(target=lambda: pages.append(open_page("projection", **link)), name=f"session {i}")
         for i in range(2)
     ]
     for thread in threads:
@@ -151,9 +122,9 @@ def test_two_sessions_that_ask_for_the_same_set_compute_it_once(extracted, monke
     assert {layers for _, layers, _, _ in extracted} == {("block9_add",)}
     assert len(extracted) > 2, "they took turns"
     one, other = pages
-    assert metrics(one) == metrics(other)
-    assert has(one, "plotly_chart", "matrix")
-    assert has(other, "plotly_chart", "matrix")
+    for at in (one, other):
+        assert has(at, "plotly_chart", "scatter")
+    assert said(one) == said(other)
 
 
 def test_an_image_that_has_changed_is_told_and_the_others_are_used(tmp_path, extracted, monkeypatch):
