@@ -58,7 +58,7 @@ class _Slot:
     found: ImageItem | ImageProblem
     pixels: np.ndarray | None = None
     rows: list[np.ndarray] | None = None
-    seen: os.stat_result | None = None  # what its file looked like before it was read
+    seen: os.stat_result | None = None  # what its file looked like before it was read; None where it was not
 
 
 @dataclass
@@ -79,6 +79,7 @@ def stream(
     runtime: str = "auto",
     precision: str = "float32",
     store: VectorStore | None = None,
+    n_images: int | None = None,
 ) -> Generator[Chunk, None, None]:
     """Computes the pooled outputs of several layers for any number of images, in one pass and in order.
 
@@ -92,6 +93,7 @@ def stream(
         runtime: "auto", "tensorflow" or "openvino"; see `make_runtime`.
         precision: "float32" or "bfloat16".
         store: where vectors are kept; None keeps nothing.
+        n_images: of how many these are a part, by which "auto" chooses the runtime; None for all.
 
     Yields:
         The results of the next images. An image that cannot be read is told in its place, and the rest goes on.
@@ -103,12 +105,13 @@ def stream(
     check_work(backbone, taps, batch_size, runtime, precision)
     kept = KeptVectors(store, backbone, taps, precision)
     workers = cores()
+    whole = len(images) if n_images is None else n_images
     pool = ThreadPoolExecutor(workers, thread_name_prefix="featlib-engine")
     running: deque[_Part] = deque()
     try:
         for part in _parts(_slots(backbone, images, kept, pool, ahead=batch_size + workers), batch_size):
             if any(slot.pixels is not None for slot in part.slots):
-                part.runtime = make_runtime(backbone, taps, runtime, precision=precision, n_images=len(images))
+                part.runtime = make_runtime(backbone, taps, runtime, precision=precision, n_images=whole)
                 part.job = pool.submit(_compute, part.slots, backbone, part.runtime)
             running.append(part)
             while len(running) > (part.runtime.at_once if part.runtime else 1):
@@ -235,7 +238,9 @@ def _read(image: Pending, size: tuple[int, int], kept: KeptVectors) -> _Slot:
         seen = _look_at(image)
         opened = open_image(image)
         rows = kept.rows_of(opened.item)
-        return _Slot(opened.item, None if rows else opened.resized(*size), rows, seen)
+        if rows:  # an item's file was not opened for that, and may hold something else by now
+            return _Slot(opened.item, rows=rows, seen=None if isinstance(image, ImageItem) else seen)
+        return _Slot(opened.item, opened.resized(*size), seen=seen)
     except ImageError as error:
         return _Slot(ImageProblem(image.name, str(error)))
 

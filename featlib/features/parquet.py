@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 METADATA = b"featlib"
 SHARDS = "part-*.parquet"
 TEXTS = ("id", "name", "path")
+MAX_WIDTH = 2**20  # columns; each of their names is in memory
 
 
 def vector_schema(origin: Origin, label_columns: Sequence[str]) -> pa.Schema:
@@ -111,7 +113,7 @@ def _common_origin(files: Sequence[parquet.ParquetFile], paths: Sequence[Path]) 
     origins = []
     for file, path in zip(files, paths, strict=True):
         schema = file.schema_arrow
-        origin = Origin.from_json((schema.metadata or {})[METADATA])
+        origin = origin_of(schema)
         labels = [name.removeprefix(LABEL_PREFIX) for name in schema.names if name.startswith(LABEL_PREFIX)]
         if not vector_schema(origin, labels).equals(schema):
             raise ValueError(f"'{path.name}' has other columns")
@@ -119,6 +121,26 @@ def _common_origin(files: Sequence[parquet.ParquetFile], paths: Sequence[Path]) 
         if origin != origins[0]:
             raise ValueError(f"'{path.name}' comes from another network, layer or pooling than '{paths[0].name}'")
     return origins[0]
+
+
+def origin_of(schema: pa.Schema) -> Origin:
+    """Where a file's vectors come from.
+
+    Raises:
+        ValueError, TypeError, LookupError, AttributeError: it does not say, or something that is not possible.
+    """
+    text = (schema.metadata or {})[METADATA]
+    _check_width(json.loads(text), getattr(schema.field("vector").type, "list_size", 0))
+    return Origin.from_json(text)
+
+
+def _check_width(said: dict, width: int) -> None:
+    """Checks how many columns there are before their names are made."""
+    if not 0 < width <= MAX_WIDTH:
+        raise ValueError(f"its vectors have {width:,} columns; 1 to {MAX_WIDTH:,} are possible")
+    widths = said.get("widths", [])
+    if any(type(own) is not int or not 0 <= own <= width for own in widths):
+        raise ValueError("its layers have an impossible number of columns")
 
 
 def _count_good(file: parquet.ParquetFile) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -96,6 +95,8 @@ class PartialFile:
         """
         real = Path(os.path.realpath(check_destination(target, tuple(WRITERS))))  # a link stays a link
         folder = real.with_name(f".{real.name}.partial")
+        if folder.is_symlink():  # others may write where the target is, and lead to a folder of this person's
+            raise FeatlibError(f"'{folder}' is a link, which featlib never makes. Remove it, or choose another file.")
         try:
             lock = hold_lock(folder / LOCK)
             if lock is None:
@@ -147,11 +148,8 @@ class PartialFile:
     def _discard(self) -> None:
         # The job goes first: without it nothing is resumed, so a half-removed folder is no trap.
         (self._folder / JOB).unlink(missing_ok=True)
-        for path in self._folder.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            elif path.name != LOCK:
-                path.unlink()
+        for name in (VECTORS, ROWS, f"{JOB}.new", *(f"whole{suffix}" for suffix in WRITERS)):
+            (self._folder / name).unlink(missing_ok=True)
 
     def _read_back(self) -> None:
         """Finds how far both files agree."""

@@ -13,7 +13,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def make_runtime(
         if found is None and runtime == "auto" and n_images is not None and n_images < OPENVINO_IMAGES:
             found = next((kept[other] for other in kept if other[2:] == key[2:]), None)
             if found is None and n_images <= EAGER_IMAGES and precision == "float32":
-                return Runtime("keras", lambda batch: run_eagerly(backbone, taps, batch))
+                return _eager(backbone, taps)
         if found is None:
             found = _first_that_agrees(backbone, taps, names, precision, asked=runtime != "auto")
             while len(kept) >= COMPILED:
@@ -157,22 +157,31 @@ def _first_that_agrees(
     photos = _photos(backbone)
     expected = run_eagerly(backbone, taps, photos)
     note = ""
-    for name in names:
+    for name in (*names, "unfolded"):
         try:
-            run = (
-                _openvino(backbone, taps, precision) if name == "openvino" else _tensorflow(backbone, taps, folded=True)
-            )
+            run = _make(name, backbone, taps, precision)
             error = _largest_error(check_rows(backbone, taps, run(photos), len(photos)), expected)
         except _third_party_errors() as reason:
             problem = f"cannot run '{backbone.name}' ({str(reason).strip().splitlines()[0][:200]})"
         else:
             if error <= TOLERANCE or precision == "bfloat16":
-                return _told(Runtime(name, run, precision, error, note))
+                return _told(Runtime("tensorflow" if name == "unfolded" else name, run, precision, error, note))
             problem = f"differs from Keras by {error:.1e} of the largest value, and {TOLERANCE:.0e} is allowed"
-        if asked and name == "openvino":
-            raise FeatlibError(f"OpenVINO {problem} here. Use runtime='tensorflow'.")
+        if (asked or precision == "bfloat16") and name == "openvino":
+            raise FeatlibError(f"OpenVINO {problem} here. Use runtime='tensorflow' and precision='float32'.")
         note = f"{_TITLES[name]} {problem}, so it is not used."
-    return _told(Runtime("tensorflow", _tensorflow(backbone, taps, folded=False), note=note))
+    return _told(replace(_eager(backbone, taps), note=note))
+
+
+def _make(name: str, backbone: Backbone, taps: tuple[Tap, ...], precision: str) -> Run:
+    if name == "openvino":
+        return _openvino(backbone, taps, precision)
+    return _tensorflow(backbone, taps, folded=name == "tensorflow")
+
+
+def _eager(backbone: Backbone, taps: tuple[Tap, ...]) -> Runtime:
+    alive = weakref.ref(backbone)  # what is kept must not keep the network
+    return Runtime("keras", lambda batch: run_eagerly(alive(), taps, batch))  # type: ignore[arg-type]
 
 
 def _told(runtime: Runtime) -> Runtime:
@@ -181,14 +190,14 @@ def _told(runtime: Runtime) -> Runtime:
     return runtime
 
 
-_TITLES = {"openvino": "OpenVINO", "tensorflow": "The folded graph"}
+_TITLES = {"openvino": "OpenVINO", "tensorflow": "The folded graph", "unfolded": "A compiled graph"}
 
 
 def _third_party_errors() -> tuple[type[Exception], ...]:
-    """What converting and compiling have been seen to raise; OpenVINO's own errors are RuntimeErrors."""
+    """What converting and compiling have been seen to raise, in layers of a person's own too."""
     import tensorflow as tf
 
-    return (RuntimeError, NotImplementedError, tf.errors.OpError)
+    return (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError, tf.errors.OpError)
 
 
 def _photos(backbone: Backbone) -> np.ndarray:

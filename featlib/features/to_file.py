@@ -8,14 +8,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from featlib.errors import CancelledError, FeatlibError
+from featlib.errors import CancelledError, FeatlibError, ImageError
 from featlib.features.engine import Progress, check_work, output_shape, stream
 from featlib.features.partial import Job, PartialFile
 from featlib.features.runtimes import Runtime
 from featlib.features.store import VectorStore
 from featlib.features.taps import Tap
 from featlib.features.vectors import check_vectors, combine_layers, resolve_layers
-from featlib.images import ImageItem, ImageProblem, Pending, list_pending
+from featlib.images import Candidate, ImageItem, ImageProblem, ImageSet, Pending, list_pending, open_image
 from featlib.models import Backbone
 
 
@@ -85,7 +85,8 @@ def extract_to_file(
     taps = [Tap(layer, pooling) for layer in paths]
     check_work(backbone, taps, batch_size, runtime, precision)
     check_vectors(backbone, taps)
-    pending = list_pending(images)
+    known = images.problems if isinstance(images, ImageSet) else ()
+    pending = [*known, *list_pending(images)]
     job = Job(
         model=backbone.name,
         fingerprint=backbone.fingerprint,
@@ -100,8 +101,9 @@ def extract_to_file(
     used = set()
     with PartialFile.open(Path(path), job, resume=resume) as file:
         rest = pending[file.done :]
-        chunks = stream(backbone, rest, taps, batch_size=batch_size, runtime=runtime, precision=precision, store=store)
-        with closing(chunks):
+        # Of all images, so that what is resumed is computed as what is there.
+        options = {"batch_size": batch_size, "runtime": runtime, "precision": precision, "n_images": job.total}
+        with closing(stream(backbone, rest, taps, store=store, **options)) as chunks:  # type: ignore[arg-type]
             for chunk in chunks:
                 file.append(chunk.found, combine_layers(chunk.outputs, paths, l2_normalize))
                 used |= {chunk.runtime} - {None}
@@ -117,7 +119,7 @@ def extract_to_file(
 
 
 def digest_of(images: Sequence[Pending]) -> str:
-    """Tells one list of images from another, by their names and labels and by where they are read from."""
+    """Tells one list of images from another: by names, labels, and the paths, or else the content, of images."""
     digest = hashlib.blake2b(digest_size=16)
     for image in images:
         if isinstance(image, ImageProblem):
@@ -125,11 +127,18 @@ def digest_of(images: Sequence[Pending]) -> str:
         elif isinstance(image, ImageItem):
             said = image.id, dict(image.labels)
         else:
-            source = image.source
-            where = source.id if isinstance(source, ImageItem) else source if isinstance(source, Path) else ""
-            said = str(where.absolute() if isinstance(where, Path) else where), dict(image.labels)
+            said = _told_by(image), dict(image.labels)
         digest.update(repr((image.name, said)).encode(errors="surrogatepass"))
     return digest.hexdigest()
+
+
+def _told_by(image: Candidate) -> str:
+    if isinstance(image.source, Path):
+        return str(image.source.absolute())
+    try:
+        return open_image(image).item.id
+    except ImageError as error:
+        return str(error)
 
 
 def _nothing(problems: Sequence[ImageProblem]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from featlib.errors import FeatlibError
 from featlib.features.contents import LABEL_PREFIX, Origin, Row, piece_rows
 from featlib.features.export import DAMAGE, why
-from featlib.features.parquet import METADATA, SHARDS, TEXTS, vector_schema
+from featlib.features.parquet import METADATA, SHARDS, TEXTS, origin_of, vector_schema
 from featlib.images import ImageProblem
 from featlib.images.names import natural_key
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
 
-MAX_WIDTH = 2**20  # columns; each of their names is in memory
 TEXT_ROWS = 2**16
 READ_AHEAD = 2**20  # bytes: a row group, which may be larger than the memory, is read page by page
 KEPT_PROBLEMS = 200
@@ -296,22 +294,11 @@ def _inspect(file: parquet.ParquetFile) -> tuple[Origin, list[str]]:
     schema = file.schema_arrow
     if METADATA not in (schema.metadata or {}) or "vector" not in schema.names:
         raise ValueError("it does not say which network its vectors come from")
-    text = schema.metadata[METADATA]
-    _check_width(json.loads(text), getattr(schema.field("vector").type, "list_size", 0))
-    origin = Origin.from_json(text)
+    origin = origin_of(schema)
     labels = [name.removeprefix(LABEL_PREFIX) for name in schema.names if name.startswith(LABEL_PREFIX)]
     if not vector_schema(origin, labels).equals(schema):
         raise ValueError("it has other columns")
     return origin, labels
-
-
-def _check_width(said: dict, width: int) -> None:
-    """Checks how many columns there are before their names are made."""
-    if not 0 < width <= MAX_WIDTH:
-        raise ValueError(f"its vectors have {width:,} columns; 1 to {MAX_WIDTH:,} are possible")
-    widths = said.get("widths", [])
-    if any(type(own) is not int or not 0 <= own <= width for own in widths):
-        raise ValueError("its layers have an impossible number of columns")
 
 
 def _read_groups(

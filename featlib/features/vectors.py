@@ -75,7 +75,7 @@ def extract_vectors(
         layer_weights: one factor a layer, applied after the normalisation.
         batch_size: images in one forward pass.
         runtime: "auto", "tensorflow" or "openvino".
-        precision: "float32", or "bfloat16" for twice the speed and vectors that differ by about 1 %.
+        precision: "float32", or "bfloat16" which is faster and makes vectors that differ by some percent.
         store: where vectors are kept, so that none is computed twice; None keeps nothing.
         on_progress: called with (images done, images in all); returning True stops the work.
 

@@ -192,9 +192,10 @@ class _Columns:
 
     @staticmethod
     def _check_names(names: Sequence[str], shown: str) -> None:
-        twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+        seen = [printable(name) for name in names]  # as labels are named
+        twice = next((name for name in seen if seen.count(name) > 1), None) if len(set(seen)) < len(seen) else None
         if twice is not None:
-            raise ImageError(f"'{shown}' has two columns named '{printable(twice)}': give each its own name.")
+            raise ImageError(f"'{shown}' has two columns named '{twice}': give each its own name.")
         first = next((name for name in names if name.lower().endswith(IMAGE_ENDINGS)), None)
         if first is not None:
             raise ImageError(

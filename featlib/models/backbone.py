@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,9 @@ from featlib.models.recording import parts_of
 
 if TYPE_CHECKING:
     import keras
+
+# How Keras writes a function that is none of its own.
+_OWN_FUNCTION = re.compile(r'"class_name": "(function|__lambda__)"')
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +64,12 @@ class Backbone:
     def fingerprint(self) -> str:
         """Hex digest of architecture, weights, input size and preprocessing: equal means equal features.
 
-        A model with classes of one's own gets a new one each time it is loaded.
+        A model with classes or functions of one's own gets a new one each time it is loaded.
         """
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.input_shape, self.preprocessing.name)).encode())
         digest.update(self._architecture().encode())
-        if self._has_own_layers:
+        if self._has_own_parts:
             digest.update(secrets.token_bytes(8))  # what code of one's own computes cannot be compared
         for variable in self.model.weights:
             digest.update(np.ascontiguousarray(variable.numpy()).data)
@@ -74,11 +78,15 @@ class Backbone:
     @cached_property
     def has_own_code(self) -> bool:
         """Whether code of a person's own takes part, so that the fingerprint is another one at each loading."""
-        return self.preprocessing.is_own or self._has_own_layers
+        return self.preprocessing.is_own or self._has_own_parts
 
     @property
-    def _has_own_layers(self) -> bool:
-        return any(not type(part).__module__.startswith("keras.") for part in (self.model, *parts_of(self.model)))
+    def _has_own_parts(self) -> bool:
+        """Whether there are classes or functions of a person's own: of functions, Keras tells nothing but the names."""
+        layers = (self.model, *parts_of(self.model))
+        return _OWN_FUNCTION.search(self._architecture()) is not None or any(
+            not type(part).__module__.startswith("keras.") for part in layers
+        )
 
     def _architecture(self) -> str:
         try:

@@ -6,6 +6,7 @@ import os
 import threading
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -191,6 +192,34 @@ def test_a_file_that_changed_is_computed_anew(tiny, folder, store):
     np.testing.assert_allclose(found.X[3:4], expected, rtol=1e-4)
 
 
+def test_a_file_that_was_not_read_is_not_noted(tiny, folder, store):
+    pixels = [image.pixels for image in featlib.load_samples("views")[:40]]
+    for i in range(13, 40):
+        Image.fromarray(pixels[i]).save(folder / f"{i}.png")
+    Image.fromarray(pixels[0]).save(folder / "99.png")  # equal to 00.png: its vector is there before its turn
+    images = featlib.load_images(folder)
+    Image.fromarray(pixels[30][::-1]).save(folder / "99.png")
+    os.utime(folder / "99.png", (1e9, 1e9))
+    extract_vectors(tiny, images, "join", batch_size=1, store=store)
+    found = extract_vectors(tiny, folder / "99.png", "join", store=store)
+    np.testing.assert_allclose(found.X, extract_vectors(tiny, folder / "99.png", "join").X, rtol=1e-5)
+    assert found.ids != images.ids[:1]
+
+
+def test_a_network_with_functions_of_one_s_own_is_not_kept(folder, store):
+    def network(factor):
+        def scaled(x):
+            return x * factor
+
+        keras.utils.set_random_seed(1)
+        inputs = keras.Input((32, 32, 3), name="pixels")
+        outputs = keras.layers.Conv2D(4, 3, activation=scaled, name="conv")(inputs)
+        return load_backbone(keras.Model(inputs, outputs, name="own"), preprocessing="none")
+
+    one = extract_vectors(network(2.0), folder, "conv", store=store).X
+    np.testing.assert_allclose(extract_vectors(network(3.0), folder, "conv", store=store).X, one * 1.5, rtol=1e-5)
+
+
 def test_damaged_entries_are_computed_anew(tiny, folder, store):
     first = extract_vectors(tiny, folder, "join", store=store).X
     data = bytearray(store.path.read_bytes())
@@ -233,6 +262,35 @@ def test_a_file_of_images_that_changed_is_not_resumed(tiny, folder, tmp_path):
         extract_to_file(tiny, folder, tmp_path / "v.npz", "join", resume=True)
     extract_to_file(tiny, folder, tmp_path / "v.npz", "join")
     assert featlib.load_vectors(tmp_path / "v.npz").X.shape == (12, 8)
+
+
+def test_other_pictures_without_a_file_are_not_resumed(tiny, tmp_path, photos):
+    pixels = [photo.pixels for photo in photos[:3]]
+    stopped = {"batch_size": 1, "on_progress": lambda *_: True}
+    for one, other in ((pixels, pixels[::-1]), (list(map(Image.fromarray, pixels)), [pixels[0]] * 3)):
+        with pytest.raises(CancelledError):
+            extract_to_file(tiny, one, tmp_path / "v.npy", "join", **stopped)
+        with pytest.raises(FeatlibError, match="computed something else: images"):
+            extract_to_file(tiny, other, tmp_path / "v.npy", "join", resume=True)
+        extract_to_file(tiny, one, tmp_path / "v.npy", "join", resume=True)
+
+
+def test_what_is_resumed_is_computed_as_what_is_there(tiny, folder, tmp_path, monkeypatch):
+    asked = []
+    inner = engine.make_runtime
+    monkeypatch.setattr(engine, "make_runtime", lambda *a, **k: asked.append(k["n_images"]) or inner(*a, **k))
+    with pytest.raises(CancelledError):
+        extract_to_file(tiny, folder, tmp_path / "v.npy", "join", batch_size=5, on_progress=lambda *_: True)
+    extract_to_file(tiny, folder, tmp_path / "v.npy", "join", batch_size=5, resume=True)
+    assert set(asked) == {13}
+
+
+def test_what_a_set_could_not_read_is_told_with_the_file(tiny, folder, tmp_path):
+    (folder / "bad.png").write_bytes(b"no image")
+    images = featlib.load_images(folder)
+    written = extract_to_file(tiny, images, tmp_path / "v.npz", "join")
+    assert written.problems == images.problems == featlib.load_vectors(tmp_path / "v.npz").problems
+    assert written.shape == (13, 8)
 
 
 # --- decoding

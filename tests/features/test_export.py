@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -236,3 +237,12 @@ except FeatlibError as error:
     assert "cannot be written (" in done.stdout
     assert "Choose another place." in done.stdout
     assert {path.name for path in tmp_path.iterdir()} <= {"from", "v.npy.rows.csv"}
+
+
+def test_a_small_parquet_file_cannot_ask_for_millions_of_names(tmp_path):
+    said = {"model": "m", "fingerprint": "f", "layers": ["a"], "pooling": "avg", "widths": [10**12]}
+    vector = pa.array([[1.0]], pa.list_(pa.float32(), 1))
+    table = pa.table({"vector": vector}).replace_schema_metadata({"featlib": json.dumps(said)})
+    pq.write_table(table, tmp_path / "v.parquet")
+    with pytest.raises(FeatlibError, match="impossible number of columns"):
+        load_vectors(tmp_path / "v.parquet")

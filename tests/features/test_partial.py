@@ -253,6 +253,21 @@ def test_what_does_not_fit_is_refused(tmp_path):
         PartialFile.open(tmp_path / "v.txt", JOB, resume=False)
 
 
+def test_nothing_of_anybody_else_is_removed(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.tex").write_text("years")
+    (tmp_path / ".v.npz.partial").symlink_to(tmp_path / "precious")
+    with pytest.raises(FeatlibError, match="is a link, which featlib never makes"):
+        PartialFile.open(tmp_path / "v.npz", JOB, resume=False)
+    (tmp_path / ".w.npz.partial" / "mine").mkdir(parents=True)
+    with PartialFile.open(tmp_path / "w.npz", JOB, resume=False) as file:
+        append(file, TOTAL)
+        file.finish()
+    check(tmp_path / "w.npz")
+    assert (tmp_path / ".w.npz.partial" / "mine").is_dir()
+    assert [path.name for path in (tmp_path / "precious").iterdir()] == ["thesis.tex"]
+
+
 def test_an_older_target_stays_until_the_new_one_is_whole_and_a_link_stays_a_link(tmp_path):
     (tmp_path / "far").mkdir()
     old = tmp_path / "far" / "v.npz"

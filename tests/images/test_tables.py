@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from featlib.errors import ImageError
-from featlib.images import load_images
+from featlib.images import list_pending, load_images
 from featlib.images.sources import find_candidates
 from tests.images.corpus import encode, photo
 
@@ -222,3 +222,9 @@ def test_only_a_table_named_itself_is_read_as_one(pets):
 def test_the_path_of_an_image_is_known_where_it_has_one(pets):
     assert load_images(pets)[0].path == pets / NAMES[0]
     assert load_images((pets / NAMES[0]).read_bytes())[0].path is None
+
+
+def test_columns_that_look_alike_are_not_mixed(tmp_path):
+    (tmp_path / "t.csv").write_text("path,a\x01,a\x02\nx.jpg,1,2\n")
+    with pytest.raises(ImageError, match="has two columns named 'a\N{REPLACEMENT CHARACTER}'"):
+        list_pending(tmp_path / "t.csv")
