@@ -47,6 +47,9 @@ class FeatlibGroup(click.Group):
         """Runs a command."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nStopped.", err=True)
+            raise SystemExit(130) from None
         except FeatlibError as error:
             raise OneLineError(" ".join(str(error).split())) from error
 
@@ -217,14 +220,15 @@ def extract(
         raise FeatlibError(f"--{name.replace('_', '-')} is for --engine ray. Leave it out, or add --engine ray.")
     check_destination(output, tuple(WRITERS))
     check_runtime(how["runtime"], how["precision"])
+    pending = _list(images, path_column)  # before the seconds that a network takes
     backbone = network.load()
     paths = resolve_layers(backbone, layer or None)
-    check_vectors(backbone, [Tap(path, POOLINGS[pooling]) for path in paths])  # before many images are listed
+    check_vectors(backbone, [Tap(path, POOLINGS[pooling]) for path in paths])
     store = None if no_cache else VectorStore()
     with _progress("Images") as progress, _resumable():
         written = extract_to_file(
             backbone,
-            _list(images, path_column),
+            pending,
             output,
             paths,
             store=store,
@@ -319,9 +323,9 @@ def probe(
     from featlib.features import VectorStore
     from featlib.transfer import probe_layers
 
-    backbone = network.load()
     pending = _list(images, path_column)
     labels = None if label is None else _labels_of(pending, label)
+    backbone = network.load()
     with _progress("Percent") as progress:
         result = probe_layers(
             backbone,
@@ -340,6 +344,8 @@ def probe(
         rows.append((path, f"{mean:.1%}", f"{std:.1%}", "best" if path == result.best else ""))
     for line in _columns([*rows, ("always the commonest label", f"{result.majority_accuracy:.1%}", "", "")], {1, 2}):
         click.echo(line)
+    folds = len(result.results[0].accuracies)
+    click.echo(f"{folds}-fold cross-validation, learned: {label or 'the first label column'}")
     if result.problems:
         raise SystemExit(1)
 
@@ -372,7 +378,7 @@ def project(
     label: str | None,
     output: str | None,
 ) -> None:
-    """Project VECTORS, an .npz file of `featlib extract`, to two or three coordinates.
+    """Project VECTORS, an .npz, .parquet or .h5 file of `featlib extract`, to two or three coordinates.
 
     \b
     featlib project vectors.npz -o projection.csv
@@ -480,6 +486,8 @@ def _list(sources: Sequence[str], path_column: str | None) -> list[Pending]:
     """Lists the images without reading them."""
     from featlib.images import list_pending, load_samples
 
+    if path_column is not None and not any(map(_is_table, sources)):
+        raise FeatlibError("--path-column is for a .csv, .tsv or .parquet table, and there is none among the sources.")
     listed: list[Pending] = []
     for part in _together(sources):
         if isinstance(part, str) and part.startswith(SAMPLES):

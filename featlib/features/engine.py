@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -146,6 +147,7 @@ def run_batches(
     runtime: str = "auto",
     precision: str = "float32",
     store: VectorStore | None = None,
+    n_images: int | None = None,
     on_progress: Progress | None = None,
 ) -> tuple[list[ImageItem | ImageProblem], list[np.ndarray]]:
     """As `stream`, into arrays allocated once.
@@ -158,6 +160,7 @@ def run_batches(
         runtime: "auto", "tensorflow" or "openvino".
         precision: "float32" or "bfloat16".
         store: where vectors are kept; None keeps nothing.
+        n_images: of how many these are a part, by which "auto" chooses the runtime; None for all.
         on_progress: called with (images done, n) after each batch; returning True stops the work.
 
     Returns:
@@ -168,11 +171,11 @@ def run_batches(
         CancelledError: `on_progress` returned True.
     """
     check_work(backbone, taps, batch_size, runtime, precision)
-    options = {"batch_size": batch_size, "runtime": runtime, "precision": precision, "store": store}
+    options: dict[str, Any] = {"runtime": runtime, "precision": precision, "store": store, "n_images": n_images}
     found: list[ImageItem | ImageProblem] = []
     arrays = [np.empty((len(images), *output_shape(backbone, tap)), np.float32) for tap in taps]
     rows = 0
-    with closing(stream(backbone, images, taps, **options)) as chunks:  # type: ignore[arg-type]
+    with closing(stream(backbone, images, taps, batch_size=batch_size, **options)) as chunks:
         for chunk in chunks:
             found += chunk.found
             for array, output in zip(arrays, chunk.outputs, strict=True):

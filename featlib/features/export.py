@@ -196,6 +196,11 @@ def load_vectors(path: str | Path) -> VectorTable:
     shards = _shards(path)
     if not shards and not path.is_file():
         raise FeatlibError(f"No file at '{path}'. Write one with: featlib extract IMAGES -o {path.stem}.npz")
+    if path.suffix.lower() in (".csv", ".npy"):
+        raise FeatlibError(
+            f"'{path.name}' is for other programs; vectors are read back from .npz, .parquet or .h5. "
+            f"Write one with: featlib extract IMAGES -o {path.stem}.npz"
+        )
     try:
         return read_parquet(shards) if shards else READERS.get(path.suffix.lower(), read_npz)(path)
     except (*DAMAGE, pa.ArrowException) as error:

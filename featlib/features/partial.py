@@ -169,8 +169,11 @@ class PartialFile:
 
     def _is_target_whole(self) -> bool:
         """Tells whether the run was killed after its .npy had got its name, and before the rest was removed."""
-        with (self._folder / ROWS).open("rb") as lines:
-            rows = [_read_row(json.loads(line)).error is None for line in lines if line.endswith(b"\n")]
+        try:
+            with (self._folder / ROWS).open("rb") as lines:
+                rows = [_read_row(json.loads(line)).error is None for line in lines if line.endswith(b"\n")]
+        except (ValueError, LookupError, TypeError):  # a damaged line
+            return False
         if self._target.suffix.lower() != ".npy" or len(rows) != self._job.total or not self._target.is_file():
             return False
         with self._target.open("rb") as file:

@@ -14,7 +14,7 @@ import numpy as np
 from featlib.errors import FeatlibError
 from featlib.features.cores import THREADS
 from featlib.features.engine import run_batches
-from featlib.features.runtimes import check_runtime, make_runtime
+from featlib.features.runtimes import check_runtime
 from featlib.features.shards import ShardFolder
 from featlib.features.taps import Tap
 from featlib.features.vectors import check_vectors, combine_layers, resolve_layers
@@ -67,7 +67,7 @@ class ShardWorker:
     def __init__(self, plan: Plan, folder: ShardFolder, threads: int) -> None:
         _use_threads(threads)
         self._plan, self._folder = plan, folder
-        self._network: tuple[Backbone, list[Tap], str] | None = None
+        self._network: tuple[Backbone, list[Tap]] | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         """Takes one row {shard, images}, and returns {shard, error}, with error "" when the shard is written."""
@@ -85,19 +85,20 @@ class ShardWorker:
                 "memory is too small for so many workers, or one image ends the process. Go on with "
                 "fewer workers; what is done stays."
             )
-        backbone, taps, runtime = self._network = self._network or self._load()
+        backbone, taps = self._network = self._network or self._load()
         found, parts = run_batches(
             backbone,
             images,
             taps,
             batch_size=self._plan.batch_size,
-            runtime=runtime,
+            runtime=self._plan.runtime,
             precision=self._plan.precision,
+            n_images=self._folder.job.total,
         )
         layers = [tap.layer for tap in taps]
         self._folder.write(number, found, combine_layers(parts, layers, self._plan.l2_normalize))
 
-    def _load(self) -> tuple[Backbone, list[Tap], str]:
+    def _load(self) -> tuple[Backbone, list[Tap]]:
         backbone, taps = self._plan.load()
         job = self._folder.job
         if not backbone.has_own_code and backbone.fingerprint != job.fingerprint:
@@ -106,11 +107,7 @@ class ShardWorker:
                 f"(fingerprints {backbone.fingerprint[:8]} and {job.fingerprint[:8]}). "
                 "Give all machines the same weights, and the same versions of Keras and featlib."
             )
-        # A shard alone has too few images for "auto" to see that a runtime pays.
-        chosen = make_runtime(
-            backbone, taps, self._plan.runtime, precision=self._plan.precision, n_images=job.total
-        ).name
-        return backbone, taps, "auto" if chosen == "keras" else chosen
+        return backbone, taps
 
 
 def _use_threads(threads: int) -> None:

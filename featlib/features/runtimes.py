@@ -185,8 +185,11 @@ def _eager(backbone: Backbone, taps: tuple[Tap, ...]) -> Runtime:
 
 
 def _told(runtime: Runtime) -> Runtime:
-    if runtime.note:
-        warnings.warn(runtime.note, RuntimeWarning, stacklevel=2)
+    note = runtime.note
+    if runtime.precision != "float32":
+        note = f"{runtime.precision}: vectors differ by up to {runtime.error:.1%} of the largest value."
+    if note:
+        warnings.warn(note, RuntimeWarning, stacklevel=2)
     return runtime
 
 

@@ -107,7 +107,7 @@ class ShardFolder:
 
     def tidy(self) -> None:
         """Removes what workers that died have left."""
-        for pattern in (".*.part", ".tries-*"):
+        for pattern in (f".{'[0-9a-f]' * 32}.part", ".tries-*"):
             for left in self.path.glob(pattern):
                 left.unlink(missing_ok=True)
 

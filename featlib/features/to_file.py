@@ -53,7 +53,7 @@ def extract_to_file(
     resume: bool = False,
     on_progress: Progress | None = None,
 ) -> WrittenVectors:
-    """Computes one vector an image into a file; memory does not grow with the number of images.
+    """Computes one vector an image into a file; no more than a few batches are in memory, besides the list of images.
 
     While the work runs, what is done lies in `.<name>.partial` beside the file, which itself appears only when it is
     whole. However the work ends, by cancellation, by a full disk or with the process, `resume=True` goes on there.
@@ -143,4 +143,4 @@ def _told_by(image: Candidate) -> str:
 
 def _nothing(problems: Sequence[ImageProblem]) -> str:
     why = f" {problems[0].reason}" if problems else ""
-    return f"None of {len(problems)} images could be read, so no file is written.{why}"
+    return f"No image could be read, so no file is written.{why}"

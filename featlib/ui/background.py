@@ -7,10 +7,10 @@ It holds names and weak references: no session, network or upload lives on becau
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import time
 import weakref
-from contextlib import suppress
 from dataclasses import dataclass
 
 import streamlit as st
@@ -25,6 +25,8 @@ from featlib.ui.pickers import LIMITS, sample_column
 from featlib.ui.rows import Rows, Shared
 from featlib.ui.session import Session
 from featlib.ui.turns import FRONT
+
+_log = logging.getLogger(__name__)
 
 MAX_IMAGES = 2000
 MAX_BYTES = 128 * 2**20  # of all vectors of a job together
@@ -111,8 +113,11 @@ class Preparer:
 
     def _work(self) -> None:
         while (wish := self._next()) is not None:
-            with suppress(Exception):  # a network can raise anything; the page tells it when it asks for the same
+            try:
                 self._prepare(wish)
+            except Exception:  # noqa: BLE001 - a person's own network can raise anything; a page that asks for it tells it
+                if threading.main_thread().is_alive():  # and not where the process ends
+                    _log.exception("Preparing the ends of the stages has failed.")
             wish.finished = True
 
     def _next(self) -> Wish | None:
@@ -202,4 +207,4 @@ def _show(session: Session) -> None:
     wish = preparer().wish_of(session)
     if wish is None or wish.finished:
         st.rerun()
-    st.caption(f":material/hourglass_top: Preparing all layers: {wish.done:,} of {wish.job.count:,} images")
+    st.caption(f":material/hourglass_top: Preparing all stages: {wish.done:,} of {wish.job.count:,} images")

@@ -57,8 +57,13 @@ def show_curve(session: Session, backbone: Backbone, curve: Curve, column: str) 
     """Accuracy over depth; a click on a point chooses its layer."""
     found = curve.layers
     best = found.layers.index(found.best)
-    st.subheader(f"{plain(column)}: {plain(found.best)} is best, {found.mean_accuracies[best]:.0%} right", anchor=False)
-    if curve.pixels.mean_accuracy > found.mean_accuracies[best]:
+    top = found.mean_accuracies[best]
+    equal = int((found.mean_accuracies == top).sum())
+    said = (
+        f"{plain(found.best)} is best" if equal == 1 else f"{equal} layers are equally good, {plain(found.best)} first"
+    )
+    st.subheader(f"{plain(column)}: {said}, {top:.0%} right", anchor=False)
+    if curve.pixels.mean_accuracy > top + max(curve.pixels.std_accuracy, found.std_accuracies[best]):
         st.info("Here raw pixels do better than any of these layers: the network drops what the task needs.")
     key = f"depth {backbone.fingerprint}"
     said = "; ".join(f"{path} {mean:.0%}" for path, mean in zip(found.layers, found.mean_accuracies, strict=True))

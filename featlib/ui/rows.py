@@ -111,7 +111,9 @@ class Rows:
                 moved()
                 return
             done = 0
-            with closing(stream(self._backbone, rest, taps, batch_size=BATCH, store=self._shared.store)) as chunks:
+            with closing(
+                stream(self._backbone, rest, taps, batch_size=BATCH, store=self._shared.store, n_images=self.total)
+            ) as chunks:
                 for chunk in chunks:
                     self._take(rest[done : done + len(chunk.found)], chunk, layers)
                     done += len(chunk.found)

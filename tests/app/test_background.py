@@ -102,7 +102,7 @@ def test_it_prepares_the_very_part_that_the_pages_use(ran, link, monkeypatch):
 def test_the_line_counts_and_goes(monkeypatch):
     monkeypatch.setattr(background, "QUIET_SECONDS", 1e9)
     at = open_page("layers", images="views")
-    assert "Preparing all layers: 0 of 120 images" in said(at)
+    assert "Preparing all stages: 0 of 120 images" in said(at)
     monkeypatch.setattr(background, "QUIET_SECONDS", 0.0)
     finished(at)
     assert "Preparing" not in said(run(at))

@@ -60,7 +60,7 @@ def test_bfloat16_is_told_with_its_error(lite0, photos):
 
 
 def test_auto_compiles_where_it_pays(tiny):
-    taps = [Tap("join")]
+    taps = [Tap("join"), Tap("side", "max")]
     assert make_runtime(tiny, taps, n_images=4).name == "keras"
     assert make_runtime(tiny, taps, n_images=5).name == "tensorflow"
     assert make_runtime(tiny, taps, n_images=4).name == "tensorflow"  # it is there already
