@@ -124,7 +124,7 @@ def _check(model: object, shard_size: int, batch_size: int, workers: int | None)
         if value is not None and value < 1:
             raise FeatlibError(f"{name} must be at least 1. Received: {value}.")
     if importlib.util.find_spec("ray") is None or importlib.util.find_spec("pandas") is None:
-        raise FeatlibError("Ray is not installed. Install it, on all machines, with: pip install featlib[ray]")
+        raise FeatlibError("Ray is not installed. Install it, on all machines, with: pip install 'ray[data]'")
 
 
 def _list_sources(images: object) -> list[Pending]:

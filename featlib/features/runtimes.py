@@ -118,11 +118,11 @@ def check_runtime(runtime: str, precision: str) -> None:
     if precision == "bfloat16" and runtime == "tensorflow":
         raise FeatlibError("precision='bfloat16' needs OpenVINO: on a processor TensorFlow gains nothing from it.")
     if (runtime == "openvino" or precision == "bfloat16") and not has_openvino():
-        raise FeatlibError("OpenVINO is not installed. Install it with: pip install featlib[fast]")
+        raise FeatlibError("OpenVINO is not installed. Install it with: pip install openvino")
 
 
 def has_openvino() -> bool:
-    """Whether OpenVINO is installed (`pip install featlib[fast]`)."""
+    """Whether OpenVINO is installed (the extra `fast`)."""
     return importlib.util.find_spec("openvino") is not None
 
 

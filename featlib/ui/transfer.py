@@ -117,7 +117,7 @@ def show_accuracy(session: Session, lesson: Lesson, column: str) -> None:
     rows.append(("raw pixels", lesson.pixels.mean_accuracy, lesson.pixels.std_accuracy))
     rows.append(("commonest label", probe.majority_accuracy, None))
     best = max(rows[1:-1], key=lambda row: row[1])
-    if best[1] > probe.mean_accuracy:
+    if best[1] > probe.mean_accuracy + max(probe.std_accuracy, best[2] or 0):  # not by chance
         st.info(
             f"Here {best[0]} {'do' if best[0].endswith('s') else 'does'} better: this layer has dropped what the task "
             "needs. Try another layer."

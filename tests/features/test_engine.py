@@ -58,7 +58,7 @@ def forwarded(monkeypatch):
 @pytest.mark.parametrize("batch_size", [1, 3, 8, 100])
 def test_odd_batch_sizes_give_a_plain_forward_pass(tiny, folder, batch_size, runtime):
     if runtime == "openvino":
-        pytest.importorskip("openvino", reason="needs OpenVINO: pip install featlib[fast]")
+        pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")
     taps = [Tap("join"), Tap("side", "max"), Tap("conv", None)]
     found, arrays = run_batches(tiny, list_pending(folder), taps, batch_size=batch_size, runtime=runtime)
     assert [item.name for item in found] == [f"{i:02}.png" for i in range(13)]

@@ -34,7 +34,7 @@ from featlib.images import ImageItem, ImageProblem, load_samples
 ROOT = Path(__file__).resolve().parents[2]
 SHARD = 8
 LAYERS = ["block2_add", "block4_add"]
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: featlib[ray]")
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'ray[data]'")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")  # its own
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
 
@@ -266,7 +266,7 @@ def test_what_is_wrong_is_told_in_one_sentence_before_anything_begins(folder, tm
 def test_without_ray_the_command_to_install_it_is_told(monkeypatch, tmp_path):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else found(name))
-    with pytest.raises(FeatlibError, match=r"pip install featlib\[ray\]"):
+    with pytest.raises(FeatlibError, match=r"pip install 'ray\[data\]'"):
         extract_with_ray("EfficientNetLite0", [], tmp_path / "set")
     assert not (tmp_path / "set").exists()
 

@@ -37,7 +37,7 @@ def largest_difference(found, expected) -> float:
 
 @pytest.mark.parametrize("name", ["tensorflow", "openvino"])
 def test_many_layers_and_poolings_equal_keras(backbone, photos, name):
-    pytest.importorskip("openvino", reason="needs OpenVINO: pip install featlib[fast]")
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")
     ends = [layer.path for layer in backbone.layers if layer.stage_end]
     taps = [Tap(path, pooling) for path in ends for pooling in ("avg", "max")] + [Tap(ends[-1], "flatten")]
     network = make_runtime(backbone, taps, name)
@@ -52,7 +52,7 @@ def test_many_layers_and_poolings_equal_keras(backbone, photos, name):
 
 
 def test_bfloat16_is_told_with_its_error(lite0, photos):
-    pytest.importorskip("openvino", reason="needs OpenVINO: pip install featlib[fast]")
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")
     taps = [Tap("head_relu")]
     network = make_runtime(lite0, taps, "openvino", precision="bfloat16")
     batch = lite0.prepare(photos[:2])  # the two photographs that every runtime is checked on
@@ -135,7 +135,7 @@ def test_what_cannot_be_had(tiny, options, message):
 
 def test_without_openvino_it_is_told_how_to_get_it(tiny, monkeypatch):
     monkeypatch.setattr(runtimes, "has_openvino", lambda: False)
-    with pytest.raises(FeatlibError, match=r"pip install featlib\[fast\]"):
+    with pytest.raises(FeatlibError, match=r"pip install openvino"):
         make_runtime(tiny, [Tap("conv")], "openvino")
 
 
@@ -154,7 +154,7 @@ def test_cores_are_those_that_the_process_may_use(monkeypatch):
 
 @pytest.mark.parametrize("name", ["tensorflow", "openvino"])
 def test_four_threads_at_once(lite0, photos, name):
-    pytest.importorskip("openvino", reason="needs OpenVINO: pip install featlib[fast]")
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")
     network = make_runtime(lite0, [Tap("block4_add"), Tap("block4_add", "max")], name)
     batches = [lite0.prepare(photos[i : i + 3]) for i in range(4)]
     expected = [network.run(batch) for batch in batches]
