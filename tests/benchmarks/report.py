@@ -83,7 +83,7 @@ def markdown(results: Results) -> str:
     rows = list(_part_rows(results.times))
     if rows:
         parts.append("Where the time goes, ms an image, each part by itself on all cores:")
-        parts.append(_table(["part", *networks], rows))
+        parts.append(_table(["each alone", *networks], rows))
     return "\n\n".join(parts)
 
 

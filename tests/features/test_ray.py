@@ -154,7 +154,9 @@ def test_vectors_are_the_engine_s_though_it_was_cancelled_and_a_worker_is_killed
 
 
 DRIVER = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process started in the background ignores it
 from featlib.features.ray_run import extract_with_ray
 
 def tell(done, total):
