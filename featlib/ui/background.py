@@ -33,6 +33,7 @@ MAX_BYTES = 128 * 2**20  # of all vectors of a job together
 PART_SECONDS = 0.3  # what a person who asks may have to wait for the part at work
 QUIET_SECONDS = 0.5
 LOOK_SECONDS = 0.1  # between two looks whether it is quiet
+END_SECONDS = 2.0  # where a process ends, thread pools refuse work some time before `stop` is called
 FIRST, LARGEST = 4, 32  # images in a part
 
 
@@ -116,7 +117,8 @@ class Preparer:
             try:
                 self._prepare(wish)
             except Exception:  # noqa: BLE001 - a person's own network can raise anything; a page that asks for it tells it
-                if threading.main_thread().is_alive():  # and not where the process ends
+                wish.finished = True
+                if not self._leaving.wait(END_SECONDS):
                     _log.exception("Preparing the ends of the stages has failed.")
             wish.finished = True
 

@@ -181,6 +181,7 @@ def test_what_cannot_be_computed_is_left_to_the_page(lite96, monkeypatch):
 def test_a_process_ends_while_it_is_at_work():
     program = """
 import weakref, time
+from concurrent.futures import ThreadPoolExecutor
 import featlib
 from featlib.features.store import VectorStore
 from featlib.ui.background import Job, Preparer
@@ -195,6 +196,7 @@ wish = Preparer(Shared(ResultStore(), VectorStore())).want(
 while not wish.done:
     time.sleep(0.01)
 print("leaving", wish.finished)
+ThreadPoolExecutor().submit(time.sleep, 0.8)  # the process waits for it, and no pool takes work any more
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
