@@ -56,9 +56,7 @@ def test_folded_equals_keras(kind, options):
     x = np.random.default_rng(0).normal(size=(3, 17, 15, 3)).astype(np.float32)
     found = tap_layers(backbone, ["norm"], folded=True)(x)[0]
     np.testing.assert_allclose(found, backbone.model(x, training=False), rtol=1e-4, atol=1e-5)
-    assert "BiasAdd" in operations(backbone, ["norm"])
-    assert "Mul" in operations(backbone, ["norm"])
-    assert not {"Rsqrt"} <= set(operations(backbone, ["conv"]))
+    assert operations(backbone, ["norm"]).count("BiasAdd") == 1
 
 
 def test_a_convolution_that_is_asked_for_or_read_by_others_stays():
