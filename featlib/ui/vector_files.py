@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from featlib.ui.own_model import NotYetError
 from featlib.ui.projection import METHODS, MIN_IMAGES, PERPLEXITY_STEP, TOOLS
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
-from featlib.ui.work import move_bar, projection
+from featlib.ui.work import once, projection
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 SIZES = (500, 1000, 2000, 5000, 10_000)
@@ -192,26 +191,13 @@ def streamed(
         total: how many rows there are to go through.
         work: is given what it tells how many rows are done.
     """
-    found = cache.results().get(key)
-    if found is not None:
-        return found
-    job = job_of(key)
-    if session.stopped == job:
-        st.info("Stopped.")
-        st.button("Go on", on_click=setattr, args=(session, "stopped", ""), key=f"go on {job}")
-        return None
-    bar, button = st.progress(0.0, text=text), st.empty()
-    button.button("Stop", key=f"stop {job}", on_click=setattr, args=(session, "stopped", job))
-    result = work(lambda done: move_bar(bar, done / max(total, 1), f"{text}: {done:,} of {total:,} rows"))
-    bar.empty()
-    button.empty()
-    cache.results().put(key, result, _bytes(result))
-    return result
-
-
-def job_of(key: tuple[object, ...]) -> str:
-    """What a session calls the work of a key where the person has stopped it."""
-    return hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()
+    return once(
+        session,
+        key,
+        text,
+        lambda move: work(lambda done: move(done / max(total, 1), f"{text}: {done:,} of {total:,} rows")),
+        _bytes,
+    )
 
 
 def _bytes(result: Any) -> int:  # noqa: ANN401

@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import streamlit as st
 
 from featlib.analysis import ProbeResult, Projection, linear_probe, neighbor_accuracy, project
 from featlib.errors import FeatlibError, ImageError
-from featlib.features import Trace
+from featlib.features import Tap, Trace
+from featlib.features.engine import output_shape
 from featlib.images import ImageItem, ImageSet
-from featlib.models import Backbone, find_layer
+from featlib.models import Backbone
 from featlib.ui import background, cache
 from featlib.ui.own_model import own_network
 from featlib.ui.rows import Rows
 from featlib.ui.session import OWN, Session
 from featlib.ui.text import plain
 from featlib.ui.turns import FRONT
+
+T = TypeVar("T")
+Move = Callable[[float, str], None]
 
 TOLD = 3  # reasons told of images that cannot be used
 MAX_BATCH_BYTES = 256 * 2**20
@@ -124,31 +129,56 @@ def vectors(
     return None if rows is None else _stacked(rows, images)
 
 
+def once(
+    session: Session, key: tuple[object, ...], text: str, compute: Callable[[Move], T], nbytes: Callable[[T], int]
+) -> T | None:
+    """Does work once for each `key`, with a bar and a button to stop; None where the person has stopped it.
+
+    Args:
+        session: knows whether the person stopped this work.
+        key: tells this work from all other.
+        text: what it is, for the bar.
+        compute: is given what moves the bar, a function of the share of the work done and what to say of it.
+        nbytes: how much memory a result takes.
+    """
+    found = cache.results().get(key)
+    if found is not None:
+        return found
+    job = job_of(key)
+    if session.stopped == job:
+        _offer_to_go_on(session)
+        return None
+    bar, button = _progress(session, job, text)
+    with FRONT.waiting():
+        result = compute(lambda share, said: move_bar(bar, share, said))
+    bar.empty()
+    button.empty()
+    cache.results().put(key, result, nbytes(result))
+    return result
+
+
+def job_of(key: tuple[object, ...]) -> str:
+    """What a session calls the work of a key where the person has stopped it."""
+    return hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()
+
+
 def projection(
     session: Session, key: tuple[object, ...], X: np.ndarray, method: str, n_components: int, perplexity: float
 ) -> Projection | None:
     """The batch's coordinates, computed once for each `key`; None where the person has stopped the work."""
-    full_key = (*key, method, n_components, perplexity if method == "tsne" else 0)
-    found = cache.results().get(full_key)
-    if found is not None:
-        return found
-    job = str(full_key)
-    if session.stopped == job:
-        _offer_to_go_on(session)
-        return None
-    bar, button = _progress(session, job, f"{method.upper()} of {len(X):,} images")
-    with FRONT.waiting():
-        result = project(
+
+    def compute(move: Move) -> Projection:
+        return project(
             X,
             method=method,  # type: ignore[arg-type]
             n_components=n_components,
             perplexity=perplexity if method == "tsne" else None,
-            on_progress=lambda fraction, _coordinates: move_bar(bar, fraction, f"{fraction:.0%}"),
+            on_progress=lambda share, _coordinates: move(share, f"{share:.0%}"),
         )
-    bar.empty()
-    button.empty()
-    cache.results().put(full_key, result, result.coordinates.nbytes)
-    return result
+
+    full_key = (*key, method, n_components, perplexity if method == "tsne" else 0)
+    text = f"{method.upper()} of {len(X):,} images"
+    return once(session, full_key, text, compute, lambda result: result.coordinates.nbytes)
 
 
 def probe(
@@ -163,22 +193,14 @@ def probe(
         make_vectors: gives (n, D) vectors; called only where the head is to be trained.
         y: (n,) labels.
     """
-    full_key = ("probe", *key)
-    found = cache.results().get(full_key)
-    if found is not None:
-        return found
-    job = hashlib.blake2b(repr(full_key).encode()).hexdigest()  # all labels are in the key
-    if session.stopped == job:
-        _offer_to_go_on(session)
-        return None
     text = f"Training a head on {name}"
-    bar, button = _progress(session, job, text)
-    with FRONT.waiting():
-        result = linear_probe(make_vectors(), y, on_progress=lambda share: move_bar(bar, share, f"{text}: {share:.0%}"))
-    bar.empty()
-    button.empty()
-    cache.results().put(full_key, result, result.predictions.nbytes + result.labels.nbytes)
-    return result
+
+    def compute(move: Move) -> ProbeResult:
+        return linear_probe(make_vectors(), y, on_progress=lambda share: move(share, f"{text}: {share:.0%}"))
+
+    return once(
+        session, ("probe", *key), text, compute, lambda result: result.predictions.nbytes + result.labels.nbytes
+    )
 
 
 def agreement(X: np.ndarray, labels: np.ndarray) -> float:
@@ -231,14 +253,8 @@ def _left_out(images: ImageSet, rows: Rows) -> str:
     return f"{count:,} of {len(images):,} images cannot be used: {' '.join(reasons[:TOLD])}{more}"
 
 
-def vector_size(backbone: Backbone, layer: str, pooling: str) -> int:
-    """D, the length of a layer's vector."""
-    sizes = [side or 1 for side in find_layer(backbone, layer).output_shape]
-    return int(np.prod(sizes)) if pooling == "flatten" else sizes[-1]
-
-
 def _check_size(backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: str) -> None:
-    size = sum(vector_size(backbone, layer, pooling) for layer in layers)
+    size = sum(output_shape(backbone, Tap(layer, pooling))[0] for layer in layers)
     if size * len(images) * 4 > MAX_BATCH_BYTES:
         raise FeatlibError(
             f"{len(images):,} vectors of {size:,} numbers take {size * len(images) * 4 / 2**20:,.0f} MB; at most "

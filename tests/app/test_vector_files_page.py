@@ -21,7 +21,7 @@ from featlib.features.parquet import record_batch, vector_schema
 from featlib.features.vector_dataset import open_vectors
 from featlib.images import load_samples
 from featlib.images.item import digest_bytes
-from featlib.ui import cache, vector_files, vector_view
+from featlib.ui import cache, vector_files, vector_view, work
 from tests.app.driver import (
     choices,
     data,
@@ -292,7 +292,7 @@ def test_stopped_work_goes_on_when_asked(vectors_set, fresh):
     assert cache.results().get(key) is not None
     cache.results.clear()
     session = choices(at)
-    job = vector_files.job_of(key)
+    job = work.job_of(key)
     session.stopped = job
     run(at)
     assert "Stopped." in said(at)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from featlib.errors import FeatlibError
-from featlib.features import extract_vectors
+from featlib.features import Tap, extract_vectors
+from featlib.features.engine import output_shape
 from featlib.ui import work
-from featlib.ui.work import vector_size
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "flatten"])
 @pytest.mark.parametrize("layer", ["input", "block4_add", "head_relu", "avg_pool", "predictions"])
 def test_the_size_of_a_vector_is_known_before_it_is_computed(lite0, photos, layer, pooling):
     X = extract_vectors(lite0, photos[:1], layer, pooling=pooling).X
-    assert vector_size(lite0, layer, pooling) == X.shape[1]
+    assert output_shape(lite0, Tap(layer, pooling)) == X.shape[1:]
 
 
 def test_what_would_not_fit_is_refused_with_the_sizes(tiny, photos, monkeypatch):
-    size = 2 * vector_size(tiny, "conv", "flatten") * len(photos) * 4
+    size = 2 * output_shape(tiny, Tap("conv", "flatten"))[0] * len(photos) * 4
     monkeypatch.setattr(work, "MAX_BATCH_BYTES", size)
     work._check_size(tiny, photos, ["conv", "conv"], "flatten")
     monkeypatch.setattr(work, "MAX_BATCH_BYTES", size - 1)
