@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from featlib.errors import FeatlibError
+from featlib.errors import FeatlibError, FeatlibWarning
 
 if TYPE_CHECKING:
     import numpy as np
 
     from featlib.analysis import Projection
     from featlib.features import VectorTable
-    from featlib.features.runtimes import Runtime
     from featlib.images import ImageProblem, Pending
     from featlib.models import Backbone, LayerInfo
 
@@ -56,14 +55,25 @@ class FeatlibGroup(click.Group):
 
 @click.group(cls=FeatlibGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="featlib")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """See what a convolutional network sees: its layers, their vectors, a projection of them.
 
     Everything runs on this machine. `streamlit run app.py` shows the same in the browser.
     """
+    ctx.with_resource(warnings.catch_warnings())
     # What is wrong with an image is told once, by its name.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    warnings.filterwarnings("ignore", module=r"featlib\.features\.runtimes")
+    warnings.simplefilter("always", FeatlibWarning)
+    others = warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:  # noqa: ANN401
+        if issubclass(category, FeatlibWarning):  # a sentence for people; the line of code says nothing to them
+            click.echo(str(message), err=True)
+        else:
+            others(message, category, *where, **more)
+
+    warnings.showwarning = tell
 
 
 @dataclass(frozen=True)
@@ -236,9 +246,8 @@ def extract(
             **how,
         )
     _report(written.problems, written.shape[0])
-    for sentence in (*{_about(runtime) for runtime in written.runtimes}, store.problem if store else ""):
-        if sentence:
-            click.echo(sentence, err=True)
+    if store is not None and store.problem:
+        click.echo(store.problem, err=True)
     click.echo(f"{output}: {written.shape} float32, {' + '.join(written.layers)}, pooling {pooling}")
     if written.problems:
         raise SystemExit(1)
@@ -281,12 +290,6 @@ def _resumable() -> Iterator[None]:
     except KeyboardInterrupt:
         click.echo("\nStopped. What was computed is kept: the same command with --resume goes on there.", err=True)
         raise SystemExit(130) from None
-
-
-def _about(runtime: Runtime) -> str:
-    if runtime.precision == "float32":
-        return runtime.note
-    return f"{runtime.precision} on this network: vectors differ by up to {runtime.error:.1%} of the largest value."
 
 
 @main.command()

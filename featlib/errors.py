@@ -1,4 +1,4 @@
-"""The errors featlib raises on purpose. Each message says what was received, what is allowed, what to do."""
+"""The errors featlib raises on purpose, and its warnings. An error says what was received, is allowed, and to do."""
 
 
 class FeatlibError(ValueError):
@@ -23,3 +23,7 @@ class LayerNotFoundError(FeatlibError):
 
 class CancelledError(FeatlibError):
     """The work was stopped on request before it was complete."""
+
+
+class FeatlibWarning(RuntimeWarning):
+    """Something that a person should know of a result that was computed all the same."""

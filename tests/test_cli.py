@@ -263,6 +263,15 @@ def test_a_second_run_comes_from_the_store(run, tmp_path, photos, monkeypatch):
     assert "removed 4 vectors" in run("cache", "--clear").stdout
 
 
+def test_what_is_to_be_known_of_the_vectors_is_one_sentence(run):
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")
+    small = ["--weights", "random", "--no-top", "--input-size", 64, "--layer", "block2_add"]
+    result = run("extract", "samples:photos", *small, "--precision", "bfloat16", "-o", "v.npy")
+    assert result.exit_code == 0, result.output
+    [line] = result.stderr.splitlines()
+    assert re.fullmatch(r"bfloat16: vectors differ by up to \d+\.\d% of the largest value\.", line)
+
+
 def test_a_bad_name_cannot_forge_a_line(run, tmp_path, photos):
     write_photos(tmp_path / "set", photos)
     (tmp_path / "set" / "x\nError y.png").write_bytes(b"?")

@@ -39,12 +39,10 @@ class Chunk:
     Attributes:
         found: one entry an image, in order: an ImageItem, or an ImageProblem where it could not be read.
         outputs: one float32 array a tap, with a row for each ImageItem, in order.
-        runtime: what ran the network for them; None where it did not have to run.
     """
 
     found: tuple[ImageItem | ImageProblem, ...]
     outputs: tuple[np.ndarray, ...]
-    runtime: Runtime | None = None
 
     @property
     def items(self) -> tuple[ImageItem, ...]:
@@ -292,7 +290,7 @@ def _finish(part: _Part, backbone: Backbone, taps: Sequence[Tap], kept: KeptVect
     for i, row in enumerate(rows):
         for output, value in zip(outputs, row, strict=True):
             output[i] = value
-    return Chunk(tuple(slot.found for slot in part.slots), tuple(outputs), part.runtime)
+    return Chunk(tuple(slot.found for slot in part.slots), tuple(outputs))
 
 
 def _read_files(part: Sequence[_Slot]) -> Iterator[tuple[Path, os.stat_result, str]]:

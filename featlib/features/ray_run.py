@@ -8,13 +8,14 @@ import os
 import pickle
 import re
 import socket
+import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from featlib.errors import CancelledError, FeatlibError, ImageError
+from featlib.errors import CancelledError, FeatlibError, FeatlibWarning, ImageError
 from featlib.features.contents import plain_text
 from featlib.features.engine import Progress, output_shape
 from featlib.features.export import why
@@ -184,7 +185,11 @@ def _fill(
         return
     rows = [{"shard": number, "images": pickle.dumps(sources[folder.images(number)])} for number in missing]
     with _cluster(address) as ray, closing(_results(ray, plan, folder, rows, workers)) as results:
-        for left, (number, error) in zip(reversed(range(len(missing))), results, strict=True):
+        told: set[str] = set()
+        for left, (number, error, notes) in zip(reversed(range(len(missing))), results, strict=True):
+            for note in sorted({*notes.splitlines()} - told):
+                warnings.warn(note, FeatlibWarning, stacklevel=3)
+                told.add(note)
             if error:
                 raise FeatlibError(error)
             done += len(sources[folder.images(number)])
@@ -202,8 +207,8 @@ def _results(
     folder: ShardFolder,
     rows: Sequence[Mapping[str, Any]],
     workers: int | None,
-) -> Generator[tuple[int, str], None, None]:
-    """Yields (shard, error) as shards are ready; error is "" for one that is written."""
+) -> Generator[tuple[int, str, str], None, None]:
+    """Yields (shard, error, notes) as shards are ready; error is "" for one that is written."""
     count, cores = share_cores([node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]], workers)
     count = min(count, len(rows))
     data = ray.data.from_items(list(rows), override_num_blocks=len(rows)).map_batches(
@@ -215,7 +220,7 @@ def _results(
         num_cpus=cores,
     )
     for batch in data.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
-        yield from zip(batch["shard"].tolist(), batch["error"].tolist(), strict=True)
+        yield from zip(*(batch[name].tolist() for name in ("shard", "error", "notes")), strict=True)
 
 
 def share_cores(nodes: Sequence[float], workers: int | None) -> tuple[int, float]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import pickle
 import platform
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from featlib.errors import FeatlibError
+from featlib.errors import FeatlibError, FeatlibWarning
 from featlib.features.cores import THREADS
 from featlib.features.engine import run_batches
 from featlib.features.runtimes import check_runtime
@@ -70,13 +71,17 @@ class ShardWorker:
         self._network: tuple[Backbone, list[Tap]] | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        """Takes one row {shard, images}, and returns {shard, error}, with error "" when the shard is written."""
+        """Takes one row {shard, images}; returns {shard, error, notes}, with error "" when the shard is written."""
         number, images = int(batch["shard"][0]), pickle.loads(batch["images"][0])
-        try:
-            self._compute(number, images)
-        except FeatlibError as error:
-            return {"shard": [number], "error": [str(error)]}
-        return {"shard": [number], "error": [""]}
+        said = ""
+        with warnings.catch_warnings(record=True) as caught:  # nobody hears a worker
+            warnings.simplefilter("always", FeatlibWarning)
+            try:
+                self._compute(number, images)
+            except FeatlibError as error:
+                said = str(error)
+        notes = [str(one.message) for one in caught if issubclass(one.category, FeatlibWarning)]
+        return {"shard": [number], "error": [said], "notes": ["\n".join(notes)]}
 
     def _compute(self, number: int, images: Sequence[Pending]) -> None:
         if self._folder.count_try(number) > TRIES:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from featlib.errors import FeatlibError
+from featlib.errors import FeatlibError, FeatlibWarning
 from featlib.features.cores import cores
 from featlib.features.taps import Tap, check_rows, run_eagerly, tap_and_pool
 from featlib.models import Backbone
@@ -189,7 +189,7 @@ def _told(runtime: Runtime) -> Runtime:
     if runtime.precision != "float32":
         note = f"{runtime.precision}: vectors differ by up to {runtime.error:.1%} of the largest value."
     if note:
-        warnings.warn(note, RuntimeWarning, stacklevel=2)
+        warnings.warn(note, FeatlibWarning, stacklevel=2)
     return runtime
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from featlib.errors import CancelledError, FeatlibError, ImageError
 from featlib.features.engine import Progress, check_work, output_shape, stream
 from featlib.features.partial import Job, PartialFile
-from featlib.features.runtimes import Runtime
 from featlib.features.store import VectorStore
 from featlib.features.taps import Tap
 from featlib.features.vectors import check_vectors, combine_layers, resolve_layers
@@ -28,14 +27,12 @@ class WrittenVectors:
         shape: (n, D).
         layers: the layer paths, in the order of the columns.
         problems: the images that have no row, and why, of earlier runs too.
-        runtimes: what ran the network in this run; empty where it did not have to run.
     """
 
     path: Path
     shape: tuple[int, int]
     layers: tuple[str, ...]
     problems: tuple[ImageProblem, ...]
-    runtimes: frozenset[Runtime]
 
 
 def extract_to_file(
@@ -98,7 +95,6 @@ def extract_to_file(
         images=digest_of(pending),
         total=len(pending),
     )
-    used = set()
     with PartialFile.open(Path(path), job, resume=resume) as file:
         rest = pending[file.done :]
         # Of all images, so that what is resumed is computed as what is there.
@@ -106,7 +102,6 @@ def extract_to_file(
         with closing(stream(backbone, rest, taps, store=store, **options)) as chunks:  # type: ignore[arg-type]
             for chunk in chunks:
                 file.append(chunk.found, combine_layers(chunk.outputs, paths, l2_normalize))
-                used |= {chunk.runtime} - {None}
                 if on_progress and on_progress(file.done, job.total) and file.done < job.total:
                     raise CancelledError(f"Stopped after {file.done} of {job.total} images; resume=True goes on there.")
         problems = tuple(file.problems)
@@ -115,7 +110,7 @@ def extract_to_file(
             raise FeatlibError(_nothing(problems))
         file.finish()
     shape = (job.total - len(problems), sum(job.widths))
-    return WrittenVectors(Path(path), shape, job.layers, problems, frozenset(filter(None, used)))
+    return WrittenVectors(Path(path), shape, job.layers, problems)
 
 
 def digest_of(images: Sequence[Pending]) -> str:

@@ -11,8 +11,9 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from featlib.cli import main
-from featlib.errors import CancelledError, FeatlibError
-from featlib.features import extract_vectors, load_vectors
+from featlib.errors import CancelledError, FeatlibError, FeatlibWarning
+from featlib.features import extract_vectors, load_vectors, ray_run, ray_worker
 from featlib.features.partial import Job
 from featlib.features.ray_run import extract_with_ray, share_cores
 from featlib.features.ray_worker import TRIES, Plan, ShardWorker
@@ -285,6 +286,28 @@ def fill(folder: ShardFolder) -> None:
         chosen = range(*folder.images(number).indices(folder.job.total))
         found = [ImageProblem("bad", "no") if i == 3 else ImageItem(f"{i}", f"{i}.png", {"kind": "x"}) for i in chosen]
         folder.write(number, found, np.array([[i, i, -i] for i in chosen if i != 3], np.float32).reshape(-1, 3))
+
+
+def test_what_a_worker_should_tell_is_told_by_the_driver_once(monkeypatch, tmp_path):
+    note = "OpenVINO cannot run 'm', so it is not used."
+
+    class Noting(ShardWorker):
+        def _compute(self, number, images):
+            warnings.warn(note, FeatlibWarning, stacklevel=2)
+
+    monkeypatch.setattr(ray_worker, "_use_threads", lambda threads: None)
+    worker = Noting(Plan("m", {}, None, "avg", False, 8, "auto", "float32"), shards(tmp_path), 1)
+    batch = {"shard": np.array([2]), "images": np.array([pickle.dumps([])], dtype=object)}
+    assert worker(batch) == {"shard": [2], "error": [""], "notes": [note]}
+
+    folder = shards(tmp_path / "set")
+    folder.path.mkdir()
+    folder.begin(resume=True)
+    monkeypatch.setattr(ray_run, "_cluster", lambda address: nullcontext())
+    monkeypatch.setattr(ray_run, "_results", lambda *_: (row for row in [(0, "", note), (1, "", note), (2, "", "")]))
+    with pytest.warns(FeatlibWarning, match="OpenVINO cannot run 'm'") as told:
+        ray_run._fill(None, folder, [ImageProblem("bad", "no")] * 5, None, None, None)
+    assert len(told) == 1
 
 
 def test_a_folder_goes_on_with_its_own_job_only(tmp_path):
