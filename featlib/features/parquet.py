@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -21,6 +23,7 @@ METADATA = b"featlib"
 SHARDS = "part-*.parquet"
 TEXTS = ("id", "name", "path")
 MAX_WIDTH = 2**20  # columns; each of their names is in memory
+READ_AHEAD = 2**20  # bytes: a row group, which may be larger than the memory, is read page by page
 
 
 def vector_schema(origin: Origin, label_columns: Sequence[str]) -> pa.Schema:
@@ -77,13 +80,36 @@ def write_parquet(contents: Contents, file: BinaryIO) -> None:
     schema = vector_schema(contents.origin, contents.label_columns)
     texts = [name for name in schema.names if name not in ("vector", "id")]
     start = 0
-    with parquet.ParquetWriter(file, schema, compression="zstd", use_dictionary=texts) as writer:
+    with parquet.ParquetWriter(
+        file, schema, compression="zstd", use_dictionary=texts, write_page_checksum=True
+    ) as writer:
         for rows in pieces(contents.rows(), piece_rows(contents.X.shape[1])):
             end = start + sum(row.error is None for row in rows)
             writer.write_batch(record_batch(rows, np.asarray(contents.X[start:end]), schema))
             start = end
     if start != len(contents.X):
         raise ValueError(f"{len(contents.X)} vectors for {start} images")
+
+
+def open_parquet(source: Path | bytes, texts: Sequence[str] = ()) -> parquet.ParquetFile:
+    """Opens a file. Reading a page checks its checksum: without it nearly every flipped bit is just another number.
+
+    Args:
+        source: the file, or its bytes.
+        texts: columns of which equal values are in memory once, as they are in the file.
+
+    Raises:
+        OSError, ArrowException: it cannot be read, or is no Parquet.
+    """
+    from pyarrow import parquet
+
+    return parquet.ParquetFile(
+        io.BytesIO(source) if isinstance(source, bytes) else source,
+        buffer_size=READ_AHEAD,
+        pre_buffer=False,
+        read_dictionary=list(texts),
+        page_checksum_verification=True,
+    )
 
 
 def read_parquet(paths: Sequence[Path]) -> VectorTable:
@@ -93,19 +119,14 @@ def read_parquet(paths: Sequence[Path]) -> VectorTable:
         ValueError, LookupError, TypeError, OSError, ArrowException: a file is damaged, holds something else, or shards
             differ in where their vectors come from.
     """
-    from pyarrow import parquet
-
-    files = [parquet.ParquetFile(path) for path in paths]
-    try:
+    with ExitStack() as opened:
+        files = [opened.enter_context(open_parquet(path)) for path in paths]
         origin = _common_origin(files, paths)
         X = np.empty((sum(_count_good(file) for file in files), len(origin.columns)), np.float32)
         kept = _Kept(X)
         for file in files:
             for batch in file.iter_batches(piece_rows(X.shape[1])):
                 kept.add(batch)
-    finally:
-        for file in files:
-            file.close()
     return kept.table(origin)
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from featlib.errors import FeatlibError
-from featlib.features.contents import Contents, Origin, layer_columns, row_of
+from featlib.features.contents import Contents, Origin, layer_columns, piece_rows, row_of
 from featlib.features.export import WRITERS, why, write_whole, write_with
 from featlib.features.lock import drop_lock, hold_lock
-from featlib.features.parquet import SHARDS
+from featlib.features.parquet import SHARDS, open_parquet
 from featlib.features.partial import Job
 from featlib.images import ImageItem, ImageProblem
 
@@ -130,13 +130,14 @@ class ShardFolder:
 
     def _is_whole(self, number: int) -> bool:
         import pyarrow as pa
-        from pyarrow import parquet
 
         images = self.images(number)
-        try:  # the footer is written last, so a file that was cut has none
-            return parquet.read_metadata(self.shard(number)).num_rows == images.stop - images.start
+        try:
+            with open_parquet(self.shard(number)) as file:
+                count = sum(len(batch) for batch in file.iter_batches(piece_rows(sum(self.job.widths))))
         except (OSError, pa.ArrowException):
             return False
+        return count == images.stop - images.start
 
     def write(self, number: int, found: Sequence[ImageItem | ImageProblem], X: np.ndarray) -> None:
         """Writes a shard; under its name there is never half of it, and writing it again changes nothing.

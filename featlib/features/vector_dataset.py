@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 from featlib.errors import FeatlibError
 from featlib.features.contents import LABEL_PREFIX, Origin, Row, piece_rows
 from featlib.features.export import DAMAGE, why
-from featlib.features.parquet import METADATA, SHARDS, TEXTS, origin_of, vector_schema
+from featlib.features.parquet import METADATA, SHARDS, TEXTS, open_parquet, origin_of, vector_schema
 from featlib.images import ImageProblem
 from featlib.images.names import natural_key
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from pyarrow import parquet
 
 TEXT_ROWS = 2**16
-READ_AHEAD = 2**20  # bytes: a row group, which may be larger than the memory, is read page by page
 KEPT_PROBLEMS = 200
 ALLOWED = "Allowed: a .parquet file from 'featlib extract', or a folder of its part-*.parquet files."
 
@@ -161,7 +159,7 @@ class VectorDataset:
             own = [group for group in groups if group.source == number]
             if own:
                 texts = [name for name in source.texts if name in columns or name == "error"]
-                with _told(self.name), _opened(source.place, texts) as file:
+                with _told(self.name), open_parquet(source.place, texts) as file:
                     yield from _read_groups(file, own, size, [*texts, *({"vector"} & set(columns))])
 
     def _matrix(self, batch: pa.RecordBatch) -> np.ndarray:
@@ -198,9 +196,9 @@ def open_vectors(source: str | Path | bytes, name: str | None = None) -> VectorD
     index, origins, labels, sources = _Index(), list[Origin](), dict[str, None](), list[_Source]()
     for number, one in enumerate(places):
         with _told(shown):
-            with _opened(one) as file:
+            with open_parquet(one) as file:
                 origin, own_labels = _inspect(file)
-            with _opened(one, ["name", "error"]) as file:
+            with open_parquet(one, ["name", "error"]) as file:
                 index.add(number, file)
         origins.append(origin)
         sources.append(_Source(one, (*TEXTS, *(LABEL_PREFIX + label for label in own_labels), "error")))
@@ -277,16 +275,6 @@ def _find_files(path: Path) -> tuple[Path, ...]:
     if not found:
         raise FeatlibError(f"The folder '{path}' holds no {SHARDS}. {ALLOWED}")
     return tuple(sorted(found, key=lambda shard: natural_key(shard.name)))
-
-
-@contextmanager
-def _opened(source: Path | bytes, texts: Sequence[str] = ()) -> Iterator[parquet.ParquetFile]:
-    """Opens a file; `texts` are columns of which equal values are in memory once, as they are in the file."""
-    from pyarrow import parquet
-
-    given = io.BytesIO(source) if isinstance(source, bytes) else source
-    with parquet.ParquetFile(given, buffer_size=READ_AHEAD, pre_buffer=False, read_dictionary=list(texts)) as file:
-        yield file
 
 
 def _inspect(file: parquet.ParquetFile) -> tuple[Origin, list[str]]:
