@@ -208,5 +208,6 @@ def _show(session: Session) -> None:
     """One line that moves by itself. When all is done the page runs once more, without it."""
     wish = preparer().wish_of(session)
     if wish is None or wish.finished:
+        session.say_again()
         st.rerun()
     st.caption(f":material/hourglass_top: Preparing all stages: {wish.done:,} of {wish.job.count:,} images")

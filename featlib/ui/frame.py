@@ -76,9 +76,8 @@ def page(name: str, question: str, advice: str) -> Iterator[Session]:
         _choose_network(session)
     st.header(question, anchor=False)
     st.markdown(advice)
-    for notice in session.notices:
+    for notice in session.take_notices():
         st.warning(plain(notice))
-    session.notices.clear()
     with error_boundary(session):
         yield session
     write_url(session)

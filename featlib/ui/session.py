@@ -62,6 +62,7 @@ class Session:
         taken: what was loaded already from each upload widget.
         stopped: key of the work the person stopped.
         notices: what to say once.
+        said: what was said in the last run.
     """
 
     model: str = DEFAULT_MODEL
@@ -101,6 +102,7 @@ class Session:
     taken: dict[str, str] = field(default_factory=dict, metadata={"url": False})
     stopped: str = field(default="", metadata={"url": False})
     notices: list[str] = field(default_factory=list, metadata={"url": False})
+    said: list[str] = field(default_factory=list, metadata={"url": False})
 
     @property
     def uploads(self) -> ImageSet | None:
@@ -120,6 +122,15 @@ class Session:
             self.row = 0
         setattr(self, name, value)
         self.page = PAGE_AFTER.get(name, self.page)
+
+    def take_notices(self) -> list[str]:
+        """What to say in this run."""
+        self.said, self.notices = self.notices, []
+        return self.said
+
+    def say_again(self) -> None:
+        """The next run comes by itself, so what was said in this one stays."""
+        self.notices = [*self.said, *self.notices]
 
     def to_query(self) -> dict[str, str]:
         """The choices as URL parameters: the main ones always, the others where they differ from the default."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import weakref
+from dataclasses import replace
 
 import pytest
 
@@ -106,6 +107,22 @@ def test_the_line_counts_and_goes(monkeypatch):
     monkeypatch.setattr(background, "QUIET_SECONDS", 0.0)
     finished(at)
     assert "Preparing" not in said(run(at))
+
+
+def test_what_the_page_has_said_stays_when_the_line_goes(monkeypatch):
+    original, runs = Preparer.want, []
+
+    def want(self, session, job):
+        wish = original(self, session, job)
+        until(lambda: wish.finished)
+        runs.append(job)
+        return replace(wish, finished=len(runs) > 1)  # it has ended when the line is drawn, which runs the page again
+
+    monkeypatch.setattr(Preparer, "want", want)
+    at = open_page("layers", images="uploads")
+    assert len(runs) == 2
+    assert "They never left that visit" in said(at)
+    assert "They never left that visit" not in said(run(at))
 
 
 def test_nothing_is_prepared_of_sets_that_are_too_large(monkeypatch):
