@@ -46,6 +46,7 @@ PAGES = (
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; }
 [data-testid="stStatusWidget"] button { display: none; }
+[data-testid="stMain"] [data-variant="segmented_control"] { min-height: 2.5rem; }
 @media (max-width: 640px) {
   .st-key-beside > div > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child { order: -1; }
 }
