@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from featlib.errors import FeatlibError
 from featlib.features.contents import Contents, Origin, layer_columns, piece_rows, row_of
+from featlib.features.cores import cores
 from featlib.features.export import WRITERS, why, write_whole, write_with
 from featlib.features.lock import drop_lock, hold_lock
 from featlib.features.parquet import SHARDS, open_parquet
@@ -126,7 +128,9 @@ class ShardFolder:
 
     def missing(self) -> list[int]:
         """The shards that are not there yet, or damaged."""
-        return [number for number in range(len(self)) if not self._is_whole(number)]
+        with ThreadPoolExecutor(cores()) as pool:
+            whole = pool.map(self._is_whole, range(len(self)))
+            return [number for number, is_whole in enumerate(whole) if not is_whole]
 
     def _is_whole(self, number: int) -> bool:
         import pyarrow as pa

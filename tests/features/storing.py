@@ -34,16 +34,16 @@ def check(store: VectorStore, space: str, numbers) -> int:
     return sum(kept is not None for kept in found)
 
 
-def read_and_write(path: Path, worker: int, rounds: int) -> tuple[int, str]:
-    """Writes the same and different images as the others do, and reads all; returns (kept, problem)."""
-    store, chance = VectorStore(path), random.Random(worker)
+def read_and_write(path: str, worker: str, rounds: int) -> str:
+    """Writes the same and different images as the others do, and reads all; returns the problem, if there was one."""
+    store, chance = VectorStore(Path(path)), random.Random(worker)
     for _ in range(rounds):
         space = chance.choice(["shared", f"own {worker}"])
         store.put(space, rows(space, chance.sample(range(60), 12)))
         if store.problem:
-            return 0, store.problem
+            break
         check(store, "shared", range(60))
-    return check(store, "shared", range(60)), store.problem
+    return store.problem
 
 
 def write_until_killed(path: Path, first: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import random
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from featlib.cli import main
 from featlib.errors import FeatlibError
 from featlib.features import store_file, store_tables
 from featlib.features.store import VectorStore
-from tests.features.storing import check, image_id, read_and_write, rows
+from tests.features.storing import check, image_id, rows
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs signals, fork or limits of POSIX")
@@ -192,11 +191,14 @@ def test_the_limit_is_one_of_the_disk(tmp_path):
 
 def test_eight_processes_read_and_write(tmp_path):
     path = tmp_path / "vectors.db"
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(8, mp_context=spawn) as pool:
-        jobs = [pool.submit(read_and_write, path, worker, 15) for worker in range(8)]
-        results = [job.result(timeout=300) for job in jobs]  # to start them alone takes a busy machine a minute
-    assert {problem for _, problem in results} == {""}
+    code = "import sys; from tests.features.storing import *; print(flush=True); input(); "
+    code += "print(read_and_write(*sys.argv[1:], 15))"
+    processes = [script(code, path, worker, stdin=subprocess.PIPE, bufsize=1) for worker in range(8)]
+    for process in processes:
+        process.stdout.readline()
+    for process in processes:  # all are there, and begin together
+        process.stdin.write("\n")
+    assert [process.communicate(timeout=300)[0] for process in processes] == ["\n"] * 8, "no problem"
     assert check(VectorStore(path), "shared", range(60)) == 60
 
 
