@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         linear_probe,
         project,
     )
-    from featlib.errors import FeatlibError
+    from featlib.errors import FeatlibError, FeatlibWarning
     from featlib.features import (
         FeatureExtractor,
         VectorStore,
@@ -44,7 +44,7 @@ _MODULES = {
         "linear_probe",
         "project",
     ),
-    "featlib.errors": ("FeatlibError",),
+    "featlib.errors": ("FeatlibError", "FeatlibWarning"),
     "featlib.features": (
         "FeatureExtractor",
         "VectorStore",
@@ -66,6 +66,7 @@ _HOME = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = [
     "Backbone",
     "FeatlibError",
+    "FeatlibWarning",
     "FeatureExtractor",
     "ImageSet",
     "LayerInfo",

@@ -104,6 +104,9 @@ def extract_with_ray(
             network or layer cannot be had, or an option is wrong.
         ImageError: there are no such images at all.
         CancelledError: `on_progress` returned True.
+
+    Warns:
+        FeatlibWarning: a runtime cannot run this network as Keras does and another was taken; or what bfloat16 costs.
     """
     _check(model, shard_size, batch_size, workers)
     address = address or os.environ.get("RAY_ADDRESS") or "local"

@@ -85,6 +85,9 @@ def make_runtime(
         FeatlibError: an unknown runtime or precision, OpenVINO is not installed, or the runtime that was asked for
             cannot run this network as Keras does.
         LayerNotFoundError: a path is unknown, or its output cannot be had.
+
+    Warns:
+        FeatlibWarning: a runtime cannot run this network as Keras does and another was taken; or what bfloat16 costs.
     """
     taps = tuple(taps)
     check_runtime(runtime, precision)

@@ -77,6 +77,9 @@ def extract_to_file(
             as `extract_vectors`.
         LayerNotFoundError: a layer path is unknown.
         CancelledError: `on_progress` returned True.
+
+    Warns:
+        FeatlibWarning: a runtime cannot run this network as Keras does and another was taken; or what bfloat16 costs.
     """
     paths = resolve_layers(backbone, layers)
     taps = [Tap(layer, pooling) for layer in paths]

@@ -87,6 +87,9 @@ def extract_vectors(
         LayerNotFoundError: a layer path is unknown.
         ImageError: there are no such images at all.
         CancelledError: `on_progress` returned True.
+
+    Warns:
+        FeatlibWarning: a runtime cannot run this network as Keras does and another was taken; or what bfloat16 costs.
     """
     paths = resolve_layers(backbone, layers)
     taps = [Tap(path, pooling) for path in paths]
