@@ -16,9 +16,9 @@ import numpy as np
 from featlib.errors import FeatlibError
 from featlib.features.contents import Contents, Origin, layer_columns, piece_rows, row_of
 from featlib.features.cores import cores
-from featlib.features.export import WRITERS, why, write_whole, write_with
+from featlib.features.export import DAMAGE, WRITERS, why, write_whole, write_with
 from featlib.features.lock import drop_lock, hold_lock
-from featlib.features.parquet import SHARDS, open_parquet
+from featlib.features.parquet import SHARDS, open_parquet, origin_of, vector_schema
 from featlib.features.partial import Job
 from featlib.images import ImageItem, ImageProblem
 
@@ -135,11 +135,14 @@ class ShardFolder:
     def _is_whole(self, number: int) -> bool:
         import pyarrow as pa
 
-        images = self.images(number)
+        images, origin = self.images(number), self._origin()
         try:
             with open_parquet(self.shard(number)) as file:
+                schema = file.schema_arrow  # checksums are of the rows, not of what says how to read them
+                if origin_of(schema) != origin or not vector_schema(origin, self.label_columns).equals(schema):
+                    return False
                 count = sum(len(batch) for batch in file.iter_batches(piece_rows(sum(self.job.widths))))
-        except (OSError, pa.ArrowException):
+        except (*DAMAGE, pa.ArrowException):
             return False
         return count == images.stop - images.start
 
@@ -154,19 +157,22 @@ class ShardFolder:
         Raises:
             FeatlibError: the file cannot be written.
         """
-        job = self.job
-        origin = Origin(job.model, job.fingerprint, job.layers, layer_columns(job.layers, job.widths), job.pooling)
-        contents = Contents(origin, X, self.label_columns, lambda: map(row_of, found))
+        contents = Contents(self._origin(), X, self.label_columns, lambda: map(row_of, found))
         write_with(self.shard(number), lambda part: WRITERS[".parquet"](contents, part))
+
+    def _origin(self) -> Origin:
+        job = self.job
+        return Origin(job.model, job.fingerprint, job.layers, layer_columns(job.layers, job.widths), job.pooling)
 
     def problems(self) -> tuple[ImageProblem, ...]:
         """The images without a vector, in order, as the shards tell them."""
-        from pyarrow import dataset
-
-        table = dataset.dataset([str(self.shard(number)) for number in range(len(self))]).to_table(
-            columns=["name", "error"], filter=dataset.field("error").is_valid()
-        )
-        return tuple(ImageProblem(row["name"], row["error"]) for row in table.to_pylist())
+        found: list[ImageProblem] = []
+        for number in range(len(self)):
+            with open_parquet(self.shard(number)) as file:
+                for batch in file.iter_batches(columns=["name", "error"]):
+                    bad = batch.filter(batch.column("error").is_valid())
+                    found += map(ImageProblem, bad.column("name").to_pylist(), bad.column("error").to_pylist())
+        return tuple(found)
 
 
 @contextmanager
