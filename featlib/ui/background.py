@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import streamlit as st
@@ -33,7 +34,6 @@ MAX_BYTES = 128 * 2**20  # of all vectors of a job together
 PART_SECONDS = 0.3  # what a person who asks may have to wait for the part at work
 QUIET_SECONDS = 0.5
 LOOK_SECONDS = 0.1  # between two looks whether it is quiet
-END_SECONDS = 2.0  # where a process ends, thread pools refuse work some time before `stop` is called
 FIRST, LARGEST = 4, 32  # images in a part
 
 
@@ -117,8 +117,7 @@ class Preparer:
             try:
                 self._prepare(wish)
             except Exception:  # noqa: BLE001 - a person's own network can raise anything; a page that asks for it tells it
-                wish.finished = True
-                if not self._leaving.wait(END_SECONDS):
+                if not _process_ends():
                     _log.exception("Preparing the ends of the stages has failed.")
             wish.finished = True
 
@@ -162,6 +161,16 @@ class Preparer:
         with self._lock:
             is_last = any(wish is other for other in self._wishes.values())
         return is_last and wish.session() is not None and not self._leaving.is_set()
+
+
+def _process_ends() -> bool:
+    """Whether the interpreter shuts down: thread pools refuse work then, some time before `stop` is called."""
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(int)
+    except RuntimeError:
+        return True
+    return False
 
 
 @st.cache_resource(show_spinner=False)

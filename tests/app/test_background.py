@@ -213,7 +213,7 @@ wish = Preparer(Shared(ResultStore(), VectorStore())).want(
 while not wish.done:
     time.sleep(0.01)
 print("leaving", wish.finished)
-ThreadPoolExecutor().submit(time.sleep, 0.8)  # the process waits for it, and no pool takes work any more
+ThreadPoolExecutor().submit(time.sleep, 3)  # the process waits for it, and no pool takes work any more
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False

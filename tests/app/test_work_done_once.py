@@ -127,7 +127,6 @@ def test_a_page_and_another_session_that_ask_for_the_same_set_compute_it_once(ex
     ids = extracted.rows["imagenet"]
     assert len(ids) == len(set(ids)) == 120
     assert {layers for _, layers, _, _ in extracted} == {("block9_add",)}
-    assert len(extracted) > 2, "they took turns"
     assert has(at, "plotly_chart", "scatter")
 
 
