@@ -66,14 +66,17 @@ def main(ctx: click.Context) -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     warnings.simplefilter("always", FeatlibWarning)
     others = warnings.showwarning
+    told: dict[str, None] = {}
 
     def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:  # noqa: ANN401
         if issubclass(category, FeatlibWarning):  # a sentence for people; the line of code says nothing to them
-            click.echo(str(message), err=True)
+            told[str(message)] = None
         else:
             others(message, category, *where, **more)
 
     warnings.showwarning = tell
+    # At the end, below the bar of the progress.
+    ctx.call_on_close(lambda: click.echo("".join(f"{sentence}\n" for sentence in told), nl=False, err=True))
 
 
 @dataclass(frozen=True)
