@@ -133,26 +133,33 @@ def read_parquet(paths: Sequence[Path]) -> VectorTable:
 def _common_origin(files: Sequence[parquet.ParquetFile], paths: Sequence[Path]) -> Origin:
     origins = []
     for file, path in zip(files, paths, strict=True):
-        schema = file.schema_arrow
-        origin = origin_of(schema)
-        labels = [name.removeprefix(LABEL_PREFIX) for name in schema.names if name.startswith(LABEL_PREFIX)]
-        if not vector_schema(origin, labels).equals(schema):
-            raise ValueError(f"'{path.name}' has other columns")
+        origin, _ = read_schema(file.schema_arrow, f"'{path.name}'")
         origins.append(origin)
         if origin != origins[0]:
             raise ValueError(f"'{path.name}' comes from another network, layer or pooling than '{paths[0].name}'")
     return origins[0]
 
 
-def origin_of(schema: pa.Schema) -> Origin:
-    """Where a file's vectors come from.
+def read_schema(schema: pa.Schema, name: str = "it") -> tuple[Origin, list[str]]:
+    """Where a file's vectors come from, and its label columns. No checksum covers what is read here.
+
+    Args:
+        schema: the file's.
+        name: what the file is called in errors.
 
     Raises:
-        ValueError, TypeError, LookupError, AttributeError: it does not say, or something that is not possible.
+        ValueError, TypeError, LookupError, AttributeError: it does not say, says something that is not possible, or
+            has other columns than those of `vector_schema`.
     """
-    text = (schema.metadata or {})[METADATA]
+    if METADATA not in (schema.metadata or {}) or "vector" not in schema.names:
+        raise ValueError(f"{name} does not say which network its vectors come from")
+    text = schema.metadata[METADATA]
     _check_width(json.loads(text), getattr(schema.field("vector").type, "list_size", 0))
-    return Origin.from_json(text)
+    origin = Origin.from_json(text)
+    labels = [column.removeprefix(LABEL_PREFIX) for column in schema.names if column.startswith(LABEL_PREFIX)]
+    if not vector_schema(origin, labels).equals(schema):
+        raise ValueError(f"{name} has other columns")
+    return origin, labels
 
 
 def _check_width(said: dict, width: int) -> None:

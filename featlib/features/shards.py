@@ -18,7 +18,7 @@ from featlib.features.contents import Contents, Origin, layer_columns, piece_row
 from featlib.features.cores import cores
 from featlib.features.export import DAMAGE, WRITERS, why, write_whole, write_with
 from featlib.features.lock import drop_lock, hold_lock
-from featlib.features.parquet import SHARDS, open_parquet, origin_of, vector_schema
+from featlib.features.parquet import SHARDS, open_parquet, read_schema
 from featlib.features.partial import Job
 from featlib.images import ImageItem, ImageProblem
 
@@ -135,11 +135,10 @@ class ShardFolder:
     def _is_whole(self, number: int) -> bool:
         import pyarrow as pa
 
-        images, origin = self.images(number), self._origin()
+        images = self.images(number)
         try:
             with open_parquet(self.shard(number)) as file:
-                schema = file.schema_arrow  # checksums are of the rows, not of what says how to read them
-                if origin_of(schema) != origin or not vector_schema(origin, self.label_columns).equals(schema):
+                if read_schema(file.schema_arrow) != (self._origin(), [*self.label_columns]):
                     return False
                 count = sum(len(batch) for batch in file.iter_batches(piece_rows(sum(self.job.widths))))
         except (*DAMAGE, pa.ArrowException):

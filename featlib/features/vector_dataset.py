@@ -14,7 +14,7 @@ import numpy as np
 from featlib.errors import FeatlibError
 from featlib.features.contents import LABEL_PREFIX, Origin, Row, piece_rows
 from featlib.features.export import DAMAGE, why
-from featlib.features.parquet import METADATA, SHARDS, TEXTS, open_parquet, origin_of, vector_schema
+from featlib.features.parquet import SHARDS, TEXTS, open_parquet, read_schema
 from featlib.images import ImageProblem
 from featlib.images.names import natural_key
 
@@ -197,7 +197,7 @@ def open_vectors(source: str | Path | bytes, name: str | None = None) -> VectorD
     for number, one in enumerate(places):
         with _told(shown):
             with open_parquet(one) as file:
-                origin, own_labels = _inspect(file)
+                origin, own_labels = read_schema(file.schema_arrow)
             with open_parquet(one, ["name", "error"]) as file:
                 index.add(number, file)
         origins.append(origin)
@@ -275,18 +275,6 @@ def _find_files(path: Path) -> tuple[Path, ...]:
     if not found:
         raise FeatlibError(f"The folder '{path}' holds no {SHARDS}. {ALLOWED}")
     return tuple(sorted(found, key=lambda shard: natural_key(shard.name)))
-
-
-def _inspect(file: parquet.ParquetFile) -> tuple[Origin, list[str]]:
-    """Where a file's vectors come from, and its label columns."""
-    schema = file.schema_arrow
-    if METADATA not in (schema.metadata or {}) or "vector" not in schema.names:
-        raise ValueError("it does not say which network its vectors come from")
-    origin = origin_of(schema)
-    labels = [name.removeprefix(LABEL_PREFIX) for name in schema.names if name.startswith(LABEL_PREFIX)]
-    if not vector_schema(origin, labels).equals(schema):
-        raise ValueError("it has other columns")
-    return origin, labels
 
 
 def _read_groups(
