@@ -5,11 +5,11 @@ from dataclasses import replace
 import streamlit as st
 
 from featlib.recipes import feature_maps_code, predict_code, projection_code
+from featlib.ui.compute.work import look, network
 from featlib.ui.frame import image_set, link_to, page, scene
-from featlib.ui.home import VIEWS_PERPLEXITY, bring_images, show_views
-from featlib.ui.panels import show_code, show_image, show_maps, show_prediction, show_vector
-from featlib.ui.pickers import pick_image, settle_layer
-from featlib.ui.work import look, network
+from featlib.ui.pages.home import VIEWS_PERPLEXITY, bring_images, show_views
+from featlib.ui.widgets.panels import show_code, show_image, show_maps, show_prediction, show_vector
+from featlib.ui.widgets.pickers import pick_image, settle_layer
 
 with page(
     "Home",

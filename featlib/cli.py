@@ -220,7 +220,7 @@ def extract(
     featlib extract photos/ --engine ray --workers 4 -o vectors
     """  # noqa: D301 - click keeps the lines below \b
     from featlib.features import Tap, VectorStore, extract_to_file
-    from featlib.features.export import WRITERS, check_destination
+    from featlib.features.files.formats import WRITERS, check_destination
     from featlib.features.runtimes import check_runtime
     from featlib.features.vectors import check_vectors, resolve_layers
 
@@ -264,7 +264,7 @@ def _extract_with_ray(
     layer: tuple[str, ...],
     how: dict[str, Any],
 ) -> None:
-    from featlib.features.ray_run import extract_with_ray
+    from featlib.features.jobs.ray_driver import extract_with_ray
 
     if Path(output).suffix:
         raise FeatlibError(f"--engine ray writes a folder of Parquet files, such as 'vectors'. Received: '{output}'.")
@@ -392,7 +392,7 @@ def project(
     """  # noqa: D301 - click keeps the lines below \b
     from featlib.analysis import project as project_vectors
     from featlib.features import load_vectors
-    from featlib.features.export import check_destination, coordinates_to_csv, write_whole
+    from featlib.features.files.formats import check_destination, coordinates_to_csv, write_whole
 
     destination = check_destination(output, (".csv", ".html")) if output else None
     table = load_vectors(vectors)
@@ -421,8 +421,8 @@ def cache(clear: bool) -> None:
 
     It lies in the folder FEATLIB_HOME, else in .featlib in your home.
     """
-    from featlib.features.store import VectorStore
-    from featlib.images.names import format_bytes, printable
+    from featlib.features.store.store import VectorStore
+    from featlib.images.sources.names import format_bytes, printable
 
     store = VectorStore()
     before = store.info()
@@ -505,7 +505,7 @@ def _list(sources: Sequence[str], path_column: str | None) -> list[Pending]:
 
 def _together(sources: Sequence[str]) -> Iterator[str | list[str]]:
     """Splits what was asked for into what is listed at once; paths side by side share their folder's name."""
-    from featlib.images.walk import is_glob
+    from featlib.images.sources.walk import is_glob
 
     paths: list[str] = []
     for source in sources:
@@ -521,7 +521,7 @@ def _together(sources: Sequence[str]) -> Iterator[str | list[str]]:
 
 
 def _is_table(source: str | list[str]) -> bool:
-    from featlib.images.tables import is_table
+    from featlib.images.sources.tables import is_table
 
     return isinstance(source, str) and is_table(Path(source))
 
@@ -557,7 +557,7 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
 def _layer_table(layers: Sequence[LayerInfo]) -> Iterator[str]:
     """The layers as lines of aligned columns."""
-    from featlib.images.names import format_bytes
+    from featlib.images.sources.names import format_bytes
 
     rows = [("", "path", "class", "output shape", "params", "memory/image", "sees", "stride", "")]
     for layer in layers:

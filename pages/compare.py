@@ -1,11 +1,11 @@
 """The same image through two networks, or through one with and without training."""
 
 from featlib.recipes import compare_code, predict_code
-from featlib.ui.compare import Side, load_other, pick_other, pick_other_layer, show_sides, show_worth
+from featlib.ui.compute.work import network
 from featlib.ui.frame import image_set, page
-from featlib.ui.panels import show_code
-from featlib.ui.pickers import pick_image, pick_layer
-from featlib.ui.work import network
+from featlib.ui.pages.compare import Side, load_other, pick_other, pick_other_layer, show_sides, show_worth
+from featlib.ui.widgets.panels import show_code
+from featlib.ui.widgets.pickers import pick_image, pick_layer
 
 with page(
     "Side by side",

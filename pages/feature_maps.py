@@ -3,8 +3,9 @@
 import streamlit as st
 
 from featlib.recipes import feature_maps_code
+from featlib.ui.compute.work import look, network
 from featlib.ui.frame import image_set, page, scene
-from featlib.ui.panels import (
+from featlib.ui.widgets.panels import (
     maps_controls,
     show_channel,
     show_code,
@@ -13,8 +14,7 @@ from featlib.ui.panels import (
     show_maps,
     show_vector,
 )
-from featlib.ui.pickers import pick_image, pick_layer
-from featlib.ui.work import look, network
+from featlib.ui.widgets.pickers import pick_image, pick_layer
 
 with page("Feature maps", "What does each channel answer to?", "Pick an image, a layer, a channel.") as session:
     images = image_set(session)

@@ -6,12 +6,12 @@ import streamlit as st
 
 from featlib.recipes import layer_probe_code
 from featlib.transfer import stage_layers
+from featlib.ui.compute.work import network, say_left_out
 from featlib.ui.frame import image_set, link_to, page, scene
-from featlib.ui.layer_probe import compute, show_curve
-from featlib.ui.panels import show_code
-from featlib.ui.pickers import pick_part, settle_layer
-from featlib.ui.transfer import pick_label
-from featlib.ui.work import network, say_left_out
+from featlib.ui.pages.layer_probe import compute, show_curve
+from featlib.ui.pages.transfer import pick_label
+from featlib.ui.widgets.panels import show_code
+from featlib.ui.widgets.pickers import pick_part, settle_layer
 
 with page(
     "Best layer",

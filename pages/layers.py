@@ -1,11 +1,11 @@
 """`model.summary()` to pick from, and what the top is."""
 
 from featlib.recipes import summary_code
+from featlib.ui.compute.work import network
 from featlib.ui.frame import page, scene
-from featlib.ui.layers import layer_table, model_facts, show_top
-from featlib.ui.panels import show_code
-from featlib.ui.pickers import settle_layer
-from featlib.ui.work import network
+from featlib.ui.pages.layers import layer_table, model_facts, show_top
+from featlib.ui.widgets.panels import show_code
+from featlib.ui.widgets.pickers import settle_layer
 
 with page(
     "Layers", "What is inside the network?", "Every layer and what comes out of it. Click one to choose it."

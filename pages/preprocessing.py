@@ -3,12 +3,12 @@
 import streamlit as st
 
 from featlib.recipes import preprocessing_code
-from featlib.ui.entrance import enter
+from featlib.ui.compute.work import network
 from featlib.ui.frame import image_set, page, scene
-from featlib.ui.panels import show_code
-from featlib.ui.pickers import pick_image
-from featlib.ui.preprocessing import measure, pick_wrong, show_harm, show_sides, show_way
-from featlib.ui.work import network
+from featlib.ui.pages.entrance import enter
+from featlib.ui.pages.preprocessing import measure, pick_wrong, show_harm, show_sides, show_way
+from featlib.ui.widgets.panels import show_code
+from featlib.ui.widgets.pickers import pick_image
 
 with page(
     "What goes in",

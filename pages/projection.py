@@ -3,11 +3,11 @@
 import streamlit as st
 
 from featlib.recipes import projection_code
+from featlib.ui.compute.work import network, say_left_out
 from featlib.ui.frame import image_set, page, scene
-from featlib.ui.panels import show_code
-from featlib.ui.pickers import pick_layer, pick_part, sample_column
-from featlib.ui.projection import compute, perplexity_used, pick_projection, show_agreement, show_projection
-from featlib.ui.work import network, say_left_out
+from featlib.ui.pages.projection import compute, perplexity_used, pick_projection, show_agreement, show_projection
+from featlib.ui.widgets.panels import show_code
+from featlib.ui.widgets.pickers import pick_layer, pick_part, sample_column
 
 with page("Projection", "Do like pictures lie together?", "Change the layer and watch them move.") as session:
     backbone = network(session)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import streamlit as st
 
 from featlib.recipes import transfer_code
+from featlib.ui.compute.work import network, say_left_out
 from featlib.ui.frame import image_set, page, scene
-from featlib.ui.panels import show_code
-from featlib.ui.pickers import pick_layer, pick_part, settle_layer
-from featlib.ui.transfer import compute, pick_label, show_accuracy, show_confusion, show_mistakes
-from featlib.ui.work import network, say_left_out
+from featlib.ui.pages.transfer import compute, pick_label, show_accuracy, show_confusion, show_mistakes
+from featlib.ui.widgets.panels import show_code
+from featlib.ui.widgets.pickers import pick_layer, pick_part, settle_layer
 
 with page(
     "Transfer",

@@ -4,9 +4,9 @@ import streamlit as st
 
 from featlib.recipes.vector_files import vector_files_code
 from featlib.ui.frame import page
-from featlib.ui.panels import show_code
-from featlib.ui.vector_files import choose_vectors, compute, pick_view, program_path, show_facts
-from featlib.ui.vector_view import show_download, show_neighbors, show_view
+from featlib.ui.pages.vector_files import choose_vectors, compute, pick_view, program_path, show_facts
+from featlib.ui.pages.vector_view import show_download, show_neighbors, show_view
+from featlib.ui.widgets.panels import show_code
 
 with page(
     "Vector files",

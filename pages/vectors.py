@@ -5,11 +5,11 @@ from dataclasses import replace
 import streamlit as st
 
 from featlib.recipes import vectors_code
+from featlib.ui.compute.work import network, say_left_out
 from featlib.ui.frame import image_set, page, scene
-from featlib.ui.panels import show_code
-from featlib.ui.pickers import pick_layer, pick_part, sample_column
-from featlib.ui.vectors import download, pick_vector, show_matrix, show_neighbors, show_similarity, table
-from featlib.ui.work import network, say_left_out
+from featlib.ui.pages.vectors import download, pick_vector, show_matrix, show_neighbors, show_similarity, table
+from featlib.ui.widgets.panels import show_code
+from featlib.ui.widgets.pickers import pick_layer, pick_part, sample_column
 
 with page(
     "Vectors", "What is an image to the network?", "A row of numbers: images that are alike have rows that are alike."

@@ -21,7 +21,7 @@ from PIL import Image
 
 import featlib
 from featlib.cli import main
-from featlib.images.names import natural_key
+from featlib.images.sources.names import natural_key
 from featlib.models import list_models
 from tests.images.corpus import corpus
 

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from featlib.features.engine import Progress
-from featlib.features.export import load_vectors, save_vectors, to_csv, to_npz
+from featlib.features.files.formats import load_vectors, save_vectors, to_csv, to_npz
+from featlib.features.jobs.local import WrittenVectors, extract_to_file
 from featlib.features.maps import Trace, feature_maps, trace_image
-from featlib.features.store import VectorStore
+from featlib.features.store.store import VectorStore
 from featlib.features.taps import POOLINGS, Tap, tap_layers
-from featlib.features.to_file import WrittenVectors, extract_to_file
 from featlib.features.vectors import (
     VectorTable,
     combine_layers,

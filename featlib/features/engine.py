@@ -20,9 +20,9 @@ import numpy as np
 
 from featlib.errors import CancelledError, FeatlibError, ImageError
 from featlib.features.cores import cores
-from featlib.features.kept import KeptVectors
 from featlib.features.runtimes import Runtime, check_runtime, make_runtime
-from featlib.features.store import VectorStore
+from featlib.features.store.lookup import KeptVectors
+from featlib.features.store.store import VectorStore
 from featlib.features.taps import Tap, check_pooling
 from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
 from featlib.models import Backbone, find_layer

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from featlib.errors import ModelError
 from featlib.features.engine import all_read, check_work, output_shape, run_batches
-from featlib.features.store import VectorStore
+from featlib.features.store.store import VectorStore
 from featlib.features.taps import Tap
 from featlib.features.vectors import check_vectors, column_names, combine_layers, resolve_layers
 from featlib.images import list_pending

@@ -9,7 +9,7 @@ import numpy as np
 
 from featlib.errors import FeatlibError
 from featlib.features.engine import Progress, output_shape, run_batches
-from featlib.features.store import VectorStore
+from featlib.features.store.store import VectorStore
 from featlib.features.taps import Tap, check_pooling
 from featlib.images import ImageItem, ImageProblem, ImageSet, as_image_set, list_pending
 from featlib.models import Backbone

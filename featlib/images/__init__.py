@@ -9,8 +9,8 @@ from featlib.images.imageset import ImageSet
 from featlib.images.item import ImageItem, ImageProblem
 from featlib.images.load import MAX_IMAGES, load_images
 from featlib.images.pending import Pending, list_pending, open_image
-from featlib.images.samples import SampleInfo, list_samples, load_samples
-from featlib.images.sources import MAX_TOTAL_BYTES, Candidate
+from featlib.images.samples.samples import SampleInfo, list_samples, load_samples
+from featlib.images.sources.listing import MAX_TOTAL_BYTES, Candidate
 
 __all__ = [
     "MAX_BYTES",

@@ -15,10 +15,10 @@ from featlib.errors import ImageError
 from featlib.images.decode import decode_array, decode_bytes, decode_pil
 from featlib.images.imageset import ImageSet
 from featlib.images.item import ImageItem, ImageProblem, Source, digest_bytes, digest_pixels
-from featlib.images.names import clean_name
 from featlib.images.read import file_like_name, read_path, to_path
-from featlib.images.sources import MAX_TOTAL_BYTES, Candidate, find_candidates
-from featlib.images.walk import is_glob
+from featlib.images.sources.listing import MAX_TOTAL_BYTES, Candidate, find_candidates
+from featlib.images.sources.names import clean_name
+from featlib.images.sources.walk import is_glob
 
 # More files than this in one load are most often a wrong folder, such as the whole home folder.
 MAX_IMAGES = 10_000

@@ -13,7 +13,7 @@ from featlib.images.given import UNLIMITED
 from featlib.images.imageset import ImageSet
 from featlib.images.item import ImageItem, ImageProblem, digest_bytes, digest_pixels
 from featlib.images.read import read_path
-from featlib.images.sources import MAX_TOTAL_BYTES, Candidate, find_candidates
+from featlib.images.sources.listing import MAX_TOTAL_BYTES, Candidate, find_candidates
 
 Pending = Candidate | ImageItem | ImageProblem
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from featlib.errors import ModelError
 from featlib.images import as_image_set
-from featlib.models.graph import ModelGraph
+from featlib.models.graph.graph import ModelGraph
+from featlib.models.graph.recording import parts_of
 from featlib.models.layers import LayerInfo, describe_layers
 from featlib.models.preprocessing import Preprocessing, resize_and_crop, to_grey
-from featlib.models.recording import parts_of
 
 if TYPE_CHECKING:
     import keras

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featlib.errors import LayerNotFoundError
-from featlib.models.graph import ModelGraph, Ref, Step
-from featlib.models.receptive import Field, Reach, follow
-from featlib.models.stages import stage_ends
+from featlib.models.graph.graph import ModelGraph, Ref, Step
+from featlib.models.graph.receptive_field import Field, Reach, follow
+from featlib.models.graph.stages import stage_ends
 
 if TYPE_CHECKING:
     from featlib.models.backbone import Backbone

@@ -13,7 +13,7 @@ from PIL import Image
 
 from featlib.errors import ModelError
 from featlib.images.decode import cover
-from featlib.models.keras_facts import FAMILIES
+from featlib.models.applications.facts import FAMILIES
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of pixels of 0…1
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from featlib.models import DEFAULT_MODEL, Backbone, LayerInfo, list_models, parse_model_name
-from featlib.models.stable_names import GIVEN, snake_case
+from featlib.models.applications.layer_names import GIVEN, snake_case
 from featlib.recipes.scene import Scene
 from featlib.recipes.text import FEATLIB, KERAS, NUMPY, literal
 

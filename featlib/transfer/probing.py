@@ -10,7 +10,7 @@ import numpy as np
 from featlib.analysis import ProbeResult, linear_probe
 from featlib.errors import FeatlibError
 from featlib.features.engine import run_batches
-from featlib.features.store import VectorStore
+from featlib.features.store.store import VectorStore
 from featlib.features.taps import Tap
 from featlib.features.vectors import check_vectors
 from featlib.images import ImageItem, ImageProblem, ImageSet, list_pending

@@ -22,12 +22,12 @@ from featlib.models import (
     parse_model_name,
     weights_on_disk,
 )
-from featlib.models.catalog import find_choice
-from featlib.models.model_name import Option, check_options, write_model_name
+from featlib.models.applications.catalog import find_choice
+from featlib.models.applications.names import Option, check_options, write_model_name
 from featlib.recipes import UPLOADS, Scene
-from featlib.ui.own_model import NotYetError, choose_own_model
 from featlib.ui.session import OWN, Session, bind, current_session, write_url
 from featlib.ui.text import plain
+from featlib.ui.widgets.own_model import NotYetError, choose_own_model
 
 PAGES = (
     ("app.py", "Home", ":material/home:"),

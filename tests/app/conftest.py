@@ -51,7 +51,7 @@ def little_to_collect():
 @pytest.fixture(autouse=True)
 def nothing_beside(monkeypatch):
     """What is computed in the background would make the others' counts and times a matter of chance."""
-    from featlib.ui import background
+    from featlib.ui.compute import background
 
     monkeypatch.setattr(background, "MAX_IMAGES", 0)
 
@@ -59,7 +59,7 @@ def nothing_beside(monkeypatch):
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
     """For tests that count or stop work: nothing has been computed yet, in memory or on disk."""
-    from featlib.ui import background, cache
+    from featlib.ui.compute import background, cache
 
     monkeypatch.setenv("FEATLIB_HOME", str(tmp_path / "home"))
     caches = (cache.results, cache.traces, cache.shared, background.preparer)
@@ -108,7 +108,7 @@ class Extractions(list):
 def extracted(monkeypatch):
     seen = Extractions()
     seen.rows = {}
-    from featlib.ui import rows
+    from featlib.ui.compute import rows
 
     original = rows.stream
 

@@ -13,11 +13,11 @@ import pytest
 
 from featlib.images import load_samples
 from featlib.transfer import stage_layers
-from featlib.ui import background, cache, rows
-from featlib.ui.background import Job, Preparer
-from featlib.ui.rows import Rows
+from featlib.ui.compute import background, cache, rows
+from featlib.ui.compute.background import Job, Preparer
+from featlib.ui.compute.rows import Rows
+from featlib.ui.compute.turns import FRONT
 from featlib.ui.session import Session
-from featlib.ui.turns import FRONT
 from tests.app.driver import ROOT, choices, go, labelled, open_page, run, said
 
 PATIENCE = 60  # seconds
@@ -200,10 +200,10 @@ def test_a_process_ends_while_it_is_at_work():
 import weakref, time
 from concurrent.futures import ThreadPoolExecutor
 import featlib
-from featlib.features.store import VectorStore
-from featlib.ui.background import Job, Preparer
-from featlib.ui.cache import ResultStore
-from featlib.ui.rows import Shared
+from featlib.features.store.store import VectorStore
+from featlib.ui.compute.background import Job, Preparer
+from featlib.ui.compute.cache import ResultStore
+from featlib.ui.compute.rows import Shared
 from featlib.ui.session import Session
 network = featlib.load_backbone("EfficientNetLite0", input_shape=(96, 96, 3))
 images, session = featlib.load_samples("shapes"), Session()

@@ -46,7 +46,7 @@ def test_a_random_network_is_compared_with_the_trained_one():
 
 @pytest.mark.parametrize("link", [{}, {"other": "MobileNetV2(alpha=0.35)"}], ids=["by itself", "by link"])
 def test_a_network_with_options_is_compared_with_its_own_random_weights(monkeypatch, link):
-    from featlib.models import zoo
+    from featlib.models.applications import zoo
 
     original = zoo._load
     monkeypatch.setattr(zoo, "_load", lambda weights, *args: original(None, *args))  # its ImageNet weights are not here

@@ -113,7 +113,7 @@ def nested(monkeypatch):
     import keras
 
     from featlib.models import load_backbone
-    from featlib.ui import work
+    from featlib.ui.compute import work
 
     image, age = keras.Input((32, 48, 3), name="image"), keras.Input((4,), name="age")
     encoder = keras.Sequential(

@@ -7,7 +7,8 @@ import pytest
 
 from featlib.errors import WeightsNotFoundError
 from featlib.features import feature_maps
-from featlib.models import load_backbone, zoo
+from featlib.models import load_backbone
+from featlib.models.applications import zoo
 from tests.app.driver import (
     PAGES,
     WITH_NETWORK,

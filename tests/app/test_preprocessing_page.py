@@ -11,8 +11,8 @@ import pytest
 from featlib.features import feature_maps
 from featlib.images import load_samples
 from featlib.models import SIMPLE_PREPROCESSING, find_preprocessing, load_backbone
-from featlib.ui import cache
-from featlib.ui.entrance import enter, find_affine, wrong_names
+from featlib.ui.compute import cache
+from featlib.ui.pages.entrance import enter, find_affine, wrong_names
 from tests.app.driver import choices, element, elements, has, labelled, open_page, press, run, said, traces
 
 
@@ -172,7 +172,7 @@ def test_stopped_work_leaves_the_numbers_and_goes_on(fresh):
 def test_an_own_model_with_an_inner_one(monkeypatch):
     import keras
 
-    from featlib.ui import work
+    from featlib.ui.compute import work
 
     image = keras.Input((40, 32, 3))
     inner = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(6, 3, name="conv")], name="inner")

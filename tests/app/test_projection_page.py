@@ -56,8 +56,8 @@ def legend(at):
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("method", ["pca", "tsne"])
 def test_the_points_are_those_of_featlib(method, dimensions, views, vectors):
-    from featlib.ui import cache
-    from featlib.ui.rows import Rows
+    from featlib.ui.compute import cache
+    from featlib.ui.compute.rows import Rows
 
     at = open_page("projection", images="views", layer=LAYER)
     labelled(at.segmented_control, "Method").set_value(method)

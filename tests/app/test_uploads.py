@@ -95,7 +95,7 @@ def test_a_good_upload_takes_the_place_of_the_last_one_and_of_its_problems():
 
 
 def test_uploads_are_read_once(monkeypatch):
-    from featlib.ui import home
+    from featlib.ui.pages import home
 
     calls = []
     original = home.load_images

@@ -16,12 +16,13 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from featlib.analysis import find_neighbors
-from featlib.features.contents import Origin, Row, layer_columns
-from featlib.features.parquet import record_batch, vector_schema
-from featlib.features.vector_dataset import open_vectors
+from featlib.features.files.dataset import open_vectors
+from featlib.features.files.parquet import record_batch, vector_schema
+from featlib.features.files.records import Origin, Row, layer_columns
 from featlib.images import load_samples
 from featlib.images.item import digest_bytes
-from featlib.ui import cache, vector_files, vector_view, work
+from featlib.ui.compute import cache, work
+from featlib.ui.pages import vector_files, vector_view
 from tests.app.driver import (
     choices,
     data,

@@ -125,7 +125,7 @@ def test_the_files_say_what_they_hold(lite96, photos, offered, tmp_path):
 
 
 def test_too_much_to_flatten_is_refused_before_it_is_computed(monkeypatch):
-    from featlib.ui import rows
+    from featlib.ui.compute import rows
 
     def never(*args, **kwargs):
         raise AssertionError("nothing may be computed")

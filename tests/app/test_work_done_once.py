@@ -9,7 +9,8 @@ import streamlit as st
 from PIL import Image
 
 from featlib.images import load_images, load_samples
-from featlib.ui import background, cache, home, rows, turns, work
+from featlib.ui.compute import background, cache, rows, turns, work
+from featlib.ui.pages import home
 from tests.app.driver import choices, go, has, labelled, open_page, pick, press, run, said
 
 pytestmark = pytest.mark.usefixtures("fresh")

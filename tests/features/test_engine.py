@@ -16,8 +16,8 @@ import featlib.features.engine as engine
 from featlib.errors import CancelledError, FeatlibError
 from featlib.features import Tap, VectorStore, extract_vectors
 from featlib.features.engine import run_batches, stream
+from featlib.features.jobs.local import extract_to_file
 from featlib.features.taps import run_eagerly
-from featlib.features.to_file import extract_to_file
 from featlib.images import ImageItem, ImageProblem, list_pending
 from featlib.models import load_backbone
 from tests.images.corpus import corpus

@@ -9,8 +9,8 @@ import threading
 import numpy as np
 import pytest
 
-from featlib.ui import cache
-from featlib.ui.cache import ResultStore
+from featlib.ui.compute import cache
+from featlib.ui.compute.cache import ResultStore
 
 
 def test_what_was_put_is_got():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from featlib.images import load_images, load_samples
-from featlib.ui.pickers import default_layer, format_shape, layer_title, positions_in, sample_column
-from featlib.ui.projection import perplexity_used
+from featlib.ui.pages.projection import perplexity_used
 from featlib.ui.session import Session
 from featlib.ui.text import plain
+from featlib.ui.widgets.pickers import default_layer, format_shape, layer_title, positions_in, sample_column
 
 
 def test_the_first_layer_shown_is_in_the_middle_of_the_network(lite0):

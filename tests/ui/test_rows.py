@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from featlib.features import extract_vectors
-from featlib.features.store import VectorStore
+from featlib.features.store.store import VectorStore
 from featlib.images import load_images, load_samples
 from featlib.models import load_backbone
-from featlib.ui import rows as rows_module
-from featlib.ui.cache import ResultStore
-from featlib.ui.rows import Rows, Shared
+from featlib.ui.compute import rows as rows_module
+from featlib.ui.compute.cache import ResultStore
+from featlib.ui.compute.rows import Rows, Shared
 
 LAYERS = ["join", "pixels", "classes"]
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from featlib.ui.turns import Front, Turns
+from featlib.ui.compute.turns import Front, Turns
 
 
 def test_turns_go_to_who_has_waited_longest():

@@ -7,7 +7,7 @@ import pytest
 from featlib.errors import FeatlibError
 from featlib.features import Tap, extract_vectors
 from featlib.features.engine import output_shape
-from featlib.ui import work
+from featlib.ui.compute import work
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "flatten"])

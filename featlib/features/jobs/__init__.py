@@ -1,0 +1,1 @@
+"""Long runs into files, resumed after any end."""

@@ -1,0 +1,159 @@
+"""The built-in image sets, all from installed packages: photos, views, digits, shapes."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from featlib.errors import ImageError
+from featlib.images.imageset import ImageSet
+from featlib.images.item import ImageItem, digest_pixels
+from featlib.images.load import load_images
+from featlib.images.samples.shapes import SHAPES_COUNT, draw_shapes
+from featlib.images.samples.views import VIEWS, draw_views
+
+_SKLEARN = ("sklearn", "datasets/images")
+_SKIMAGE = ("skimage", "data")
+PHOTOS = {
+    "china": (*_SKLEARN, "china.jpg"),
+    "flower": (*_SKLEARN, "flower.jpg"),
+    "astronaut": (*_SKIMAGE, "astronaut.png"),
+    "chelsea": (*_SKIMAGE, "chelsea.png"),
+    "coffee": (*_SKIMAGE, "coffee.png"),
+    "rocket": (*_SKIMAGE, "rocket.jpg"),
+    "motorcycle": (*_SKIMAGE, "motorcycle_left.png"),
+    "hubble": (*_SKIMAGE, "hubble_deep_field.jpg"),
+    "retina": (*_SKIMAGE, "retina.jpg"),
+    "ihc": (*_SKIMAGE, "ihc.png"),
+}
+DIGITS_COUNT = 1797
+
+
+@dataclass(frozen=True)
+class SampleInfo:
+    """One built-in image set.
+
+    Attributes:
+        name: What `load_samples` takes.
+        title: What to call it on screen.
+        description: One sentence on what it shows.
+        count: The number of images.
+    """
+
+    name: str
+    title: str
+    description: str
+    count: int
+
+
+def list_samples() -> tuple[SampleInfo, ...]:
+    """Lists the built-in sets without loading any."""
+    return (
+        SampleInfo(
+            "photos",
+            "Photos",
+            "Colour photographs from scikit-learn and scikit-image: a temple, a cat, a rocket, …",
+            len(PHOTOS),
+        ),
+        SampleInfo(
+            "views",
+            "Views",
+            "Each photo cropped, flipped, turned, darkened, …: does the network still see the same?",
+            len(PHOTOS) * len(VIEWS),
+        ),
+        SampleInfo("digits", "Digits", "Handwritten digits of 8 × 8 pixels from scikit-learn.", DIGITS_COUNT),
+        SampleInfo(
+            "shapes",
+            "Shapes",
+            "Drawn in every mix of shape, colour, size, rotation and texture: which layer knows which?",
+            SHAPES_COUNT,
+        ),
+    )
+
+
+@cache
+def load_samples(name: str) -> ImageSet:
+    """Loads a built-in set; a second call returns the same one.
+
+    Args:
+        name: "photos", "views", "digits" or "shapes".
+
+    Raises:
+        ImageError: There is no such set, or the package that brings it is damaged.
+    """
+    if name not in _LOADERS:
+        close = get_close_matches(str(name), _LOADERS, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise ImageError(f"No samples named {name!r}: choose one of {', '.join(_LOADERS)}.{hint}")
+    return _LOADERS[name]()
+
+
+def _load_photos() -> ImageSet:
+    paths = [(stem, _packaged(*where)) for stem, where in PHOTOS.items()]
+    found = load_images(paths, name="photos")
+    if found.problems:
+        raise ImageError(f"{found.problems[0].reason} Reinstall scikit-learn and scikit-image.")
+    return replace(found, items=tuple(replace(item, labels={"photo": item.name}) for item in found))
+
+
+def _load_views() -> ImageSet:
+    items = []
+    for photo in load_samples("photos"):
+        for view, pixels in draw_views(photo.pixels):
+            labels = {"photo": photo.name, "view": view}
+            items.append(_array_item(f"{photo.name} · {view}", labels, pixels))
+    return ImageSet("views", tuple(items))
+
+
+def _load_digits() -> ImageSet:
+    path = _packaged("sklearn", "datasets/data", "digits.csv.gz")
+    try:
+        with gzip.open(path, "rt", encoding="ascii") as file:
+            table = np.loadtxt(file, delimiter=",", dtype=np.int64)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"'{path.name}' cannot be read ({error}): reinstall scikit-learn.") from error
+    # 8 × 8 values from 0 to 16, enlarged so that a pixel stays a crisp square in thumbnails.
+    grey = ((table[:, :-1].reshape(-1, 8, 8) * 255 + 8) // 16).astype(np.uint8)
+    large = grey.repeat(4, axis=1).repeat(4, axis=2)
+    pixels = np.broadcast_to(large[..., np.newaxis], (*large.shape, 3))
+    names = [f"{digit} · {index:04d}" for index, digit in enumerate(table[:, -1])]
+    items = (
+        _array_item(shown, {"digit": shown[0]}, np.ascontiguousarray(image))
+        for shown, image in zip(names, pixels, strict=True)
+    )
+    return ImageSet("digits", tuple(items))
+
+
+def _load_shapes() -> ImageSet:
+    items = (_array_item(" · ".join(labels.values()), labels, pixels) for labels, pixels in draw_shapes())
+    return ImageSet("shapes", tuple(items))
+
+
+def _array_item(name: str, labels: dict[str, str], pixels: np.ndarray) -> ImageItem:
+    pixels.flags.writeable = False
+    return ImageItem(digest_pixels(pixels), name, labels, pixels)
+
+
+def _packaged(package: str, folder: str, file: str) -> Path:
+    """Finds a file of an installed package without importing the package."""
+    spec = find_spec(package)
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(place, folder, file)
+        if path.is_file():
+            return path
+    raise ImageError(f"There is no file '{folder}/{file}' of the package '{package}': reinstall it.")
+
+
+_LOADERS: dict[str, Callable[[], ImageSet]] = {
+    "photos": _load_photos,
+    "views": _load_views,
+    "digits": _load_digits,
+    "shapes": _load_shapes,
+}

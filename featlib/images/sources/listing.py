@@ -1,0 +1,264 @@
+"""Finds the single images in whatever a person passes: folders, zips, lists, uploads, arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from featlib.errors import ImageError
+from featlib.images.decode import pil_name
+from featlib.images.item import ImageItem, ImageProblem
+from featlib.images.read import (
+    MAX_BYTES,
+    exists,
+    file_like_name,
+    is_file,
+    is_file_like,
+    is_folder,
+    read_file_like,
+    to_path,
+    why_no_file,
+)
+from featlib.images.sniff import is_zip
+from featlib.images.sources.archive import read_archive
+from featlib.images.sources.names import clean_name, folder_labels, format_bytes, is_system_junk, printable
+from featlib.images.sources.tables import is_table, read_table
+from featlib.images.sources.walk import common_folder, find_files, glob_files, is_glob, name_below
+
+# The most encoded bytes that one load keeps in memory: uploads, bytes and the members of zips.
+MAX_TOTAL_BYTES = 2**30
+
+
+Given = Path | bytes | np.ndarray | Image.Image | ImageItem
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something that should turn out to be one image."""
+
+    name: str
+    source: Given
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+Found = Iterator[Candidate | ImageProblem]
+
+
+class Room:
+    """Counts what one load may still hold: files, and bytes kept in memory. Knows the path column of its tables."""
+
+    def __init__(self, max_images: int, max_bytes: int, path_column: str | None = None) -> None:
+        self.max_images = max_images
+        self.path_column = path_column
+        self.bytes_left = max_bytes
+
+    def take(self, count: int) -> bool:
+        """Takes so many bytes of the room, or says False and takes nothing."""
+        fits = count <= self.bytes_left
+        self.bytes_left -= count if fits else 0
+        return fits
+
+
+def find_candidates(
+    source: object, *, max_images: int, max_bytes: int, path_column: str | None = None
+) -> list[Candidate | ImageProblem]:
+    """Lists the images in any source, in order, without decoding them.
+
+    Args:
+        source: Whatever `load_images` takes but an ImageSet.
+        max_images: More files than this are refused.
+        max_bytes: The most encoded bytes that are kept in memory.
+        path_column: The column of a table that holds the paths; None finds it.
+
+    Raises:
+        ImageError: A path that does not exist, too many images, an unreadable table, or a source of an unknown kind.
+    """
+    entries = _entries(source, max_images)
+    tables = not is_glob(source) and all(_names_table(entry) for entry in entries)
+    if path_column is not None and not (tables and entries):
+        raise ImageError(f"Received path_column={path_column!r} without a table: pass a .csv, .tsv or .parquet file.")
+    if len(entries) == 1 and isinstance(source, str | os.PathLike) and not is_glob(source):
+        _check_exists(to_path(source))
+    room = Room(max_images, max_bytes, path_column)
+    root = common_folder([to_path(entry) for entry in entries if isinstance(entry, str | os.PathLike)])
+    found: list[Candidate | ImageProblem] = []
+    for number, entry in enumerate(entries, start=1):
+        expanded = (
+            _expand_table(to_path(entry), room)
+            if tables
+            else _expand(entry, number, root, room, alone=len(entries) == 1)
+        )
+        for candidate in expanded:
+            found.append(candidate)
+            if len(found) > max_images:
+                raise ImageError(too_many(max_images))
+    return found
+
+
+def too_many(max_images: int) -> str:
+    """The sentence for a source with more images than allowed."""
+    return f"Received more than {max_images:,} files: load at most that many at once (max_images sets the limit)."
+
+
+def _entries(source: Any, max_images: int) -> list[Any]:  # noqa: ANN401 - the point is to sort out what it is
+    if isinstance(source, str) and is_glob(source):
+        return glob_files(source, max_images)
+    if isinstance(source, np.ndarray):
+        return _array_entries(source)
+    single = str | os.PathLike | bytes | bytearray | memoryview | Image.Image | ImageItem
+    if isinstance(source, single) or is_file_like(source) or _is_named(source):
+        return [source]
+    if isinstance(source, Iterable) and not isinstance(source, Mapping):
+        return list(source)
+    raise ImageError(_unknown(source))
+
+
+def _array_entries(array: np.ndarray) -> list[Any]:
+    if array.dtype.kind in "OUS" and array.ndim == 1:
+        return array.tolist()
+    if array.ndim != 4:
+        return [array]
+    if array.dtype not in (np.uint8, np.uint16, np.bool_) or array.shape[3] not in (1, 3, 4):
+        raise ImageError(
+            f"Received an array of shape {array.shape} and dtype {array.dtype}: a batch is (n, height, width,"
+            " 3) of uint8 0..255, with the channels last."
+        )
+    return list(array)
+
+
+def _is_named(entry: object) -> bool:
+    return (
+        isinstance(entry, tuple)
+        and len(entry) == 2
+        and isinstance(entry[0], str)
+        and not isinstance(entry[1], str | os.PathLike)
+    )
+
+
+def _names_table(entry: object) -> bool:
+    return isinstance(entry, str | os.PathLike) and is_table(to_path(entry)) and is_file(to_path(entry))
+
+
+def _check_exists(path: Path) -> None:
+    if not exists(path):
+        raise ImageError(why_no_file(path, printable(str(path))))
+
+
+def _expand(entry: Any, number: int, root: Path | None, room: Room, *, alone: bool) -> Found:  # noqa: ANN401
+    if isinstance(entry, ImageItem):
+        yield Candidate(entry.name, entry, entry.labels)
+    elif isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
+        yield from _expand_named(entry[0], entry[1], room)
+    elif isinstance(entry, str | os.PathLike):
+        yield from _expand_path(to_path(entry), root, room, alone=alone)
+    elif is_file_like(entry):
+        yield from _expand_named(file_like_name(entry) or f"image {number}", entry, room)
+    elif isinstance(entry, Image.Image):
+        yield Candidate(clean_name(pil_name(entry) or f"image {number}"), entry)
+    elif isinstance(entry, bytes | bytearray | memoryview):
+        data = bytes(entry)
+        yield from _expand_bytes(f"zip {number}.zip" if is_zip(data) else f"image {number}", data, room)
+    elif isinstance(entry, np.ndarray):
+        yield Candidate(f"image {number}", entry)
+    else:
+        raise ImageError(_unknown(entry))
+
+
+def _expand_named(name: str, thing: Any, room: Room) -> Found:  # noqa: ANN401
+    shown = clean_name(name)
+    if isinstance(thing, str | os.PathLike):
+        yield Candidate(shown, to_path(thing), folder_labels(shown))
+    elif isinstance(thing, np.ndarray | Image.Image):
+        yield Candidate(shown, thing, folder_labels(shown))
+    elif is_system_junk(name):
+        return
+    elif isinstance(thing, bytes | bytearray | memoryview):
+        yield from _expand_bytes(name, bytes(thing), room)
+    elif is_file_like(thing):
+        limit = MAX_TOTAL_BYTES if "." not in name or name.lower().endswith(".zip") else MAX_BYTES
+        yield from _or_problem(shown, lambda: _expand_bytes(name, read_file_like(thing, shown, limit), room))
+    else:
+        raise ImageError(_unknown(thing))
+
+
+def _expand_bytes(name: str, data: bytes, room: Room) -> Found:
+    shown = clean_name(name)
+    if name.lower().endswith(".zip") and is_zip(data):
+        yield from _expand_zip(data, shown, room)
+    elif len(data) <= MAX_BYTES and not room.take(len(data)):
+        yield ImageProblem(
+            shown, f"'{shown}' is left out because the batch would take too much memory: load less at once."
+        )
+    else:
+        yield Candidate(shown, data, folder_labels(shown))
+
+
+def _expand_path(path: Path, root: Path | None, room: Room, *, alone: bool) -> Found:
+    if is_folder(path):
+        yield from _expand_folder(path, path if alone else path.parent, room)
+    elif path.suffix.lower() == ".zip" and is_file(path):
+        yield from _expand_zip(path, clean_name(path.name), room)
+    else:
+        shown = clean_name(name_below(path, root))
+        yield Candidate(shown, path, folder_labels(shown))
+
+
+def _expand_folder(folder: Path, root: Path, room: Room) -> Found:
+    empty = True
+    for found in find_files(folder, room.max_images):
+        empty = False
+        if isinstance(found, ImageProblem):
+            yield found
+        else:
+            shown = clean_name(found.relative_to(root).as_posix())
+            yield Candidate(shown, found, folder_labels(shown))
+    if empty:
+        yield _no_files(clean_name(folder.resolve().name))
+
+
+def _expand_table(path: Path, room: Room) -> Found:
+    shown = clean_name(path.name)
+    for row in read_table(path, shown, max_rows=room.max_images, path_column=room.path_column):
+        yield row if isinstance(row, ImageProblem) else Candidate(*row)
+
+
+def _expand_zip(source: Path | bytes, shown: str, room: Room) -> Found:
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    if size > MAX_TOTAL_BYTES:
+        reason = f"'{shown}' is {format_bytes(size)}, and a zip may have at most 1 GB: split it."
+        yield ImageProblem(shown, reason)
+        return
+    yield from _or_problem(shown, lambda: _zip_members(source, shown, room))
+
+
+def _zip_members(source: Path | bytes, shown: str, room: Room) -> Found:
+    empty = True
+    for member in read_archive(source, shown, max_members=room.max_images, take=room.take):
+        empty = False
+        yield member if isinstance(member, ImageProblem) else Candidate(*member, folder_labels(member[0]))
+    if empty:
+        yield _no_files(shown)
+
+
+def _or_problem(shown: str, found: Callable[[], Found]) -> Found:
+    try:
+        yield from found()
+    except ImageError as error:
+        yield ImageProblem(shown, str(error))
+
+
+def _no_files(shown: str) -> ImageProblem:
+    return ImageProblem(shown, f"'{shown}' holds no files: choose one with images in it.")
+
+
+def _unknown(thing: object) -> str:
+    return (
+        f"Received {type(thing).__name__} as images: pass a folder, a zip, a glob, or a list of paths, bytes,"
+        " open files, PIL images or uint8 arrays."
+    )

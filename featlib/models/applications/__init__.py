@@ -1,0 +1,1 @@
+"""The networks of keras.applications, and the embedded one."""

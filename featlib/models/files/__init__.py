@@ -1,0 +1,1 @@
+"""A person's own model files and models."""

@@ -1,0 +1,1 @@
+"""A model as one flat program: its calls, its taps, its receptive fields."""

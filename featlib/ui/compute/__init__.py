@@ -1,0 +1,1 @@
+"""Cached wrappers over the library, with progress and Stop."""

@@ -1,0 +1,108 @@
+"""Parts of the home page: the first look, and the ways to bring one's own images."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from featlib import plots
+from featlib.errors import ImageError
+from featlib.images import MAX_BYTES, ImageProblem, ImageSet, load_images, load_samples
+from featlib.models import Backbone
+from featlib.recipes import UPLOADS
+from featlib.ui.compute import cache
+from featlib.ui.compute.work import agreement, move_bar, projection, vectors
+from featlib.ui.session import Session
+from featlib.ui.text import plain
+
+FEW_PROBLEMS = 8
+PROBLEMS_HEIGHT = 220  # pixels; more of them are scrolled
+VIEWS_PERPLEXITY = 10.0
+
+
+def bring_images(session: Session) -> None:
+    """Upload files, a folder or a zip, or take a picture. What cannot be read is named; the rest is used."""
+    with st.expander("**Use your own images** · they stay on this machine"):
+        files, folder, camera = st.tabs(["Files or a zip", "Folder", "Camera"])
+        with files:
+            label = f"JPEG, PNG, WebP, BMP, GIF or TIFF of up to {MAX_BYTES // 2**20} MB each, or a zip of them"
+            _take(session, "files", st.file_uploader(label, accept_multiple_files=True, key="files"))
+        with folder:
+            label = "A folder: the names of its sub-folders become the labels"
+            _take(session, "folder", st.file_uploader(label, accept_multiple_files="directory", key="folder"))
+        with camera:
+            if st.toggle("Use the camera", help="Works on this machine, or over https."):
+                _take(session, "camera", st.camera_input("Take a picture", key="camera"))
+        _report(session)
+
+
+def _take(session: Session, widget: str, uploaded: Any) -> None:  # noqa: ANN401 - an upload, or a list of them
+    """Loads what a widget holds, once. Images that were brought before stay where nothing new is usable."""
+    files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded else []
+    upload_id = " ".join(file.file_id for file in files)
+    if not files or session.taken.get(widget) == upload_id:
+        return
+    bar = st.progress(0.0, text="Reading …")
+    loaded = _load(files, bar)
+    session.taken[widget] = upload_id
+    session.upload_problems = loaded.problems
+    if len(loaded):
+        cache.own_images()[:] = [loaded]
+        session.uploads_ref = weakref.ref(loaded)
+        session.images, session.image = UPLOADS, 0
+    st.rerun()
+
+
+def _load(files: list[Any], bar: st.delta_generator.DeltaGenerator) -> ImageSet:
+    try:
+        return load_images(
+            files,
+            name="your images",
+            on_progress=lambda done, n: move_bar(bar, done / n, f"Reading {done:,} of {n:,} images"),
+        )
+    except ImageError as error:
+        return ImageSet("your images", (), (ImageProblem("upload", str(error)),))
+
+
+def _report(session: Session) -> None:
+    """Says what became of the last upload."""
+    if session.uploads is not None:
+        columns = session.uploads.label_columns
+        labels = f", labelled by {plain(', '.join(columns))}" if columns else ""
+        st.success(f"{len(session.uploads):,} of your own images are here{labels}: “Your images” in the sidebar.")
+    problems = session.upload_problems
+    if problems:
+        st.warning(f"{len(problems):,} {'file' if len(problems) == 1 else 'files'} could not be used:")
+        with st.container(height=PROBLEMS_HEIGHT if len(problems) > FEW_PROBLEMS else "content", border=False):
+            st.text("\n".join(problem.reason for problem in problems))
+
+
+def show_views(session: Session, backbone: Backbone, layers: Sequence[str]) -> None:
+    """A projection of twelve views of each photo, from each of the layers."""
+    images = load_samples("views")
+    labels = images.labels_for("photo")
+    place = st.empty()  # what is computed takes the place of the old plots
+    with place.container():
+        parts = vectors(session, backbone, images, layers)
+        if parts is None:
+            return
+        results = {}
+        for path, X in parts.items():
+            key = (backbone.fingerprint, path, images.fingerprint)
+            result = projection(session, key, X, "tsne", 2, VIEWS_PERPLEXITY)
+            if result is None:
+                return
+            results[path] = result
+    with place.container():
+        for column, (path, result) in zip(st.columns(len(results)), results.items(), strict=True):
+            right = agreement(parts[path], labels)
+            column.markdown(f"**`{path}`** · the 5 nearest images name the photo right for **{right:.0%}**")
+            figure = plots.projection_scatter(
+                result, ids=images.ids, names=images.names, labels=labels, label_title="photo", height=420
+            )
+            column.plotly_chart(
+                figure, key=f"views {path}", alt=f"t-SNE of 12 views of each photo from {path}, coloured by photo."
+            )

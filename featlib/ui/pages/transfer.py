@@ -1,0 +1,165 @@
+"""Parts of the transfer page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from featlib import plots
+from featlib.analysis import ProbeResult
+from featlib.features import raw_pixel_vectors
+from featlib.images import ImageSet
+from featlib.models import Backbone, LayerInfo
+from featlib.ui.compute import cache
+from featlib.ui.compute.work import batch, probe, vectors
+from featlib.ui.session import Session, bind
+from featlib.ui.text import plain
+from featlib.ui.widgets.clickable import thumbnail_row
+
+MISTAKES = 18
+Heads = dict[str, tuple[tuple[object, ...], Callable[[], np.ndarray]]]  # name -> key, and what makes the vectors
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a linear probe reaches on a layer, and on what the layer is compared with.
+
+    Attributes:
+        images: what was learned from.
+        left_out: what to say of the images that were left out.
+        layer: the probe on the chosen layer's vectors.
+        random: the same layer with random weights; None where the network itself has random weights.
+        pixels: the probe on shrunken raw pixels.
+    """
+
+    images: ImageSet
+    left_out: str
+    layer: ProbeResult
+    random: ProbeResult | None
+    pixels: ProbeResult
+
+
+def pick_label(session: Session, images: ImageSet) -> str | None:
+    """The label column to learn, or None where the set has none that can be learned."""
+    if images.label_columns:
+        if session.label not in images.label_columns:
+            session.label = images.label_columns[0]
+        if len(images.label_columns) > 1:
+            st.segmented_control("Learn to name the", list(images.label_columns), required=True, **bind("label"))
+    obstacle = _obstacle(images, session.label) if images.label_columns else "These images have no labels."
+    if not obstacle:
+        return session.label
+    st.info(
+        f"{plain(obstacle)} Learning needs labels, and at least two images of each, since part of them is held back "
+        "to test on. Upload a folder with one sub-folder for each class on Home, or take a built-in set:"
+    )
+    with st.container(horizontal=True):
+        for name in ("shapes", "views", "digits"):
+            st.button(f"Use the {name}", on_click=setattr, args=(session, "images", name))
+    return None
+
+
+def _obstacle(images: ImageSet, column: str) -> str:
+    """Why the labels cannot be learned; empty where they can."""
+    counts = Counter(images.labels_for(column).tolist())
+    single = [label for label, count in counts.items() if count < 2]
+    if single:
+        return f"{len(single)} of the {len(counts)} labels in “{column}” have one image only, such as “{single[0]}”."
+    return "" if len(counts) > 1 else f"All {len(images)} images have the same “{column}”."
+
+
+def compute(session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo, column: str) -> Lesson | None:
+    """Probes the layer and what it is compared with; None where the work was stopped."""
+    trained = batch(session, backbone, images, [layer.path])
+    if trained is None:
+        return None
+    images, X = trained.images, trained.vectors[layer.path]
+    untrained = random = None
+    if backbone.weights == "imagenet":
+        untrained = cache.backbone(session.model, "random", session.top, session.size)
+        random = vectors(session, untrained, images, [layer.path])
+        if random is None:
+            return None
+    # The labels belong to the key: somebody else may have sorted the same pictures into other folders.
+    y = images.labels_for(column)
+    key = (images.fingerprint, tuple(y.tolist()))
+    heads: Heads = {layer.path: ((*key, layer.path, backbone.fingerprint), lambda: X)}
+    if untrained and random:
+        heads["random weights"] = ((*key, layer.path, untrained.fingerprint), lambda: random[layer.path])
+    heads["raw pixels"] = ((*key, "pixels"), lambda: raw_pixel_vectors(images))
+    probes = _train(session, heads, y)
+    if probes is None:
+        return None
+    return Lesson(images, trained.left_out, probes[layer.path], probes.get("random weights"), probes["raw pixels"])
+
+
+def _train(session: Session, heads: Heads, y: np.ndarray) -> dict[str, ProbeResult] | None:
+    probes = {}
+    for name, (key, make_vectors) in heads.items():
+        result = probe(session, key, name, make_vectors, y)
+        if result is None:
+            return None
+        probes[name] = result
+    return probes
+
+
+def show_accuracy(session: Session, lesson: Lesson, column: str) -> None:
+    """The accuracies side by side."""
+    probe = lesson.layer
+    st.subheader(f"{plain(column)}: {probe.mean_accuracy:.0%} right", anchor=False)
+    rows: list[tuple[str, float, float | None]] = [(session.layer, probe.mean_accuracy, probe.std_accuracy)]
+    if lesson.random is not None:
+        rows.append(("random weights", lesson.random.mean_accuracy, lesson.random.std_accuracy))
+    rows.append(("raw pixels", lesson.pixels.mean_accuracy, lesson.pixels.std_accuracy))
+    rows.append(("commonest label", probe.majority_accuracy, None))
+    best = max(rows[1:-1], key=lambda row: row[1])
+    if best[1] > probe.mean_accuracy + max(probe.std_accuracy, best[2] or 0):  # not by chance
+        st.info(
+            f"Here {best[0]} {'do' if best[0].endswith('s') else 'does'} better: this layer has dropped what the task "
+            "needs. Try another layer."
+        )
+    said = "; ".join(f"{name} {mean:.0%}" for name, mean, _ in rows)
+    st.plotly_chart(plots.accuracy_bars(rows), key="accuracy", alt=f"Accuracy: {said}.")
+    st.caption(
+        f"A logistic regression on the layer's average-pooled vectors, the network frozen. {probe.cv}-fold stratified "
+        f"cross-validation over {len(probe.labels):,} images with a fixed seed; error bars are the standard deviation "
+        "over the folds. Compared with the same layer under random weights, with 16 × 16 raw pixels, and with always "
+        "answering the commonest label."
+    )
+
+
+def show_confusion(lesson: Lesson) -> None:
+    """Which label is taken for which."""
+    probe = lesson.layer
+    st.subheader("What is taken for what", anchor=False)
+    st.plotly_chart(
+        plots.confusion_heatmap(probe.confusion, probe.classes),
+        key="confusion",
+        width="content",
+        alt=f"Confusion matrix of {len(probe.classes)} labels: {len(probe.mistakes)} of {len(probe.labels)} are wrong.",
+    )
+
+
+def show_mistakes(lesson: Lesson) -> None:
+    """The images that got the wrong label."""
+    images, probe = lesson.images, lesson.layer
+    st.subheader("The mistakes", anchor=False)
+    if not len(probe.mistakes):
+        st.success(f"None: all {len(images):,} images got the right label while they were held back.")
+        return
+    shown = probe.mistakes[:MISTAKES].tolist()
+    st.markdown(
+        f"{len(probe.mistakes):,} of {len(images):,} images got the wrong label while they were held back"
+        + (f"; the first {MISTAKES}:" if len(probe.mistakes) > MISTAKES else ":")
+    )
+    thumbnail_row(
+        "mistakes",
+        images[shown],
+        shown,
+        captions=[f"{probe.labels[i]} → {probe.predictions[i]}" for i in shown],
+        side=120,
+    )

@@ -1,0 +1,150 @@
+"""A person's own model: brought as a file, checked, and fed as the file shows or as the person says."""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import streamlit as st
+
+from featlib.errors import FeatlibError
+from featlib.models import (
+    PREPROCESSING,
+    SIMPLE_PREPROCESSING,
+    Backbone,
+    find_layer,
+    list_models,
+    load_backbone,
+    load_model_file,
+    read_class_names,
+)
+from featlib.ui.compute import cache
+from featlib.ui.session import OWN, Session, bind
+from featlib.ui.text import plain
+
+WHOLE = "the whole model"
+MAX_NAME = 120  # bytes
+
+
+class NotYetError(FeatlibError):
+    """Something that the person has still to give: no mistake."""
+
+
+def choose_own_model(session: Session) -> None:
+    """The upload in the sidebar, what was read from the file, and how its pixels enter."""
+    holds = st.selectbox("The file holds", [WHOLE, *(f"weights of {choice.name}" for choice in list_models())])
+    classes = 0
+    if holds != WHOLE:
+        classes = int(
+            st.number_input("Classes", 0, 65_536, 1000, help="How many classes its top has; 0 for weights without top.")
+        )
+    files = st.file_uploader(
+        ".keras or .h5, and labels.txt if there is one",
+        type=["keras", "h5", "hdf5", "txt"],
+        accept_multiple_files=True,
+        key="own model",
+        help="The file is inspected before Keras reads it; nothing in it is run.",
+    )
+    _take(session, files, holds.removeprefix("weights of "), classes)
+    if session.own_problem:
+        st.error(plain(session.own_problem))
+    if session.own is not None:
+        _choose_pixels(session, session.own)
+        _choose_names(session, session.own)
+
+
+def own_network(session: Session) -> Backbone:
+    """The person's own model, fed as they say.
+
+    Raises:
+        NotYetError: there is none yet.
+    """
+    own = session.own
+    if own is None:
+        raise NotYetError("There is no model of your own yet. Give its file in the sidebar, under “Network”.")
+    preprocessing = PREPROCESSING[session.pixels] if session.pixels else own.preprocessing
+    names = _names(session, own) or own.class_names
+    models = cache.own_models()
+    for model in models:
+        if (model.preprocessing.name, model.class_names) == (preprocessing.name, names):
+            return model
+    models[1:] = [own.adapted(preprocessing=preprocessing, class_names=names)]
+    return models[-1]
+
+
+def _take(session: Session, files: list[Any], holds: str, classes: int) -> None:
+    """Opens what the widget holds, once. A model that was brought before stays where the new one is refused."""
+    models = [file for file in files if not file.name.lower().endswith(".txt")]
+    labels = [file for file in files if file.name.lower().endswith(".txt")]
+    upload = " ".join([*(file.file_id for file in files), holds, str(classes)])
+    if not models or session.taken.get(OWN) == upload:
+        return
+    try:
+        with st.spinner("Checking the file …", show_time=True):
+            own = _open(models, labels, holds, classes)
+    except FeatlibError as error:
+        session.own_problem, session.taken[OWN] = str(error), upload
+        return
+    session.own_problem, session.taken[OWN] = "", upload  # only now: a click in between begins anew
+    cache.own_models()[:] = [own]
+    session.own_ref = weakref.ref(own)
+    session.choose("layer", "")
+    session.pixels, session.own_names = "", ""
+    st.rerun()
+
+
+def _open(files: list[Any], labels: list[Any], holds: str, classes: int) -> Backbone:
+    if len(files) > 1:
+        raise FeatlibError(
+            f"One model at a time. Received {len(files)} files: take the others away with their crosses."
+        )
+    cache.import_tensorflow()
+    names = read_class_names(labels[0].getvalue()) if labels else None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / _file_name(files[0].name)
+        path.write_bytes(files[0].getvalue())
+        if holds != WHOLE:
+            network = f"{holds}(classes={classes})" if classes not in (0, 1000) else holds
+            return load_backbone(network, weights=path, include_top=classes > 0, class_names=names)
+        return load_model_file(path, None, None, names, otherwise="none")
+
+
+def _file_name(name: str) -> str:
+    """The end of an upload's name that every file system takes."""
+    end = PurePosixPath(name.replace("\\", "/")).name.encode()[-MAX_NAME:]
+    return end.decode(errors="ignore").lstrip(".") or "model"
+
+
+def _choose_pixels(session: Session, own: Backbone) -> None:
+    st.caption(f":material/check: {plain(own.name)}, {own.model.count_params():,} parameters")
+    names = list(dict.fromkeys([own.preprocessing.name, *SIMPLE_PREPROCESSING]))
+    st.selectbox(
+        "Pixels enter as",
+        names,
+        format_func=lambda name: PREPROCESSING[name].description,
+        help="What the network was trained with. “What goes in” shows what a wrong choice does.",
+        **bind("pixels", shown=session.pixels or own.preprocessing.name),
+    )
+
+
+def _choose_names(session: Session, own: Backbone) -> None:
+    """Asks for the names of the classes where no labels.txt has told them."""
+    count = _class_count(own)
+    if not count or own.class_names is not None:
+        return
+    st.text_area(f"Names of its {count} classes, one a line", placeholder="cat\ndog", **bind("own_names"))
+    if session.own_names.strip() and _names(session, own) is None:
+        lines = len([line for line in session.own_names.splitlines() if line.strip()])
+        st.caption(f":material/warning: {lines} names for {count} classes: not used yet.")
+
+
+def _names(session: Session, own: Backbone) -> tuple[str, ...] | None:
+    """The names that the person has written, where there are as many as classes."""
+    lines = tuple(line.strip() for line in session.own_names.splitlines() if line.strip())
+    return lines if lines and len(lines) == _class_count(own) else None
+
+
+def _class_count(own: Backbone) -> int:
+    return (find_layer(own, own.prediction_layer).output_shape[0] or 0) if own.prediction_layer else 0

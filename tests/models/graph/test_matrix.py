@@ -1,0 +1,116 @@
+"""Every network of keras.applications, wrapped as people wrap them: each tap equals a run of the whole model.
+
+One network of each family is wrapped in every way, and saved and loaded in both formats. Its larger sisters are made of
+the same layers, more of them and wider: they are checked as they are, and inside a transfer network.
+"""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from featlib.models import load_backbone
+from featlib.models.untrusted import config_rules, h5_layout, h5_reader, h5_work, inspecting, open_model_file, opening
+from tests.models.oracle import check_all_taps
+
+SIDE = 80
+LARGEST = 60_000_000  # weights that a network has at most that is saved; above 50 million the file is refused anyway
+SMALL = (  # one a family
+    "MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0", "ConvNeXtTiny", "DenseNet121",
+    "InceptionV3", "InceptionResNetV2", "NASNetMobile", "ResNet50", "ResNet50V2", "VGG16", "VGG19", "Xception",
+)  # fmt: skip
+ALL = sorted(name for name, build in vars(keras.applications).items() if inspect.isfunction(build))
+OTHERS = [name for name in ALL if name not in SMALL]
+
+
+def image_input():
+    return layers.Input((SIDE, SIDE, 3), name="image")
+
+
+def in_sequential(base):
+    return keras.Sequential([image_input(), base, layers.GlobalAveragePooling2D(name="gap")])
+
+
+def in_functional(base):
+    image = image_input()
+    return keras.Model(image, layers.Dense(3, name="head")(layers.GlobalMaxPooling2D(name="gmp")(base(image))))
+
+
+def transfer(base):
+    image = image_input()
+    x = layers.RandomFlip("horizontal", name="flip")(image)
+    x = base(layers.Rescaling(1 / 127.5, -1, name="scale")(x), training=False)
+    x = layers.Dropout(0.2, name="drop")(layers.GlobalAveragePooling2D(name="gap")(x))
+    return keras.Model(image, layers.Dense(5, activation="softmax", name="classes")(x), name="transfer")
+
+
+def two_levels(base):
+    image = image_input()
+    inner = keras.Sequential([image_input(), base, layers.ReLU(name="positive")], name="inner")
+    return keras.Model(image, layers.GlobalAveragePooling2D(name="gap")(inner(image)), name="outer")
+
+
+WRAPPINGS_OF_SISTERS = {"as is": lambda base: base, "augment, rescale, base, head": transfer}
+WRAPPINGS = {
+    **WRAPPINGS_OF_SISTERS,
+    "in a Sequential": in_sequential,
+    "inside a Functional": in_functional,
+    "two levels deep": two_levels,
+}
+
+
+@pytest.fixture
+def roomy_gate(monkeypatch):
+    """Lets the largest networks in, and works in this process: others take seconds to start each time."""
+    for module, limit in ((inspecting, "MAX_FILE"), (h5_layout, "MAX_DECLARED"), (config_rules, "MAX_WEIGHTS")):
+        monkeypatch.setattr(module, limit, 10**10)
+    monkeypatch.setattr(inspecting, "read_h5", lambda data: h5_reader.H5Facts(**h5_work.facts(data)))
+    monkeypatch.setattr(opening, "rewrite_h5", h5_work.rewrite)
+    monkeypatch.setattr(opening, "_try_out", lambda copy, folder, timeout: None)
+
+
+def check(model, images):
+    return check_all_taps(load_backbone(model, preprocessing="none"), images)
+
+
+def built(name):
+    """A network of Keras with random weights, and an image for it."""
+    keras.utils.set_random_seed(0)
+    base = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(SIDE, SIDE, 3))
+    return base, np.random.default_rng(0).uniform(0, 255, (1, SIDE, SIDE, 3)).astype("float32")
+
+
+def check_wrapped(base, images, wrappings):
+    """Wrapping -> how many taps were checked."""
+    counts = {wrapping: check(wrap(base), images) for wrapping, wrap in wrappings.items()}
+    assert min(counts.values()) >= len(base.operations) - 1  # all but the input
+    return counts
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_layer_of_every_wrapping(name, tmp_path, record_property, roomy_gate):
+    base, images = built(name)
+    counts = check_wrapped(base, images, WRAPPINGS)
+    for suffix in (".keras", ".h5") if base.count_params() < LARGEST else ():
+        path = tmp_path / f"model{suffix}"
+        transfer(base).save(path)
+        loaded = open_model_file(path).model
+        path.unlink()
+        counts[f"saved as {suffix}"] = check(loaded, images)
+        assert counts[f"saved as {suffix}"] == counts["augment, rescale, base, head"]
+    record_property("taps", counts)
+
+
+@pytest.mark.every_model
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_layer_of_the_larger_sisters(name, record_property):
+    """As they are and inside a transfer network; other wrappings and the file formats are left to the small ones."""
+    base, images = built(name)
+    record_property("taps", check_wrapped(base, images, WRAPPINGS_OF_SISTERS))
+
+
+def test_every_larger_sister_has_a_small_one():
+    families = {getattr(keras.applications, name).__module__ for name in SMALL}
+    assert {getattr(keras.applications, name).__module__ for name in ALL} == families
