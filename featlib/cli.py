@@ -422,7 +422,7 @@ def cache(clear: bool) -> None:
     It lies in the folder FEATLIB_HOME, else in .featlib in your home.
     """
     from featlib.features.store.store import VectorStore
-    from featlib.images.sources.names import format_bytes, printable
+    from featlib.text import format_bytes, printable
 
     store = VectorStore()
     before = store.info()
@@ -557,7 +557,7 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
 
 def _layer_table(layers: Sequence[LayerInfo]) -> Iterator[str]:
     """The layers as lines of aligned columns."""
-    from featlib.images.sources.names import format_bytes
+    from featlib.text import format_bytes
 
     rows = [("", "path", "class", "output shape", "params", "memory/image", "sees", "stride", "")]
     for layer in layers:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadFileScheduling
 
-NETWORKS = ("tests/models/test_matrix.py::", "tests/models/test_catalog.py::test_every_")  # each test a network
+# Each of these tests is about one network.
+NETWORKS = ("tests/models/graph/test_matrix.py::", "tests/models/applications/test_catalog.py::test_every_")
 BROWSER = "tests/browser"
 LONG = (
-    "tests/models/gate",  # measures the memory of other processes, which begin with as much as this one has
+    "tests/models/untrusted",  # measures the memory of other processes, which begin with as much as this one has
     *NETWORKS,
     BROWSER,
     "tests/app",

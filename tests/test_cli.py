@@ -21,8 +21,8 @@ from PIL import Image
 
 import featlib
 from featlib.cli import main
-from featlib.images.sources.names import natural_key
 from featlib.models import list_models
+from featlib.text import natural_key
 from tests.images.corpus import corpus
 
 ROOT = Path(__file__).resolve().parents[1]

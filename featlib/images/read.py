@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from featlib.errors import ImageError
-from featlib.images.sources.names import format_bytes
+from featlib.text import format_bytes
 
 # The largest file that is taken as one image. Camera JPEGs have 2 to 20 MB.
 MAX_BYTES = 50 * 2**20

@@ -16,7 +16,7 @@ from featlib.features.files.formats import DAMAGE, why
 from featlib.features.files.parquet import SHARDS, TEXTS, open_parquet, read_schema
 from featlib.features.files.records import LABEL_PREFIX, Origin, Row, piece_rows
 from featlib.images import ImageProblem
-from featlib.images.sources.names import natural_key
+from featlib.text import natural_key
 
 if TYPE_CHECKING:
     import pyarrow as pa

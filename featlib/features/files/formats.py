@@ -19,7 +19,7 @@ from featlib.features.files.npy import read_npz, write_npy, write_npz
 from featlib.features.files.parquet import SHARDS, read_parquet, write_parquet
 from featlib.features.files.records import Contents
 from featlib.features.vectors import VectorTable
-from featlib.images.sources.names import natural_key
+from featlib.text import natural_key
 
 # What reading a damaged file has been seen to raise.
 DAMAGE = (

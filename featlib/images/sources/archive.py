@@ -14,7 +14,8 @@ from featlib.errors import ImageError
 from featlib.images.item import ImageProblem
 from featlib.images.read import MAX_BYTES, check_length
 from featlib.images.sniff import is_zip
-from featlib.images.sources.names import clean_name, format_bytes, is_hidden, is_system_junk, natural_key
+from featlib.images.sources.names import clean_name, is_hidden, is_system_junk
+from featlib.text import format_bytes, natural_key
 
 # A member this much larger than its compressed form is no photo: flat pixels at best, a bomb at worst.
 MAX_RATIO = 500

@@ -27,9 +27,10 @@ from featlib.images.read import (
 )
 from featlib.images.sniff import is_zip
 from featlib.images.sources.archive import read_archive
-from featlib.images.sources.names import clean_name, folder_labels, format_bytes, is_system_junk, printable
+from featlib.images.sources.names import clean_name, folder_labels, is_system_junk
 from featlib.images.sources.tables import is_table, read_table
 from featlib.images.sources.walk import common_folder, find_files, glob_files, is_glob, name_below
+from featlib.text import format_bytes, printable
 
 # The most encoded bytes that one load keeps in memory: uploads, bytes and the members of zips.
 MAX_TOTAL_BYTES = 2**30

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from featlib.errors import ImageError
 from featlib.images.item import ImageProblem
-from featlib.images.sources.names import clean_name, folder_labels, format_bytes, printable
+from featlib.images.sources.names import clean_name, folder_labels
+from featlib.text import format_bytes, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa

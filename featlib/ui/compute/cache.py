@@ -16,8 +16,8 @@ from featlib.errors import FeatlibError
 from featlib.features import Trace, trace_image
 from featlib.features.store.store import VectorStore
 from featlib.images import ImageItem, ImageSet
-from featlib.images.sources.names import format_bytes
 from featlib.models import Backbone, load_backbone
+from featlib.text import format_bytes
 from featlib.ui.compute.rows import Shared
 
 STORE_BYTES = 512 * 2**20

@@ -17,7 +17,8 @@ from featlib.features.files.dataset import VectorDataset, files_fingerprint, ope
 from featlib.features.files.records import Row
 from featlib.features.files.sample import sample_rows
 from featlib.images.read import exists, to_path
-from featlib.images.sources.names import clean_name, format_bytes, printable
+from featlib.images.sources.names import clean_name
+from featlib.text import format_bytes, printable
 from featlib.ui.compute import cache
 from featlib.ui.compute.work import once, projection
 from featlib.ui.pages.projection import METHODS, MIN_IMAGES, PERPLEXITY_STEP, TOOLS

@@ -19,7 +19,8 @@ from featlib.features.files.records import Contents, Row
 from featlib.images import ImageItem
 from featlib.images.item import digest_bytes
 from featlib.images.read import read_path
-from featlib.images.sources.names import clean_name, printable
+from featlib.images.sources.names import clean_name
+from featlib.text import printable
 from featlib.ui.pages.projection import METHODS, PANEL
 from featlib.ui.pages.vector_files import View, serves_this_machine_alone, streamed
 from featlib.ui.session import Session, bind, widget_value

@@ -1,4 +1,4 @@
-"""Writes a growing file in children that die: run as `python -m tests.features.jobs.growing FOLDER`, without TensorFlow.
+"""Writes a growing file in children that die: run `python -m tests.features.jobs.growing FOLDER`, without TensorFlow.
 
 One process forks all of them, since importing takes longer than the work.
 """

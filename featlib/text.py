@@ -1,0 +1,41 @@
+"""Text for messages and screens, on every floor: names made safe to show, numbers and sizes as people write them."""
+
+from __future__ import annotations
+
+import re
+
+# Characters of a name that are shown; what is longer is an attack on the screen or a mistake.
+MAX_NAME = 200
+
+
+def printable(text: str) -> str:
+    """Returns a text for messages: no control characters, and of a long one the end, which holds the file name."""
+    if text.isprintable() and len(text) <= MAX_NAME:
+        return text
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return shown if len(shown) <= MAX_NAME else "…" + shown[1 - MAX_NAME :]
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sorts `img2` before `img10`, and a folder the same way as its zip, on any system."""
+    return [_piece_key(piece) for piece in re.split(r"([0-9]+|/)", name) if piece], name
+
+
+def _piece_key(piece: str) -> tuple[int, int, str]:
+    if piece == "/":  # first, so that the files of one folder stay together
+        return 0, 0, ""
+    if piece.isascii() and piece.isdigit():
+        return 1, int(piece[:1000]), ""
+    return 2, 0, piece.casefold()
+
+
+def format_bytes(count: int) -> str:
+    """Writes a size as people do: `61.2 MB` (of 2**20 bytes), `3 bytes`."""
+    if count < 1024:
+        return f"{count} bytes"
+    value = float(count)
+    for unit in ("KB", "MB"):
+        value /= 1024
+        if value < 1024:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1024:.1f} GB"
