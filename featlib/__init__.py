@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from featlib.models import Backbone, LayerInfo, find_layer, list_layers, list_models, load_backbone
     from featlib.transfer import LayerProbe, probe_layers
 
+    __version__: str
+
 _MODULES = {
     "featlib.analysis": (
         "Neighbors",
@@ -98,6 +100,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("featlib")
     if name not in _HOME:
         raise AttributeError(f"module 'featlib' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -602,7 +602,3 @@ def _page(projection: Projection, table: VectorTable, labels: tuple[str, np.ndar
         projection, ids=table.ids, names=table.names, labels=values, label_title=title, height=720
     )
     return figure.to_html(include_plotlyjs=True, config={"displaylogo": False}).encode()
-
-
-if __name__ == "__main__":
-    main()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 def process(*arguments, cwd: Path, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "featlib.cli", *map(str, arguments)],
+        [sys.executable, "-m", "featlib", *map(str, arguments)],
         cwd=cwd,
         env=environment(),
         capture_output=True,
@@ -89,6 +90,11 @@ print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     assert "Usage:" in done.stdout
+
+
+def test_the_version_is_the_packages_own(tmp_path):
+    assert featlib.__version__ == version("featlib")
+    assert process("--version", cwd=tmp_path).stdout.split()[-1] == featlib.__version__
 
 
 def test_help_names_the_networks_and_every_sample_set(run):
@@ -224,7 +230,7 @@ def test_a_killed_run_is_resumed(run, tmp_path, photos):
     arguments = ["extract", "set", "--batch-size", 4, "--no-cache", "-o"]
     assert run(*arguments, "whole.npy").exit_code == 1
     rows = tmp_path / ".v.npy.partial" / "rows.jsonl"
-    command = [sys.executable, "-m", "featlib.cli", *map(str, arguments), "v.npy"]
+    command = [sys.executable, "-m", "featlib", *map(str, arguments), "v.npy"]
     running = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
@@ -470,7 +476,7 @@ def test_a_terminal_sees_progress(tmp_path, photos):
     terminal, stderr = pty.openpty()
     arguments = ["extract", "set", "samples:shapes", "--layer", "block4_add", "--batch-size", "4", "-o", "v.npz"]
     running = subprocess.Popen(
-        [sys.executable, "-m", "featlib.cli", *arguments],
+        [sys.executable, "-m", "featlib", *arguments],
         cwd=tmp_path,
         env=environment(COLUMNS="100", TERM="xterm"),
         stdout=subprocess.DEVNULL,

@@ -81,7 +81,7 @@ def test_weights_files_are_named_as_keras_names_them(name, asked_files):
         assert asked_files.pop() == weights_file(find_choice(name), include_top)
 
 
-@pytest.mark.every_model
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KERAS_FACTS)
 def test_every_network(name, asked_files):
     choice = find_choice(name)
@@ -92,7 +92,7 @@ def test_every_network(name, asked_files):
     assert asked_files == [weights_file(choice, include_top=True)]
 
 
-@pytest.mark.every_model
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [family.module for family in FAMILIES])
 def test_every_family_without_top(module, asked_files, tmp_path):
     smallest = min((facts.params, name) for name, facts in KERAS_FACTS.items() if facts.module == module)

@@ -103,7 +103,7 @@ def test_every_layer_of_every_wrapping(name, tmp_path, record_property, roomy_ga
     record_property("taps", counts)
 
 
-@pytest.mark.every_model
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_every_layer_of_the_larger_sisters(name, record_property):
     """As they are and inside a transfer network; other wrappings and the file formats are left to the small ones."""

@@ -1,0 +1,5 @@
+"""Run the `featlib` command by `python -m featlib`."""
+
+from featlib.cli import main
+
+main(prog_name="python -m featlib")
