@@ -13,9 +13,13 @@ from PIL import Image
 from featlib.errors import ImageError
 from featlib.images.decode import cover, decode_array, decode_bytes, decode_resized
 from featlib.images.read import read_path
-from featlib.images.thumbnail import THUMBNAILS, shrink
+from featlib.lru import ByteLRU
 
 Source = Path | bytes | np.ndarray
+
+# 2,000 thumbnails of 96 × 96 pixels, the size in a row of images.
+THUMBNAIL_BYTES = 2000 * 96 * 96 * 3
+_thumbnails: ByteLRU[tuple[str, int], np.ndarray] = ByteLRU(THUMBNAIL_BYTES)
 
 
 def digest_bytes(data: bytes) -> str:
@@ -89,21 +93,22 @@ class ImageItem:
 
     def thumbnail(self, size: int = 96) -> np.ndarray:
         """Shrinks the image (never enlarges) to a long side of at most `size`: (h, w, 3) uint8, read-only."""
-        cached = THUMBNAILS.get((self.id, size))
-        if cached is None:
-            cached = self._draw_thumbnail(size)
-            THUMBNAILS.put((self.id, size), cached)
-        return cached
+        thumbnail = _thumbnails.get((self.id, size))
+        if thumbnail is None:
+            if isinstance(self._source, np.ndarray):
+                image = Image.fromarray(self._array_pixels(self._source))
+                image.thumbnail((size, size), Image.Resampling.LANCZOS)
+                thumbnail = np.array(image)
+            else:
+                thumbnail = decode_bytes(self._encoded(self._source), self.name, max_side=size)
+            thumbnail.flags.writeable = False  # shared by all callers
+            _thumbnails.put((self.id, size), thumbnail, thumbnail.nbytes)
+        return thumbnail
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("An ImageItem is decoded at each call, so copy=False is not possible.")
         return self.pixels if dtype is None else self.pixels.astype(dtype, copy=False)
-
-    def _draw_thumbnail(self, size: int) -> np.ndarray:
-        if isinstance(self._source, np.ndarray):
-            return shrink(self._array_pixels(self._source), size)
-        return decode_bytes(self._encoded(self._source), self.name, max_side=size)
 
     def _encoded(self, source: Path | bytes) -> bytes:
         if isinstance(source, bytes):

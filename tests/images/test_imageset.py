@@ -12,7 +12,6 @@ from PIL import Image
 
 from featlib.errors import FeatlibError
 from featlib.images import ImageItem, ImageProblem, ImageSet, decode_image, load_images, load_samples
-from featlib.images.thumbnail import ThumbnailCache
 from tests.images.corpus import corpus, encode, photo
 
 SIZES = {"cat": 30, "dog": 9, "eel": 2}
@@ -226,18 +225,6 @@ def test_thumbnails_are_kept_and_shared():
     assert item.thumbnail() is item.thumbnail()
     assert item.thumbnail(20) is not item.thumbnail()
     assert not item.thumbnail().flags.writeable
-
-
-def test_the_thumbnail_cache_forgets_the_longest_unused():
-    kept = ThumbnailCache(max_items=2)
-    picture = np.zeros((1, 1, 3), np.uint8)
-    kept.put(("a", 1), picture)
-    kept.put(("b", 1), picture)
-    kept.get(("a", 1))
-    kept.put(("c", 1), picture)
-    assert len(kept) == 2
-    assert kept.get(("b", 1)) is None
-    assert kept.get(("a", 1)) is picture
 
 
 def test_a_set_survives_pickling_and_threads(tmp_path):
