@@ -220,7 +220,8 @@ def extract(
     featlib extract photos/ --engine ray --workers 4 -o vectors
     """  # noqa: D301 - click keeps the lines below \b
     from featlib.features import Tap, VectorStore, extract_to_file
-    from featlib.features.files.formats import WRITERS, check_destination
+    from featlib.features.files.atomic import check_destination
+    from featlib.features.files.formats import WRITERS
     from featlib.features.runtimes import check_runtime
     from featlib.features.vectors import check_vectors, resolve_layers
 
@@ -384,7 +385,7 @@ def project(
     label: str | None,
     output: str | None,
 ) -> None:
-    """Project VECTORS, an .npz, .parquet or .h5 file of `featlib extract`, to two or three coordinates.
+    """Project VECTORS, an .npz or .parquet file of `featlib extract`, to two or three coordinates.
 
     \b
     featlib project vectors.npz -o projection.csv
@@ -392,7 +393,8 @@ def project(
     """  # noqa: D301 - click keeps the lines below \b
     from featlib.analysis import project as project_vectors
     from featlib.features import load_vectors
-    from featlib.features.files.formats import check_destination, coordinates_to_csv, write_whole
+    from featlib.features.files.atomic import check_destination, write_whole
+    from featlib.features.files.formats import coordinates_to_csv
 
     destination = check_destination(output, (".csv", ".html")) if output else None
     table = load_vectors(vectors)

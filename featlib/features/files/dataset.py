@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from featlib.errors import FeatlibError
-from featlib.features.files.formats import DAMAGE, why
+from featlib.features.files.atomic import DAMAGE, why
 from featlib.features.files.parquet import SHARDS, TEXTS, open_parquet, read_schema
 from featlib.features.files.records import LABEL_PREFIX, Origin, Row, piece_rows
 from featlib.images import ImageProblem

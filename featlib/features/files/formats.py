@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import io
-import os
-import uuid
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from featlib.errors import FeatlibError
+from featlib.features.files.atomic import DAMAGE, check_destination, write_with
 from featlib.features.files.csv import write_coordinates, write_csv, write_names
-from featlib.features.files.hdf5 import read_h5, write_h5
+from featlib.features.files.hdf5 import write_h5
 from featlib.features.files.npy import read_npz, write_npy, write_npz
 from featlib.features.files.parquet import SHARDS, read_parquet, write_parquet
 from featlib.features.files.records import Contents
 from featlib.features.vectors import VectorTable
 from featlib.text import natural_key
-
-# What reading a damaged file has been seen to raise.
-DAMAGE = (
-    LookupError,
-    ValueError,
-    TypeError,
-    OSError,
-    EOFError,
-    AttributeError,
-    MemoryError,
-    NotImplementedError,
-    RecursionError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-# What a full disk raises: HDF5 has its own.
-UNWRITABLE = (OSError, RuntimeError)
 
 
 def to_npz(table: VectorTable) -> bytes:
@@ -85,7 +65,6 @@ WRITERS: dict[str, Callable[[Contents, Path], None]] = {
 READERS: dict[str, Callable[[Path], VectorTable]] = {
     ".npz": read_npz,
     ".parquet": lambda path: read_parquet([path]),
-    ".h5": read_h5,
 }
 
 
@@ -116,76 +95,11 @@ def names_beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.rows.csv")
 
 
-def check_destination(path: str | Path, endings: Sequence[str]) -> Path:
-    """Checks, before any long work, that a file of this name can be meant.
-
-    Args:
-        path: the file to write.
-        endings: the allowed endings, such as (".npz", ".csv").
-
-    Returns:
-        The path.
-
-    Raises:
-        FeatlibError: another ending, a folder of that name, or the folder around it does not exist.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in endings:
-        raise FeatlibError(f"The file's name must end in {' or '.join(endings)}. Received: '{path.name}'.")
-    if not path.parent.is_dir():
-        raise FeatlibError(f"The folder '{path.parent}' does not exist. Create it, or choose another place.")
-    if os.path.isdir(path):  # noqa: PTH112 - unlike Path's own, it never raises
-        raise FeatlibError(f"'{path}' is a folder. Choose another name for the file.")
-    return path
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file so that under its name there is never half of it, even when the work is interrupted.
-
-    Raises:
-        FeatlibError: the file cannot be written.
-    """
-    write_with(path, lambda part: part.write_bytes(data))
-
-
-def write_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a file beside the one that is meant, and puts it there when it is whole.
-
-    Raises:
-        FeatlibError: the file cannot be written.
-    """
-    target = Path(os.path.realpath(path))  # a link stays a link
-    part = target.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        write(part)
-        put_in_place(part, target)
-    except UNWRITABLE as error:
-        raise FeatlibError(f"'{path}' cannot be written ({why(error)}). Choose another place.") from error
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def put_in_place(part: Path, target: Path) -> None:
-    """Gives a file that is whole its name, after it is surely on the disk.
-
-    Raises:
-        OSError: it cannot be.
-    """
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(target)
-
-
-def why(error: BaseException) -> str:
-    """The reason of an operating system's error, in few words."""
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0].lower()
-
-
 def load_vectors(path: str | Path) -> VectorTable:
     """Reads a file written by `save_vectors` or `featlib extract`. Nothing in the file is run.
 
     Args:
-        path: ends in .npz, .parquet or .h5; or a folder of Parquet shards, `part-*.parquet`.
+        path: ends in .npz or .parquet; or a folder of Parquet shards, `part-*.parquet`.
 
     Raises:
         FeatlibError: no such file, or it does not hold featlib vectors.
@@ -196,10 +110,10 @@ def load_vectors(path: str | Path) -> VectorTable:
     shards = _shards(path)
     if not shards and not path.is_file():
         raise FeatlibError(f"No file at '{path}'. Write one with: featlib extract IMAGES -o {path.stem}.npz")
-    if path.suffix.lower() in (".csv", ".npy"):
+    if path.suffix.lower() in WRITERS.keys() - READERS.keys():
         raise FeatlibError(
-            f"'{path.name}' is for other programs; vectors are read back from .npz, .parquet or .h5. "
-            f"Write one with: featlib extract IMAGES -o {path.stem}.npz"
+            f"'{path.name}' is for other programs: featlib reads .npz and .parquet files back. "
+            f"Convert it by running the same command again: featlib extract IMAGES -o {path.stem}.npz"
         )
     try:
         return read_parquet(shards) if shards else READERS.get(path.suffix.lower(), read_npz)(path)
@@ -207,7 +121,7 @@ def load_vectors(path: str | Path) -> VectorTable:
         reason = " ".join(str(error).split())[:300]
         raise FeatlibError(
             f"'{path.name}' does not hold vectors written by featlib ({reason}). "
-            "Allowed: an .npz, .parquet or .h5 file from 'featlib extract', or a folder of its part-*.parquet files."
+            "Allowed: an .npz or .parquet file from 'featlib extract', or a folder of its part-*.parquet files."
         ) from error
 
 

@@ -138,6 +138,10 @@ class Contents:
         """The images that have a vector, in order."""
         return (row for row in self.rows() if row.error is None)
 
+    def bad(self) -> Iterator[Row]:
+        """The images that have no vector, in order."""
+        return (row for row in self.rows() if row.error is not None)
+
     def vectors(self) -> Iterator[np.ndarray]:
         """The vectors in pieces of (m, D)."""
         step = piece_rows(self.X.shape[1])

@@ -14,8 +14,9 @@ from typing import IO, Any
 import numpy as np
 
 from featlib.errors import FeatlibError
+from featlib.features.files.atomic import UNWRITABLE, check_destination, put_in_place, why
 from featlib.features.files.csv import write_names
-from featlib.features.files.formats import UNWRITABLE, WRITERS, check_destination, names_beside, put_in_place, why
+from featlib.features.files.formats import WRITERS, names_beside
 from featlib.features.files.npy import HEADER_BYTES, npy_header
 from featlib.features.files.records import Contents, Origin, Row, VectorsOnDisk, layer_columns, row_of
 from featlib.features.jobs.lock import drop_lock, hold_lock

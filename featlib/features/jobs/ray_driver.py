@@ -17,7 +17,7 @@ from typing import Any
 
 from featlib.errors import CancelledError, FeatlibError, FeatlibWarning, ImageError
 from featlib.features.engine import Progress, output_shape
-from featlib.features.files.formats import why
+from featlib.features.files.atomic import why
 from featlib.features.files.records import plain_text
 from featlib.features.jobs.local import digest_of
 from featlib.features.jobs.partial import Job

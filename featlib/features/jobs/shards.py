@@ -15,7 +15,8 @@ import numpy as np
 
 from featlib.errors import FeatlibError
 from featlib.features.cores import cores
-from featlib.features.files.formats import DAMAGE, WRITERS, why, write_whole, write_with
+from featlib.features.files.atomic import DAMAGE, why, write_whole, write_with
+from featlib.features.files.formats import WRITERS
 from featlib.features.files.parquet import SHARDS, open_parquet, read_schema
 from featlib.features.files.records import Contents, Origin, layer_columns, piece_rows, row_of
 from featlib.features.jobs.lock import drop_lock, hold_lock

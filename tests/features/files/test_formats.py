@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,7 +20,7 @@ from featlib.errors import FeatlibError
 from featlib.features import VectorTable, load_vectors, save_vectors, to_csv, to_npz
 from featlib.images import ImageProblem
 
-BINARY = (".npz", ".parquet", ".h5")
+READ = (".npz", ".parquet")
 N, D = 30, 40
 
 
@@ -50,7 +51,7 @@ def assert_same(found: VectorTable, table: VectorTable) -> None:
     }
 
 
-@pytest.mark.parametrize("suffix", BINARY)
+@pytest.mark.parametrize("suffix", READ)
 def test_round_trip(table, tmp_path, suffix):
     odd = replace(table, columns=tuple(f"component {i}" for i in range(D)))
     empty = replace(table, X=table.X[:0], ids=(), names=(), labels={}, problems=())
@@ -58,7 +59,7 @@ def test_round_trip(table, tmp_path, suffix):
         assert_same(load_vectors(save_vectors(each, tmp_path / f"vectors{suffix}")), each)
 
 
-@pytest.mark.parametrize("suffix", BINARY)
+@pytest.mark.parametrize("suffix", READ)
 def test_names_that_no_format_can_hold_are_replaced(table, tmp_path, suffix):
     names = ("a\0b", "lone \ud800", *table.names[2:])
     found = load_vectors(save_vectors(replace(table, names=names), tmp_path / f"v{suffix}"))
@@ -66,14 +67,18 @@ def test_names_that_no_format_can_hold_are_replaced(table, tmp_path, suffix):
 
 
 def test_other_readers_read_it(table, tmp_path):
-    for suffix in (*BINARY, ".npy"):
+    for suffix in (*READ, ".h5", ".npy"):
         save_vectors(table, tmp_path / f"v{suffix}")
     np.testing.assert_array_equal(np.load(tmp_path / "v.npy", allow_pickle=False), table.X)
     with np.load(tmp_path / "v.npz", allow_pickle=False) as data:
         np.testing.assert_array_equal(data["X"], table.X)
     with h5py.File(tmp_path / "v.h5") as file:
         np.testing.assert_array_equal(file["X"][:], table.X)
-        assert file["names"].asstr()[:].tolist() == list(table.names)
+        for name in ("ids", "names"):
+            assert file[name].asstr()[:].tolist() == list(getattr(table, name))
+        assert file["label:a_b"].asstr()[:].tolist() == list(table.labels["a/b"])
+        assert file["problem_reasons"].asstr()[:].tolist() == [table.problems[0].reason]
+        assert json.loads(file["featlib"][()])["labels"] == {"label:folder": "folder", "label:a_b": "a/b"}
     rows = pq.read_table(tmp_path / "v.parquet")
     assert rows.schema.field("vector").type == pa.list_(pa.float32(), D)
     assert rows["name"].to_pylist() == [*table.names, "bad.png"]
@@ -125,7 +130,6 @@ def test_shards_are_one_set_in_their_order(table, tmp_path):
 def test_bad_files_are_refused(table, tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     (tmp_path / "text.parquet").write_text("hello")
-    (tmp_path / "text.h5").write_text("hello")
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     np.savez(tmp_path / "evil.npz", X=np.array([print], dtype=object))
     pq.write_table(pa.table({"id": ["a"], "vector": [[1.0]]}), tmp_path / "other.parquet")
@@ -134,7 +138,7 @@ def test_bad_files_are_refused(table, tmp_path):
     gap = pq.read_table(tmp_path / "v.parquet").to_pylist()
     gap[3]["vector"] = None
     pq.write_table(pa.Table.from_pylist(gap, schema), tmp_path / "gap.parquet")
-    for name in ("text.npz", "text.parquet", "text.h5", "other.npz", "evil.npz", "other.parquet", "columns.parquet"):
+    for name in ("text.npz", "text.parquet", "other.npz", "evil.npz", "other.parquet", "columns.parquet"):
         with pytest.raises(FeatlibError, match=f"'{name}' does not hold vectors"):
             load_vectors(tmp_path / name)
     with pytest.raises(FeatlibError, match="an image without an error has no vector"):
@@ -147,50 +151,7 @@ def test_bad_files_are_refused(table, tmp_path):
         save_vectors(table, tmp_path / "no" / "x.npz")
 
 
-def external_link(file, secret):
-    del file["X"]
-    file["X"] = h5py.ExternalLink(str(secret), "X")
-
-
-def soft_link(file, _):
-    file.move("X", "Y")
-    file["X"] = h5py.SoftLink("/Y")
-
-
-def external_values(file, secret):
-    del file["X"]
-    file.create_dataset("X", (N, D), "<f4", external=[(str(secret), 0, N * D * 4)])
-
-
-def virtual(file, secret):
-    del file["X"]
-    layout = h5py.VirtualLayout((N, D), "<f4")
-    layout[:] = h5py.VirtualSource(str(secret), "X", (N, D))
-    file.create_virtual_dataset("X", layout)
-
-
-def vast(file, _):
-    del file["X"]
-    file.create_dataset("X", (10**9, D), "<f4", chunks=(1000, D))
-
-
-def objects(file, _):
-    del file["names"]
-    file.create_dataset("names", (N,), h5py.ref_dtype)
-
-
-@pytest.mark.parametrize("evil", [external_link, soft_link, external_values, virtual, vast, objects])
-def test_hostile_hdf5_opens_nothing_else(table, tmp_path, evil):
-    secret = tmp_path / "secret.h5"
-    save_vectors(table, secret)
-    path = save_vectors(table, tmp_path / "v.h5")
-    with h5py.File(path, "r+") as file:
-        evil(file, secret)
-    with pytest.raises(FeatlibError, match=r"'v.h5' does not hold vectors written by featlib \((X|names) "):
-        load_vectors(path)
-
-
-@pytest.mark.parametrize(("suffix", "times", "least"), [(".npz", 150, 50), (".parquet", 150, 10), (".h5", 2, 0)])
+@pytest.mark.parametrize(("suffix", "times", "least"), [(".npz", 150, 50), (".parquet", 150, 10)])
 def test_damaged_files_are_refused_in_one_sentence(table, tmp_path, suffix, times, least):
     whole = save_vectors(table, tmp_path / f"vectors{suffix}").read_bytes()
     rng = np.random.default_rng(0)
@@ -206,18 +167,17 @@ def test_damaged_files_are_refused_in_one_sentence(table, tmp_path, suffix, time
             refused += 1
             assert "\n" not in str(error)
         else:
-            if suffix != ".h5":  # which has no checksums
-                np.testing.assert_array_equal(found.X, table.X)
-                assert (found.ids, found.names, found.problems) == (table.ids, table.names, table.problems)
+            np.testing.assert_array_equal(found.X, table.X)
+            assert (found.ids, found.names, found.problems) == (table.ids, table.names, table.problems)
     assert refused >= least
-    for end in (0, len(whole) // 2, len(whole) - 1)[suffix == ".h5" :]:
+    for end in (0, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:end])
         with pytest.raises(FeatlibError, match="does not hold vectors"):
             load_vectors(path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of files")
-@pytest.mark.parametrize("suffix", [*BINARY, ".npy", ".csv"])
+@pytest.mark.parametrize("suffix", [*READ, ".npy", ".csv"])  # .h5 asks first
 def test_a_full_disk_is_told_and_leaves_nothing(table, tmp_path, suffix):
     target = tmp_path / f"v{suffix}"
     code = """
@@ -241,6 +201,24 @@ except FeatlibError as error:
     assert "cannot be written (" in done.stdout
     assert "Choose another place." in done.stdout
     assert {path.name for path in tmp_path.iterdir()} <= {"from", "v.npy.rows.csv"}
+
+
+def test_hdf5_is_not_begun_on_a_disk_that_is_too_small(table, tmp_path, monkeypatch):
+    """The HDF5 library ends the process where it cannot write on."""
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=table.X.nbytes))
+    with pytest.raises(FeatlibError, match=r"'.*v\.h5' cannot be written \(no space left on device\)"):
+        save_vectors(table, tmp_path / "v.h5")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3 * table.X.nbytes + 2**17))
+    path = save_vectors(table, tmp_path / "v.h5")
+    assert path.stat().st_size < 3 * table.X.nbytes + 2**17
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".npy", ".csv"])
+def test_formats_for_other_programs_are_not_read_back(table, tmp_path, suffix):
+    with pytest.raises(FeatlibError, match=r"featlib reads \.npz and \.parquet files back. Convert it by running"):
+        load_vectors(save_vectors(table, tmp_path / f"v{suffix}"))
 
 
 def test_a_small_parquet_file_cannot_ask_for_millions_of_names(tmp_path):
