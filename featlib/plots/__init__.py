@@ -1,4 +1,4 @@
-"""Results to pictures (NumPy, PNG bytes) and Plotly figures; nothing is shown or saved here."""
+"""Draw results as pictures (NumPy arrays, PNG bytes) and Plotly figures; nothing is shown or saved here."""
 
 from featlib.plots.bars import (
     accuracy_bars,

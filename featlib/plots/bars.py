@@ -1,4 +1,4 @@
-"""Bars: predictions, a vector's channels, a channel's values, accuracies."""
+"""Bar charts: predictions, accuracies, the channels of a vector, the values of a channel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from featlib.errors import FeatlibError
 from featlib.plots.colors import ACCENT, HIGHLIGHT, NEUTRAL
-from featlib.plots.layout import ROW_HEIGHT, TRANSPARENT, check_lengths, new_figure, safe, shortened
+from featlib.plots.layout import ROW_HEIGHT, TRANSPARENT, check_lengths, format_accuracy, new_figure, safe, shortened
 
 MAX_SEPARATE_BARS = 160
 
@@ -47,7 +47,7 @@ def accuracy_bars(rows: Sequence[tuple[str, float, float | None]], *, highlight:
 
     Args:
         rows: (label, mean, standard deviation) triples, accuracies 0..1; None where nothing varied.
-        highlight: Row drawn in the accent colour, or None.
+        highlight: Row drawn in the accent color, or None.
 
     Raises:
         FeatlibError: If there are no rows.
@@ -64,14 +64,14 @@ def accuracy_bars(rows: Sequence[tuple[str, float, float | None]], *, highlight:
             "cornerradius": 3,
         },
         error_x={"type": "data", "array": [std or 0 for std in stds], "color": HIGHLIGHT, "thickness": 2, "width": 5},
-        customdata=[[safe(label), _accuracy(mean, std)] for label, mean, std in rows],
+        customdata=[[safe(label), format_accuracy(mean, std)] for label, mean, std in rows],
         hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>",
     )
     figure = new_figure([bars], height=_rows_height(len(rows)) + 40, bargap=0.35)
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title="accuracy on held-out images")
     for number, (_, mean, std) in enumerate(rows):
         figure.add_annotation(
-            x=1, xref="paper", xanchor="left", xshift=8, y=number, text=_accuracy(mean, std), showarrow=False
+            x=1, xref="paper", xanchor="left", xshift=8, y=number, text=format_accuracy(mean, std), showarrow=False
         )
     figure.update_layout(margin_r=104)
     return _name_rows(figure, labels)
@@ -84,7 +84,7 @@ def channel_bars(
     *,
     height: int = 240,
 ) -> go.Figure:
-    """Draw a vector, one value per channel; above 160 channels as one filled outline, which draws at once.
+    """Draw a vector, one value per channel; above 160 channels as one filled outline, which is fast to draw.
 
     Args:
         vector: (D,) values.
@@ -100,11 +100,22 @@ def channel_bars(
         raise FeatlibError(f"Received a vector of shape {values.shape}; one image's vector (D,) is needed.")
     if selected is not None and not 0 <= selected < len(values):
         raise FeatlibError(f"selected={selected} is not a channel; choose one of 0 to {len(values) - 1}.")
-    traces = [_channel_trace(values)]
+    hover = "channel %{x}: %{y:.3g}<extra></extra>"
+    if len(values) <= MAX_SEPARATE_BARS:
+        bars = go.Bar(y=values, marker={"color": ACCENT, "line": {"width": 0}}, hovertemplate=hover)
+    else:
+        outline = {"color": ACCENT, "width": 1, "shape": "hvh"}
+        bars = go.Scatter(y=values, mode="lines", fill="tozeroy", fillcolor=ACCENT, line=outline, hovertemplate=hover)
+    figure = new_figure([bars], height=height, title=title, bargap=0.1, hovermode="x")
     if selected is not None:
-        traces.append(_selected_trace(selected, float(values[selected])))
-    figure = new_figure(traces, height=height, title=title, bargap=0.1, hovermode="x")
-    if selected is not None:
+        figure.add_scatter(
+            x=[selected, selected],
+            y=[0, float(values[selected])],
+            mode="lines+markers",
+            line={"color": HIGHLIGHT, "width": 2},
+            marker={"size": [0, 9], "opacity": 1},
+            hovertemplate=f"channel {selected} (selected): {values[selected]:.3g}<extra></extra>",
+        )
         figure.add_vline(selected, line={"color": HIGHLIGHT, "width": 1, "dash": "dot"})
     figure.update_xaxes(title="channel", range=[-0.5 - 0.005 * len(values), len(values) * 1.005 - 0.5], showgrid=False)
     figure.update_yaxes(title="value")
@@ -112,12 +123,12 @@ def channel_bars(
 
 
 def channel_histogram(values: np.ndarray, *, bins: int = 48, height: int = 240) -> go.Figure:
-    """Draw how often a channel takes which value; exact zeros are counted in the axis title, not drawn.
+    """Draw the distribution of a channel's values; exact zeros are counted in the axis title, not drawn.
 
-    After a ReLU most values are exactly zero: their bar would flatten all others.
+    After a ReLU most values are exactly zero, and their bar would flatten all others.
 
     Args:
-        values: Any shape; NaN and infinite values are left out.
+        values: Any shape; NaN and infinite values are ignored.
         bins: Number of bars.
         height: Height in pixels.
     """
@@ -125,7 +136,7 @@ def channel_histogram(values: np.ndarray, *, bins: int = 48, height: int = 240) 
     finite = finite[np.isfinite(finite)]
     drawn = finite[finite != 0]
     zeros = 1 - len(drawn) / max(1, len(finite))
-    told = "under 1%" if zeros < 0.01 else f"{zeros:.0%}"
+    share = "under 1%" if zeros < 0.01 else f"{zeros:.0%}"
     counts, edges = np.histogram(drawn, bins=bins)
     bars = go.Bar(
         x=(edges[1:] + edges[:-1]) / 2,
@@ -136,32 +147,9 @@ def channel_histogram(values: np.ndarray, *, bins: int = 48, height: int = 240) 
         hovertemplate="%{customdata[0]:.3g} to %{customdata[1]:.3g}: %{y} positions<extra></extra>",
     )
     figure = new_figure([bars], height=height, bargap=0.04)
-    figure.update_xaxes(title="value" + (f" ({told} of the positions are exactly 0, not drawn)" if zeros else ""))
+    figure.update_xaxes(title="value" + (f" ({share} are exactly 0, not drawn)" if zeros else ""))
     figure.update_yaxes(title="positions")
     return figure
-
-
-def _channel_trace(values: np.ndarray) -> go.Bar | go.Scatter:
-    hover = "channel %{x}: %{y:.3g}<extra></extra>"
-    if len(values) <= MAX_SEPARATE_BARS:
-        return go.Bar(y=values, marker={"color": ACCENT, "line": {"width": 0}}, hovertemplate=hover)
-    outline = {"color": ACCENT, "width": 1, "shape": "hvh"}
-    return go.Scatter(y=values, mode="lines", fill="tozeroy", fillcolor=ACCENT, line=outline, hovertemplate=hover)
-
-
-def _selected_trace(channel: int, value: float) -> go.Scatter:
-    return go.Scatter(
-        x=[channel, channel],
-        y=[0, value],
-        mode="lines+markers",
-        line={"color": HIGHLIGHT, "width": 2},
-        marker={"size": [0, 9], "opacity": 1},
-        hovertemplate=f"channel {channel} (selected): {value:.3g}<extra></extra>",
-    )
-
-
-def _accuracy(mean: float, std: float | None) -> str:
-    return f"{mean:.1%}" if std is None else f"{mean * 100:.1f} ± {std * 100:.1f}%"
 
 
 def _rows_height(count: int) -> int:
@@ -169,7 +157,7 @@ def _rows_height(count: int) -> int:
 
 
 def _name_rows(figure: go.Figure, names: Sequence[str]) -> go.Figure:
-    """Label rows by number, so that equal names stay separate rows, and put the first on top."""
+    """Label the rows, the first on top; positions are numbers, so that equal names stay separate rows."""
     count = len(names)
     figure.update_yaxes(
         tickmode="array",

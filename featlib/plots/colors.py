@@ -1,14 +1,16 @@
-"""Colours that everyone can tell apart: tables for values, a palette and symbols for categories."""
+"""Colors that everyone can tell apart: tables for values and a palette for categories."""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal, get_args
 
 import numpy as np
 
 from featlib.errors import FeatlibError
 
-COLORMAPS = ("viridis", "cividis", "magma")
+Colormap = Literal["viridis", "cividis", "magma"]
+COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 
 # 240 steps, not 256: the other codes of a byte stand for missing values and for captions, so that a whole mosaic is
 # one palette image.
@@ -16,7 +18,7 @@ LEVELS = 240
 MISSING = 240
 MISSING_COLOR = (190, 190, 190)
 
-# Okabe & Ito's colours without black, which would vanish on a dark page, then three more to reach ten; yellow comes
+# Okabe & Ito's colors without black, which would vanish on a dark page, then three more to reach ten; yellow comes
 # last, as it is faint on white.
 CATEGORY_COLORS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9467BD", "#8C8C00", "#AA3377", "#F0E442",
@@ -25,15 +27,13 @@ ACCENT, HIGHLIGHT, NEUTRAL = "#2F89C5", "#D55E00", "#8B939C"
 # As far from a white page as from a nearly black one: readable on both.
 TEXT_COLOR = (115, 122, 133)
 
-_RGB = np.ndarray
-
 
 @cache
-def color_table(colormap: str = "viridis") -> _RGB:
-    """Return the (240, 3) uint8 colours of a perceptually uniform colour map, lowest value first (read-only).
+def color_table(colormap: Colormap = "viridis") -> np.ndarray:
+    """Return the (240, 3) uint8 colors of a perceptually uniform color map, lowest value first (read-only).
 
     Raises:
-        FeatlibError: If the colour map is not one of `COLORMAPS`.
+        FeatlibError: If the color map is not one of `COLORMAPS`.
     """
     if colormap not in COLORMAPS:
         raise FeatlibError(f"Unknown colormap {colormap!r}. Choose one of: {', '.join(COLORMAPS)}.")
@@ -48,12 +48,12 @@ def color_table(colormap: str = "viridis") -> _RGB:
 
 
 def quantize(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
-    """Turn values into colour codes: 0..239 from `low` to `high`, 240 for NaN and infinite values.
+    """Turn values into color codes: 0..239 from `low` to `high`, 240 for NaN and infinite values.
 
     Args:
         values: Any shape.
-        low: Value of the first colour; lower values take it too. Broadcast against `values`.
-        high: Value of the last colour. Where it is not above `low`, everything takes the first colour.
+        low: Value of the first color, also used for lower values. Broadcast against `values`.
+        high: Value of the last color. Where it is not above `low`, everything takes the first color.
 
     Returns:
         uint8 codes in the shape of `values`.
@@ -68,21 +68,21 @@ def quantize(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarr
 
 
 def colorize(
-    values: np.ndarray, vmin: float | None = None, vmax: float | None = None, colormap: str = "viridis"
-) -> _RGB:
-    """Colour values.
+    values: np.ndarray, vmin: float | None = None, vmax: float | None = None, colormap: Colormap = "viridis"
+) -> np.ndarray:
+    """Turn values into colors.
 
     Args:
         values: Any shape (…).
-        vmin: Value of the first colour; the smallest finite value if None.
-        vmax: Value of the last colour; the largest finite value if None.
+        vmin: Value of the first color; the smallest finite value if None.
+        vmax: Value of the last color; the largest finite value if None.
         colormap: One of `COLORMAPS`.
 
     Returns:
-        (…, 3) uint8 RGB; NaN and infinite values are light grey.
+        (…, 3) uint8 RGB; NaN and infinite values are light gray.
 
     Raises:
-        FeatlibError: If the colour map is unknown.
+        FeatlibError: If the color map is unknown.
     """
     values = np.asarray(values)
     low, high = value_range(values)

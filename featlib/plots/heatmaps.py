@@ -8,22 +8,23 @@ import numpy as np
 import plotly.graph_objects as go
 
 from featlib.errors import FeatlibError
+from featlib.plots.colors import Colormap
 from featlib.plots.layout import TRANSPARENT, check_lengths, new_figure, safe, shortened
 
 MAX_NAMES, MAX_COUNTED = 40, 24
 
 
 def vector_heatmap(
-    X: np.ndarray, names: Sequence[str], *, columns: Sequence[int] | None = None, colormap: str = "viridis"
+    X: np.ndarray, names: Sequence[str], *, columns: Sequence[int] | None = None, colormap: Colormap = "viridis"
 ) -> go.Figure:
-    """Draw vectors as rows of colours: one row per image, one column per number.
+    """Draw vectors as rows of colors: one row per image, one column per component.
 
-    The last colour stands for the 99.5th percentile of all values and whatever is above it; hover shows the value.
+    The last color stands for the 99.5th percentile of all values and everything above it; hover shows the value.
 
     Args:
         X: (n, D) vectors.
         names: (n,) image names.
-        columns: (D,) what to call the columns, where X is a part of a wider array; 0 to D - 1 if None.
+        columns: (D,) column numbers, where X is part of a wider array; 0 to D - 1 if None.
         colormap: One of `COLORMAPS`.
 
     Raises:
@@ -31,7 +32,7 @@ def vector_heatmap(
     """
     X = _checked_matrix(X)
     count = check_lengths(vectors=X, names=names)
-    # A few values of a ReLU layer are far above all others: with them as the top, everything else is dark.
+    # A few values of a ReLU layer are far above all others; scaled to them, everything else would be dark.
     top = float(np.nanquantile(X, 0.995)) or float(np.nanmax(X))
     heatmap = go.Heatmap(
         z=X.astype(np.float32, copy=False),
@@ -42,7 +43,7 @@ def vector_heatmap(
         customdata=np.repeat(_texts(names)[:, None], X.shape[1], axis=1) if X.size <= 20_000 else None,
         hovertemplate=("%{customdata}" if X.size <= 20_000 else "row %{y}")
         + "<br>column %{x}: %{z:.3g}<extra></extra>",
-        colorbar=_color_bar("value (to the 99.5th percentile)"),
+        colorbar={"title": {"text": "value (to 99.5%)", "side": "right"}, "thickness": 12, "outlinewidth": 0},
     )
     figure = new_figure([heatmap], height=int(np.clip(120 + 18 * count, 220, 720)))
     figure.update_xaxes(title="column", showgrid=False, zeroline=False)
@@ -50,11 +51,11 @@ def vector_heatmap(
     return figure
 
 
-def similarity_heatmap(similarity: np.ndarray, names: Sequence[str], *, colormap: str = "viridis") -> go.Figure:
-    """Draw how alike every image is to every other.
+def similarity_heatmap(similarity: np.ndarray, names: Sequence[str], *, colormap: Colormap = "viridis") -> go.Figure:
+    """Draw the similarity of every image to every other.
 
     Args:
-        similarity: (n, n) similarities, as `cosine_similarity` returns.
+        similarity: (n, n) similarities, as returned by `cosine_similarity`.
         names: (n,) image names.
         colormap: One of `COLORMAPS`.
 
@@ -82,7 +83,7 @@ def similarity_heatmap(similarity: np.ndarray, names: Sequence[str], *, colormap
 
 
 def confusion_heatmap(confusion: np.ndarray, classes: Sequence[object] | np.ndarray) -> go.Figure:
-    """Draw which class was taken for which: rows are true, columns predicted; colours are shares of a row.
+    """Draw a confusion matrix: rows are true classes, columns predicted ones; colors are shares of a row.
 
     Args:
         confusion: (k, k) counts, as in `ProbeResult.confusion`.
@@ -119,21 +120,15 @@ def confusion_heatmap(confusion: np.ndarray, classes: Sequence[object] | np.ndar
     return figure
 
 
-def _color_bar(title: str) -> dict[str, object]:
-    return {"title": {"text": title, "side": "right"}, "thickness": 12, "outlinewidth": 0}
-
-
 def _flat_bar(title: str) -> dict[str, object]:
-    """A colour bar above a square matrix: beside it, it would stand far away on a wide page."""
-    place = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
-    return {"title": {"text": title, "side": "top"}, "thickness": 10, "outlinewidth": 0, **place} | {
-        "len": 240,
-        "lenmode": "pixels",
-    }
+    """Return a color bar above a square matrix; on a wide page, one beside it would be far away."""
+    position = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+    size = {"thickness": 10, "len": 240, "lenmode": "pixels", "outlinewidth": 0}
+    return {"title": {"text": title, "side": "top"}, **size, **position}
 
 
 def _name_axis(axis: go.layout.XAxis, names: Sequence[str], title: str, angle: int | None = None) -> None:
-    """Label rows by number, so that equal names stay separate rows; too many names give way to the numbers."""
+    """Label rows or columns with names, or with their numbers where there are too many names."""
     axis.update(title=title, showgrid=False, zeroline=False, constraintoward="top")
     if axis.plotly_name == "yaxis":
         axis.update(autorange="reversed", ticks="outside", ticklen=6, tickcolor=TRANSPARENT)

@@ -1,4 +1,4 @@
-"""What all figures share: no colours of a page, thin grey lines, tight margins, safe texts."""
+"""The common layout of all figures: transparent background, thin gray lines, tight margins, escaped text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROW_HEIGHT = 30
 
 
 def new_figure(traces: Sequence[Any], *, height: int, title: str | None = None, **layout: object) -> go.Figure:
-    """Return a figure that suits light and dark pages: the page's own background and letters show through."""
+    """Return a figure for light and dark pages: background and text color are the page's own."""
     figure = go.Figure(list(traces))
     figure.update_layout(
         height=height,
@@ -34,12 +34,12 @@ def new_figure(traces: Sequence[Any], *, height: int, title: str | None = None, 
 
 
 def safe(text: object) -> str:
-    """Return a person's text as plain text: Plotly would read tags in it."""
+    """Escape text, since Plotly interprets HTML tags."""
     return html.escape(str(text), quote=False)
 
 
 def shortened(text: object, length: int = 34) -> str:
-    """Return text safe for an axis, cut in the middle, so that the ends of file names stay readable."""
+    """Escape text for an axis and shorten it in the middle, so that the ends of file names stay readable."""
     plain = str(text)
     if len(plain) > length:
         half = (length - 1) // 2
@@ -47,14 +47,19 @@ def shortened(text: object, length: int = 34) -> str:
     return safe(plain)
 
 
+def format_accuracy(mean: float, std: float | None) -> str:
+    """Write an accuracy in percent, with its standard deviation if there is one."""
+    return f"{mean:.1%}" if std is None else f"{mean * 100:.1f} ± {std * 100:.1f}%"
+
+
 def check_lengths(**columns: Sized | None) -> int:
     """Return the common length of the columns that are not None.
 
     Raises:
-        FeatlibError: If they differ, with each one's length.
+        FeatlibError: If the lengths differ.
     """
     lengths = {name: len(column) for name, column in columns.items() if column is not None}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise FeatlibError(f"The columns of a figure must be equally long, but {told}.")
+        found = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise FeatlibError(f"The columns of a figure must have the same length, but {found}.")
     return next(iter(lengths.values()), 0)

@@ -1,4 +1,4 @@
-"""Single pictures: a map enlarged, a map over its photo, a film strip of stages."""
+"""Single pictures: one channel enlarged, a map over its photo, a film strip of stages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from featlib.errors import FeatlibError
-from featlib.plots.colors import TEXT_COLOR, colorize, value_range
+from featlib.plots.colors import TEXT_COLOR, Colormap, colorize, value_range
 from featlib.plots.text import font_size, line_height, load_font, shorten
 from featlib.plots.tiles import enlarge, shrink, tile_shape
 
@@ -17,7 +17,7 @@ RGB = tuple[int, int, int]
 
 
 def png_bytes(image: np.ndarray) -> bytes:
-    """Encode an RGB or RGBA uint8 picture as a PNG file, quickly."""
+    """Encode an RGB or RGBA uint8 picture as a PNG file, with fast compression."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "PNG", compress_level=1)
     return file.getvalue()
@@ -28,19 +28,19 @@ def channel_image(
     size: int = 448,
     vmin: float | None = None,
     vmax: float | None = None,
-    colormap: str = "viridis",
+    colormap: Colormap = "viridis",
 ) -> np.ndarray:
     """Draw one channel large, each position a flat rectangle.
 
     Args:
         map2d: (h, w) values.
         size: Length of the longer side of the picture, in pixels.
-        vmin: Value of the first colour; the smallest in the map if None.
-        vmax: Value of the last colour; the largest in the map if None.
+        vmin: Value of the first color; the smallest in the map if None.
+        vmax: Value of the last color; the largest in the map if None.
         colormap: One of `COLORMAPS`.
 
     Returns:
-        (H, W, 3) uint8 RGB, in the proportions of the map.
+        (H, W, 3) uint8 RGB, with the aspect ratio of the map.
 
     Raises:
         FeatlibError: If `map2d` is not (h, w).
@@ -52,11 +52,11 @@ def channel_image(
     return colorize(values, low if vmin is None else vmin, high if vmax is None else vmax, colormap)
 
 
-def overlay(image: np.ndarray, map2d: np.ndarray, *, alpha: float = 0.55, colormap: str = "viridis") -> np.ndarray:
-    """Lay a map over the picture it was computed from: the stronger the value, the more of its colour is seen.
+def overlay(image: np.ndarray, map2d: np.ndarray, *, alpha: float = 0.55, colormap: Colormap = "viridis") -> np.ndarray:
+    """Lay a map over the picture it was computed from: the higher the value, the more opaque its color.
 
     Args:
-        image: (H, W, 3) uint8, the picture as the network saw it (resized and cropped), so that places agree.
+        image: (H, W, 3) uint8, the picture as the network saw it (resized and cropped), so that positions match.
         map2d: (h, w) values, enlarged smoothly to (H, W).
         alpha: Opacity of the largest value, 0..1; the smallest has a third of it.
         colormap: One of `COLORMAPS`.
@@ -86,16 +86,16 @@ def film_strip(
     stages: Sequence[tuple[str, np.ndarray]],
     *,
     tile: int = 128,
-    colormap: str = "viridis",
+    colormap: Colormap = "viridis",
     text_color: RGB = TEXT_COLOR,
 ) -> np.ndarray:
-    """Draw one image's way through the network: a picture per stage, left to right, an arrow between them.
+    """Draw an image's path through the network: one picture per stage, left to right, with arrows between.
 
-    A network has many channels and a frame shows one plane: pass the mean over channels, `maps.mean(-1)`.
+    A frame shows one plane: pass the mean over channels, `maps.mean(-1)`.
 
     Args:
-        stages: (label, picture) pairs; a picture is an RGB photo (h, w, 3) uint8 or a plane (h, w), which is coloured
-            over its own values. A label may have two lines.
+        stages: (label, picture) pairs; a picture is an RGB photo (h, w, 3) uint8 or a plane (h, w), which is colored
+            by its own range of values. A label may have two lines.
         tile: Length of the longer side of every frame, in pixels.
         colormap: One of `COLORMAPS`.
         text_color: RGB of labels and arrows.
@@ -113,7 +113,8 @@ def film_strip(
     lines = max(min(len(label.splitlines()), 2) for label, _ in frames)
     height = max(frame.height for _, frame in frames)
     width = len(frames) * (tile + arrow) - arrow
-    canvas = _canvas(width, height + lines * line_height(font) + 6, text_color)
+    # The transparent pixels have the text's color, so that letters get no dark fringe.
+    canvas = Image.new("RGBA", (width, height + lines * line_height(font) + 6), (*text_color, 0))
     draw = ImageDraw.Draw(canvas)
     for number, (label, frame) in enumerate(frames):
         x = number * (tile + arrow)
@@ -125,23 +126,16 @@ def film_strip(
     return np.asarray(canvas)
 
 
-def _frame(picture: np.ndarray, tile: int, colormap: str) -> Image.Image:
+def _frame(picture: np.ndarray, side: int, colormap: Colormap) -> Image.Image:
+    """Fit a picture into a square: reduce a photo smoothly, or enlarge it by a whole factor; color a plane."""
     picture = np.asarray(picture)
-    if picture.ndim == 3 and picture.dtype == np.uint8:
-        return _fit(picture, tile)
-    if picture.ndim != 2 or picture.size == 0:
+    if picture.ndim == 2 and picture.size:
+        return Image.fromarray(channel_image(picture, side, colormap=colormap))
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
         raise FeatlibError(
             f"Received a picture of {picture.shape} {picture.dtype}; a photo (h, w, 3) uint8 or a plane (h, w) is "
             "needed."
         )
-    return Image.fromarray(channel_image(picture, tile, colormap=colormap))
-
-
-def _fit(picture: np.ndarray, side: int) -> Image.Image:
-    """Bring a picture to fit a square: reduce it smoothly, or enlarge it by a whole factor without smoothing."""
-    picture = np.asarray(picture)
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
-        raise FeatlibError(f"Received a picture of {picture.shape} {picture.dtype}; (h, w, 3) uint8 is needed.")
     image, longest = Image.fromarray(picture), max(picture.shape[:2])
     if longest > side:
         height, width = tile_shape(picture.shape[:2], side)
@@ -150,13 +144,8 @@ def _fit(picture: np.ndarray, side: int) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def _canvas(width: int, height: int, text_color: RGB) -> Image.Image:
-    """A transparent canvas whose hidden colour is the text's, so that letters get no dark fringe."""
-    return Image.new("RGBA", (width, height), (*text_color, 0))
-
-
 def _write(canvas: Image.Image, text: str, x: float, y: float, width: float, size: int, color: RGB) -> None:
-    """Write up to two centred lines below one another, each cut to the width."""
+    """Write up to two centered lines, each shortened to the width."""
     draw, font = ImageDraw.Draw(canvas), load_font(size)
     for number, line in enumerate(text.splitlines()[:2]):
         line = shorten(line, width, size)

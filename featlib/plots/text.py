@@ -1,4 +1,4 @@
-"""Small print in pictures: number formats, cached glyphs, labels that fit."""
+"""Text drawn into pictures: number formats, cached glyphs, labels that fit."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# Pillow's font holds ASCII and a few marks: what it lacks is written with what it has.
+# Pillow's font has ASCII and a few other characters; the rest is transliterated.
 _MARKS = "©«°±·»‘’“”…‹›™"
 _SUBSTITUTES = str.maketrans({"–": "-", "—": "-", "−": "-", "×": "x", "→": "›", "←": "‹", "ß": "ss", "ø": "o"})
 
 
 def drawable(text: str) -> str:
-    """Write text with the characters of Pillow's font: accents are dropped, unknown letters become "?"."""
+    """Transliterate text to the characters of Pillow's font: accents are dropped, unknown letters become "?"."""
     plain = unicodedata.normalize("NFKD", text.translate(_SUBSTITUTES).replace("…", "\x00"))
-    kept = (c for c in plain.replace("\x00", "…") if not unicodedata.combining(c))
-    return "".join(c if " " <= c <= "~" or c in _MARKS else "?" for c in kept)
+    characters = (c for c in plain.replace("\x00", "…") if not unicodedata.combining(c))
+    return "".join(c if " " <= c <= "~" or c in _MARKS else "?" for c in characters)
 
 
 @cache
@@ -46,7 +46,7 @@ def line_height(size: int) -> int:
 
 
 def text_mask(text: str, size: int) -> np.ndarray:
-    """Draw a line of text from cached glyphs: drawing a hundred captions anew would take longer than their tiles.
+    """Draw a line of text from cached glyphs: with Pillow, a hundred captions would take longer than their tiles.
 
     Returns:
         (line height, width) uint8 coverage, 0..255.
@@ -57,7 +57,7 @@ def text_mask(text: str, size: int) -> np.ndarray:
 
 
 def format_value(value: float) -> str:
-    """Write a value in three digits where that is possible: 0.03, 3.41, 27.5, 1280, 1e-05."""
+    """Format a value in three digits where possible: 0.03, 3.41, 27.5, 1280, 1e-05."""
     magnitude = abs(value)
     if magnitude == 0 or 0.005 <= magnitude < 10:
         return f"{value:.2f}"
@@ -67,14 +67,14 @@ def format_value(value: float) -> str:
 
 
 def format_range(low: float, high: float) -> str:
-    """Write a range of values: 0.00…3.41 (a dash would be taken for a minus), or "all 0.00"."""
+    """Format a range of values: 0.00…3.41 (a dash could be mistaken for a minus), or "all 0.00"."""
     if low == high:
         return f"all {format_value(low)}"
     return f"{format_value(low)}…{format_value(high)}"
 
 
 def shorten(text: str, width: float, size: int) -> str:
-    """Make text drawable and cut it to a width in pixels, with an ellipsis where something was cut."""
+    """Make text drawable and shorten it to a width in pixels, with an ellipsis at the end if shortened."""
     text, font = drawable(text), load_font(size)
     if font.getlength(text) <= width:
         return text

@@ -1,4 +1,4 @@
-"""All channels of a layer as one picture: coloured tiles with captions, drawn by NumPy as a palette image."""
+"""All channels of a layer as one picture: colored tiles with captions, drawn by NumPy as a palette image."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image
 
 from featlib.errors import FeatlibError
-from featlib.plots.colors import LEVELS, MISSING, MISSING_COLOR, TEXT_COLOR, color_table, quantize
+from featlib.plots.colors import LEVELS, MISSING, MISSING_COLOR, TEXT_COLOR, Colormap, color_table, quantize
 from featlib.plots.text import font_size, format_range, line_height, text_mask
 
 Scale = Literal["channel", "shared"]
 
-# Codes of the palette: colours, missing, then captions from transparent to opaque.
+# Codes of the palette: colors, missing, then captions from transparent to opaque.
 CLEAR = MISSING + 1
 TEXT_LEVELS = 256 - CLEAR
 GAP = 8
@@ -31,14 +31,14 @@ class Mosaic:
         codes: (H, W) uint8 palette codes.
         palette: (256, 4) uint8 RGBA; gaps are transparent.
         channels: The channels drawn, in order.
-        columns: Tiles in a row.
+        columns: Tiles per row.
         rows: Number of rows.
         tile_width: Distance from one tile's left edge to the next one's, in pixels.
         tile_height: Distance from one tile's upper edge to the next one's, in pixels.
         map_width: Width of a tile without its gap.
         map_height: Height of a tile without its caption and gap.
         ranges: (k, 2) smallest and largest finite value of each channel drawn (in its caption).
-        limits: (k, 2) values of the first and last colour; equal in all rows if the scale is shared.
+        limits: (k, 2) values of the first and last color; equal in all rows if the scale is shared.
     """
 
     codes: np.ndarray
@@ -60,7 +60,7 @@ class Mosaic:
 
     @cached_property
     def png(self) -> bytes:
-        """The picture as a PNG file: palette, quick compression."""
+        """The picture as a PNG file with a palette and fast compression."""
         picture = Image.fromarray(self.codes, mode="P")
         picture.putpalette(self.palette[:, :3].tobytes())
         file = io.BytesIO()
@@ -75,26 +75,23 @@ def mosaic(
     scale: Scale = "channel",
     tile: int = 96,
     columns: int | None = None,
-    colormap: str = "viridis",
+    colormap: Colormap = "viridis",
     text_color: tuple[int, int, int] = TEXT_COLOR,
 ) -> Mosaic:
     """Draw channels of one image's feature maps as tiles, each with its number and range of values.
 
     Small maps are enlarged without smoothing, so that every position stays one flat rectangle; maps larger than
-    the tile are averaged down. NaN and infinite values are grey.
+    the tile are averaged down. NaN and infinite values are gray.
 
     Args:
         maps: (h, w, c) feature maps of one image.
         channels: Channels to draw, in this order; all if None.
-        scale: "channel" spreads the colours over each channel's own values, which shows its form; "shared" over the
-            values of all c channels (also those not drawn), which makes tiles comparable.
+        scale: "channel" maps the colors to each channel's own range of values, which shows its structure; "shared" to
+            the range of all c channels (also those not drawn), which makes tiles comparable.
         tile: Length of a tile's longer side, in pixels.
-        columns: Tiles in a row; up to 8 if None.
+        columns: Tiles per row; up to 8 if None.
         colormap: One of `COLORMAPS`.
-        text_color: RGB of the captions; the default can be read on light and dark pages.
-
-    Returns:
-        The mosaic.
+        text_color: RGB of the captions; the default is readable on light and dark pages.
 
     Raises:
         FeatlibError: If `maps` is not (h, w, c), a channel does not exist, or an option is out of bounds.
@@ -141,7 +138,7 @@ def enlarge(planes: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def shrink(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Average (…, h, w) down where it is larger than (height, width); a side that fits is left as it is."""
+    """Average (…, h, w) down where it is larger than (height, width); a side that fits is unchanged."""
     h, w = planes.shape[-2:]
     if w > width:
         planes = np.tensordot(planes, _area_weights(w, width), (-1, 1))  # one product for all planes
@@ -151,7 +148,7 @@ def shrink(planes: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _area_weights(size: int, target: int) -> np.ndarray:
-    """(target, size) weights: how much of each new pixel every old one covers."""
+    """Return (target, size) weights: how much of each new pixel every old one covers."""
     edges = np.linspace(0, size, target + 1)
     old = np.arange(size)
     overlap = np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old)
@@ -159,7 +156,7 @@ def _area_weights(size: int, target: int) -> np.ndarray:
 
 
 def _ranges(planes: np.ndarray) -> np.ndarray:
-    """(k, 2) smallest and largest finite value of each of the k planes; (0, 0) where there is none."""
+    """Return the (k, 2) smallest and largest finite values of k planes; (0, 0) where there are none."""
     flat = planes.reshape(len(planes), -1)
     finite = np.isfinite(flat)
     if finite.all():
@@ -169,7 +166,7 @@ def _ranges(planes: np.ndarray) -> np.ndarray:
 
 
 def _caption(channel: int, low: float, high: float, width: int, size: int) -> np.ndarray:
-    """Number on the left, range on the right; the number alone where both do not fit."""
+    """Draw the channel's number on the left and its range on the right; only the number if both do not fit."""
     number, values = text_mask(str(channel), size), text_mask(format_range(low, high), size)
     space = width - number.shape[1] - values.shape[1]
     if space < 4:
@@ -178,6 +175,7 @@ def _caption(channel: int, low: float, high: float, width: int, size: int) -> np
 
 
 def _arrange(tiles: np.ndarray, captions: list[np.ndarray], columns: int, caption_height: int) -> np.ndarray:
+    """Put tiles and their captions into rows of cells, as palette codes."""
     count, height, width = tiles.shape
     rows = -(-count // columns)
     cells = np.full((rows * columns, height + caption_height + GAP, width + GAP), CLEAR, np.uint8)
@@ -189,7 +187,7 @@ def _arrange(tiles: np.ndarray, captions: list[np.ndarray], columns: int, captio
     return np.ascontiguousarray(grid.reshape(rows * cells.shape[1], -1)[:-GAP, :-GAP])
 
 
-def _palette(colormap: str, text_color: tuple[int, int, int]) -> np.ndarray:
+def _palette(colormap: Colormap, text_color: tuple[int, int, int]) -> np.ndarray:
     palette = np.empty((256, 4), np.uint8)
     palette[:LEVELS, :3] = color_table(colormap)
     palette[MISSING, :3] = MISSING_COLOR
@@ -212,8 +210,8 @@ def _checked(
     picked = np.arange(maps.shape[2]) if channels is None else np.asarray(channels, dtype=np.intp)
     if picked.ndim != 1 or len(picked) == 0 or picked.min() < 0 or picked.max() >= maps.shape[2]:
         raise FeatlibError(f"Received channels {channels!r}; choose some of 0 to {maps.shape[2] - 1}.")
-    if scale not in ("channel", "shared"):
-        raise FeatlibError(f"Unknown scale {scale!r}. Choose one of: channel, shared.")
+    if scale not in get_args(Scale):
+        raise FeatlibError(f"Unknown scale {scale!r}. Choose one of: {', '.join(get_args(Scale))}.")
     if tile < 8 or (columns is not None and columns < 1):
         raise FeatlibError(f"Received tile={tile}, columns={columns}; at least 8 pixels and 1 column are needed.")
     return maps, picked

@@ -21,7 +21,7 @@ def contrast(a, b):
 
 
 @pytest.mark.parametrize("name", COLORMAPS)
-def test_tables_are_plotlys_colours_and_rise_in_brightness(name):
+def test_tables_are_plotlys_colors_and_rise_in_brightness(name):
     table = color_table(name)
     points = np.linspace(0, 1, len(table)).tolist()
     expected = plotly.colors.sample_colorscale(name.capitalize(), points, colortype="tuple")
@@ -45,7 +45,7 @@ def test_the_range_is_the_values_own_unless_given():
     np.testing.assert_array_equal(colorize(np.array([0.0, 4]), vmax=8), table[[0, 120]])
 
 
-def test_missing_values_are_grey_and_do_not_stretch_the_range():
+def test_missing_values_are_gray_and_do_not_stretch_the_range():
     image = colorize(np.array([0.0, np.nan, 1.0, np.inf, -np.inf]))
     np.testing.assert_array_equal(image[[1, 3, 4]], [MISSING_COLOR] * 3)
     np.testing.assert_array_equal(image[[0, 2]], color_table()[[0, 239]])
@@ -60,7 +60,7 @@ def test_constant_and_empty_values_do_not_divide_by_zero(values):
     assert len(np.unique(image.reshape(-1, 3), axis=0)) <= 1
 
 
-def test_an_unknown_colour_map_says_what_there_is():
+def test_an_unknown_color_map_says_what_there_is():
     with pytest.raises(FeatlibError, match="'jet'.*viridis, cividis, magma"):
         colorize(np.zeros(2), colormap="jet")
 

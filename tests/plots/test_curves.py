@@ -34,14 +34,14 @@ def test_names_are_short_and_harmless():
 
 
 def test_baselines_are_lines_whose_names_do_not_touch():
-    drawn = figure(baselines=[("raw pixels", 0.2), ("commonest label", 0.19)])
+    drawn = figure(baselines=[("raw pixels", 0.2), ("always the most common class", 0.19)])
     assert [shape.y0 for shape in drawn.layout.shapes] == [0.19, 0.2]
     notes = drawn.layout.annotations
-    assert [note.text for note in notes] == ["commonest label 19%", "raw pixels 20%"]
+    assert [note.text for note in notes] == ["always the most common class 19%", "raw pixels 20%"]
     assert notes[1].y - notes[0].y >= 0.05
 
 
-def test_no_colour_of_the_page_is_fixed():
+def test_no_color_of_the_page_is_fixed():
     layout = json.loads(figure(baselines=[("guess", 0.1)]).to_json())["layout"]
     del layout["template"]
     assert layout["paper_bgcolor"] == layout["plot_bgcolor"] == "rgba(0,0,0,0)"

@@ -42,7 +42,7 @@ def all_figures():
 
 
 @pytest.mark.parametrize("name", list(all_figures()))
-def test_no_figure_fixes_a_colour_of_the_page(name):
+def test_no_figure_fixes_a_color_of_the_page(name):
     figure = all_figures()[name]
     layout = json.loads(figure.to_json())["layout"]
     del layout["template"]
@@ -178,7 +178,7 @@ def test_every_point_carries_its_own_id_and_place(n_components):
 
 
 @pytest.mark.parametrize(("n_components", "count"), [(2, 24), (3, 24)])
-def test_categories_differ_in_the_pair_of_colour_and_symbol(n_components, count):
+def test_categories_differ_in_the_pair_of_color_and_symbol(n_components, count):
     points = Projection(RNG.normal(size=(48, n_components)), "tsne", n_components, None, 5.0, 1.0, 0)
     labels = [f"class {i % count}" for i in range(48)]
     figure = projection_scatter(points, ids=range(48), names=labels, labels=labels)

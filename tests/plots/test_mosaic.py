@@ -24,7 +24,7 @@ def tile_corner(picture, number):
 
 
 def position_colors(picture, number, shape):
-    """The colour in the middle of every position of a tile."""
+    """The color in the middle of every position of a tile."""
     left, top = tile_corner(picture, number)
     rows = top + ((np.arange(shape[0]) + 0.5) * picture.map_height / shape[0]).astype(int)
     columns = left + ((np.arange(shape[1]) + 0.5) * picture.map_width / shape[1]).astype(int)
@@ -43,7 +43,7 @@ def assert_one_step(colors, values, low, high, colormap="viridis"):
     assert np.abs(colors.astype(int) - expected_colors(values, low, high, colormap).astype(int)).max() <= steps
 
 
-def test_every_position_has_the_colour_of_its_value(maps):
+def test_every_position_has_the_color_of_its_value(maps):
     channels = [11, 0, 3, 3, 7]
     picture = mosaic(maps, channels, columns=2, colormap="cividis")
     for number, channel in enumerate(channels):
@@ -131,7 +131,7 @@ def test_constant_maps_do_not_divide_by_zero(scale, value):
     np.testing.assert_array_equal(position_colors(picture, 1, (4, 4))[..., :3], np.full((4, 4, 3), color_table()[0]))
 
 
-def test_missing_values_are_grey_and_left_out_of_the_range(maps):
+def test_missing_values_are_gray_and_left_out_of_the_range(maps):
     maps[2, 3, 0], maps[1, 1, 0], maps[..., 1] = np.nan, np.inf, np.nan
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -139,14 +139,14 @@ def test_missing_values_are_grey_and_left_out_of_the_range(maps):
     finite = maps[..., 0][np.isfinite(maps[..., 0])]
     np.testing.assert_array_equal(picture.ranges, [[finite.min(), finite.max()], [0, 0]])
     colors = position_colors(picture, 0, (7, 5))[..., :3]
-    grey = (colors == MISSING_COLOR).all(axis=-1)
-    np.testing.assert_array_equal(np.argwhere(grey), [[1, 1], [2, 3]])
+    gray = (colors == MISSING_COLOR).all(axis=-1)
+    np.testing.assert_array_equal(np.argwhere(gray), [[1, 1], [2, 3]])
     assert (position_colors(picture, 1, (7, 5))[..., :3] == MISSING_COLOR).all()
 
 
 @pytest.mark.parametrize("side", [112, 150, 192])
 def test_larger_maps_are_averaged_down(side):
-    """A fine checkerboard becomes even grey: skipping positions would leave stripes."""
+    """A fine checkerboard becomes even gray: skipping positions would leave stripes."""
     board = np.indices((side, side)).sum(axis=0) % 2
     picture = mosaic(board[..., None].astype(np.float32), tile=48)
     places = picture.codes[1:47, 1:47].astype(int)

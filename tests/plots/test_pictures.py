@@ -31,7 +31,7 @@ def test_a_large_map_keeps_its_own_range():
     np.testing.assert_array_equal(channel_image(values, 50)[0, 0], color_table()[int(4 / 16 / 4 * 240)])
 
 
-def test_overlay_mixes_photo_and_colours_by_value():
+def test_overlay_mixes_photo_and_colors_by_value():
     image, low, high = photo(size=(224, 160)), color_table()[0], color_table()[239]
     values = np.zeros((160, 224))
     values[:, 112:] = 1  # same size: nothing is smoothed

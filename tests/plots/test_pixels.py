@@ -21,7 +21,7 @@ def test_each_channel_is_counted_over_the_same_bins():
         assert sum(trace.y) == 600
 
 
-def test_colours_belong_to_names_not_places():
+def test_colors_belong_to_names_not_places():
     colors = [{t.name: t.line.color for t in pixel_histogram(PIXELS, list(names)).data} for names in ("RGB", "BGR")]
     assert colors[0] == colors[1]
     assert len({(t.line.color, t.line.dash) for t in pixel_histogram(PIXELS, list("RGB")).data}) == 3
