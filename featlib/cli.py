@@ -343,7 +343,7 @@ def probe(
             cv=cv,
             random_state=seed,
             store=None if no_cache else VectorStore(),
-            on_progress=lambda share: progress(round(share * 100), 100),
+            on_progress=progress,
         )
     _report(result.problems, len(pending) - len(result.problems))
     rows = [("layer", "accuracy", "±", "")]
@@ -406,7 +406,7 @@ def project(
             n_components=components,
             perplexity=perplexity,
             random_state=seed,
-            on_progress=lambda share, _coordinates: progress(round(share * 100), 100),
+            on_progress=progress,
         )
     if destination is None:
         click.echo(coordinates_to_csv(table, projection.coordinates), nl=False)
@@ -604,3 +604,7 @@ def _page(projection: Projection, table: VectorTable, labels: tuple[str, np.ndar
         projection, ids=table.ids, names=table.names, labels=values, label_title=title, height=720
     )
     return figure.to_html(include_plotlyjs=True, config={"displaylogo": False}).encode()
+
+
+if __name__ == "__main__":
+    main()

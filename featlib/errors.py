@@ -1,24 +1,27 @@
-"""The errors featlib raises on purpose, and its warnings. An error says what was received, is allowed, and to do."""
+"""The errors featlib raises on purpose, and its warnings.
+
+An error message says what was received, what is allowed, and what to do next.
+"""
 
 
 class FeatlibError(ValueError):
-    """Root of every error that a person can act on. Anything else that surfaces is a bug."""
+    """Root of all errors that the user can act on; any other exception that surfaces is a bug."""
 
 
 class ImageError(FeatlibError):
-    """An image, a folder or a zip that cannot be read."""
+    """An image, a folder or a zip cannot be read."""
 
 
 class ModelError(FeatlibError):
-    """A model or a weights file that cannot be used."""
+    """A model or a weights file cannot be used."""
 
 
 class WeightsNotFoundError(ModelError):
-    """Weights that are not on this machine and could not be downloaded."""
+    """Weights are not on this machine and could not be downloaded."""
 
 
 class LayerNotFoundError(FeatlibError):
-    """A layer path that the model does not have."""
+    """The model has no layer of this path."""
 
 
 class CancelledError(FeatlibError):
@@ -26,4 +29,4 @@ class CancelledError(FeatlibError):
 
 
 class FeatlibWarning(RuntimeWarning):
-    """Something that a person should know of a result that was computed all the same."""
+    """The result was computed, but the user should know something about it."""

@@ -1,22 +1,37 @@
-"""Arrays to results: channel statistics, projections, neighbours, linear probes. No networks, no drawing."""
+"""Arrays to results: channel statistics, projections, neighbours, linear probes. No models and no plots here."""
 
+from featlib.analysis.incremental import StreamedPCA, fit_pca, stream_neighbors
 from featlib.analysis.neighbors import Neighbors, cosine_similarity, find_neighbors, neighbor_accuracy
 from featlib.analysis.probe import ProbeResult, linear_probe
-from featlib.analysis.projection import Projection, perplexity_bounds, project
-from featlib.analysis.statistics import ChannelStatistics, channel_statistics, pool, sort_channels
+from featlib.analysis.projection import PROJECTION_METHODS, Projection, ProjectionMethod, perplexity_bounds, project
+from featlib.analysis.statistics import (
+    CHANNEL_ORDERS,
+    ChannelOrder,
+    ChannelStatistics,
+    channel_statistics,
+    pool,
+    sort_channels,
+)
 
 __all__ = [
+    "CHANNEL_ORDERS",
+    "PROJECTION_METHODS",
+    "ChannelOrder",
     "ChannelStatistics",
     "Neighbors",
     "ProbeResult",
     "Projection",
+    "ProjectionMethod",
+    "StreamedPCA",
     "channel_statistics",
     "cosine_similarity",
     "find_neighbors",
+    "fit_pca",
     "linear_probe",
     "neighbor_accuracy",
     "perplexity_bounds",
     "pool",
     "project",
     "sort_channels",
+    "stream_neighbors",
 ]

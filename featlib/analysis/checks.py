@@ -1,12 +1,10 @@
-"""The checks that every function on vectors begins with."""
+"""Validation of vectors, shared by all functions that take them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from featlib.errors import CancelledError, FeatlibError
+from featlib.errors import FeatlibError
 
 
 def checked_vectors(X: np.ndarray, *, min_rows: int = 1) -> np.ndarray:
@@ -14,7 +12,7 @@ def checked_vectors(X: np.ndarray, *, min_rows: int = 1) -> np.ndarray:
 
     Args:
         X: (n, D) vectors.
-        min_rows: The fewest rows the caller can work with.
+        min_rows: The smallest number of rows allowed.
 
     Raises:
         FeatlibError: If X is not two-dimensional, too small, not numeric, or holds NaN or infinite values.
@@ -22,7 +20,7 @@ def checked_vectors(X: np.ndarray, *, min_rows: int = 1) -> np.ndarray:
     X = np.asarray(X)
     if X.ndim != 2:
         raise FeatlibError(
-            f"Received vectors of shape {X.shape}; (n, D) is needed. Feature maps become vectors by pool()."
+            f"Received vectors of shape {X.shape}; (n, D) is needed. Turn feature maps into vectors with pool()."
         )
     if len(X) < min_rows or X.shape[1] == 0:
         raise FeatlibError(
@@ -35,16 +33,6 @@ def checked_vectors(X: np.ndarray, *, min_rows: int = 1) -> np.ndarray:
     if len(bad):
         raise FeatlibError(
             f"{len(bad)} of {len(X)} vectors hold NaN or infinite values (the first is row {bad[0]}). "
-            "Leave those rows out, or check the layer and the weights."
+            "Remove those rows, or check the layer and the weights."
         )
     return X
-
-
-def report(on_progress: Callable[..., bool | None] | None, *progress: object) -> None:
-    """Tell the caller how far the work is.
-
-    Raises:
-        CancelledError: If the caller answers True.
-    """
-    if on_progress is not None and on_progress(*progress):
-        raise CancelledError("The work was cancelled before it was complete.")

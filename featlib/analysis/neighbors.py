@@ -1,4 +1,4 @@
-"""Which rows of X are most alike."""
+"""Nearest neighbours and cosine similarity of vectors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Neighbors:
 
     Attributes:
         indices: (k,) int rows of X.
-        similarities: (k,) float64 cosines of the angles, -1..1.
+        similarities: (k,) float64 cosine similarities, -1..1.
     """
 
     indices: np.ndarray
@@ -24,15 +24,15 @@ class Neighbors:
 
 
 def find_neighbors(X: np.ndarray, query: int, *, n_neighbors: int = 8) -> Neighbors:
-    """Find the rows of X most alike to the row `query` in direction, without the row itself.
+    """Find the rows of X with the highest cosine similarity to row `query`, excluding that row.
 
     Args:
-        X: (n, D) vectors. A vector of zeros has no direction: its cosine with any other is 0.
+        X: (n, D) vectors. A zero vector has similarity 0 with any other.
         query: Row index, 0..n-1.
-        n_neighbors: How many to return; all n - 1 others where there are fewer.
+        n_neighbors: How many to return; at most n - 1.
 
     Returns:
-        The neighbours, nearest first; equally near ones in row order.
+        The neighbours, nearest first; ties in row order.
 
     Raises:
         FeatlibError: If `query` or `n_neighbors` is out of bounds, or X holds NaN.
@@ -50,10 +50,10 @@ def find_neighbors(X: np.ndarray, query: int, *, n_neighbors: int = 8) -> Neighb
 
 
 def cosine_similarity(X: np.ndarray) -> np.ndarray:
-    """Compare every row of X with every other by the cosine of the angle between them.
+    """Compute the cosine similarity of every pair of rows.
 
     Args:
-        X: (n, D) vectors. A row of zeros has similarity 0 with every row, itself included.
+        X: (n, D) vectors. A zero vector has similarity 0 with every row, itself included.
 
     Returns:
         (n, n) float32, -1..1.
@@ -66,18 +66,17 @@ def cosine_similarity(X: np.ndarray) -> np.ndarray:
 
 
 def neighbor_accuracy(X: np.ndarray, y: np.ndarray, *, n_neighbors: int = 5) -> float:
-    """Share of rows whose nearest other rows, by cosine, vote for the row's own label.
+    """Return the leave-one-out accuracy of a k-nearest-neighbour classifier under cosine similarity.
 
-    Leave-one-out k-nearest-neighbour accuracy, as scikit-learn's KNeighborsClassifier under LeaveOneOut.
+    Equal to scikit-learn's KNeighborsClassifier under LeaveOneOut.
 
     Args:
         X: (n, D) vectors.
         y: (n,) labels.
-        n_neighbors: How many neighbours vote; all n - 1 others where there are fewer. Of equally many votes the label
-            first in sorted order wins.
+        n_neighbors: How many neighbours vote; at most n - 1. A tie goes to the label that sorts first.
 
     Returns:
-        0..1.
+        The accuracy, 0..1.
 
     Raises:
         FeatlibError: If X has fewer than 2 rows or holds NaN, or there is not one label per row.
@@ -85,7 +84,7 @@ def neighbor_accuracy(X: np.ndarray, y: np.ndarray, *, n_neighbors: int = 5) -> 
     X = checked_vectors(X, min_rows=2)
     classes, codes = np.unique(np.asarray(y), return_inverse=True)
     if codes.shape != (len(X),):
-        raise FeatlibError(f"Received {codes.size} labels for {len(X)} vectors; one each is needed.")
+        raise FeatlibError(f"Received {codes.size} labels for {len(X)} vectors; each vector needs one label.")
     similarity = cosine_similarity(X)
     np.fill_diagonal(similarity, -np.inf)
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : min(n_neighbors, len(X) - 1)]
@@ -95,9 +94,10 @@ def neighbor_accuracy(X: np.ndarray, y: np.ndarray, *, n_neighbors: int = 5) -> 
 
 
 def _directions(X: np.ndarray) -> np.ndarray:
-    """Rows of length 1 in float64; rows of zeros stay zeros.
+    """Scale rows to length 1 in float64; zero rows stay zero.
 
-    Each row is first divided by its largest value: random deep layers give values of 1e-10, whose squares would vanish.
+    Each row is first divided by its largest value: deep layers with random weights give values near 1e-10, whose
+    squares would underflow.
     """
     largest = np.abs(X).max(axis=1, keepdims=True).astype(np.float64)
     scaled = X / np.where(largest > 0, largest, 1.0)

@@ -1,18 +1,15 @@
-"""How well a linear model tells the labels from the vectors alone: the first lesson of transfer learning."""
+"""Linear probes: how well a linear classifier predicts the labels from the vectors alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featlib.analysis.checks import checked_vectors, report
+from featlib.analysis.checks import checked_vectors
 from featlib.errors import FeatlibError
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
+from featlib.progress import OnProgress, report_progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +20,13 @@ class ProbeResult:
         accuracies: (cv,) accuracy on each held-out fold, 0..1.
         mean_accuracy: Mean of `accuracies`.
         std_accuracy: Standard deviation of `accuracies`.
-        majority_accuracy: What always answering the most frequent class would score.
+        majority_accuracy: Accuracy of always predicting the majority class.
         classes: (k,) the labels, sorted.
-        labels: (n,) the true label of each row, as it was used.
-        predictions: (n,) the label predicted for each row by a model that had not seen it.
-        confusion: (k, k) int counts: rows are true classes, columns predicted, in the order of `classes`.
+        labels: (n,) the true label of each row, as used.
+        predictions: (n,) the label predicted for each row when it was held out.
+        confusion: (k, k) int counts: rows are true classes, columns predicted ones, in the order of `classes`.
         mistakes: Rows whose prediction is wrong, ascending.
-        cv: Number of folds that were used.
+        cv: Number of folds used.
     """
 
     accuracies: np.ndarray
@@ -51,27 +48,30 @@ def linear_probe(
     cv: int = 5,
     random_state: int = 0,
     C: float = 1.0,
-    on_progress: Callable[[float], bool | None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ProbeResult:
     """Score scikit-learn's StandardScaler + LogisticRegression on the vectors by stratified cross-validation.
 
     Args:
         X: (n, D) vectors.
         y: (n,) labels, text or numbers.
-        cv: Number of folds, at least 2; lowered to the size of the smallest class where that is less.
+        cv: Number of folds, at least 2; lowered to the size of the smallest class.
         random_state: Seed of the shuffle into folds.
-        C: Inverse strength of the regularisation, above 0.
-        on_progress: Called with the share of folds done, 0..1; answering True cancels.
+        C: Inverse regularization strength, above 0.
+        on_progress: Called with (folds done, folds in all) before each fold. Returning True cancels.
 
     Returns:
-        The result; `cv` in it says how many folds were used.
+        The result; its `cv` is the number of folds used.
 
     Raises:
-        FeatlibError: If labels are missing, all equal or lonely (a class of one image), or an option is bad.
-        CancelledError: If `on_progress` answered True.
+        FeatlibError: If labels are missing or all equal, a class has a single image, or an option is invalid.
+        CancelledError: If `on_progress` returned True.
     """
+    from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import confusion_matrix
     from sklearn.model_selection import StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
     X = checked_vectors(X, min_rows=2)
@@ -79,15 +79,16 @@ def linear_probe(
     classes, counts = np.unique(labels, return_counts=True)
     folds = _checked_folds(classes, counts, cv)
     if C <= 0:
-        raise FeatlibError(f"C={C:g} is not above 0; smaller values regularise more, 1 is the default.")
+        raise FeatlibError(f"C={C:g} is not above 0; smaller values regularize more, 1 is the default.")
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=1000))
     predictions, accuracies = np.empty_like(labels), []
     splitter = StratifiedKFold(folds, shuffle=True, random_state=random_state)
     for done, (train, test) in enumerate(splitter.split(X, labels)):
-        report(on_progress, done / folds)
+        report_progress(on_progress, done, folds)
         # One thread: a hundred small steps, between which threads on a busy machine wait for each other 15 to 40 times
         # longer than the arithmetic takes.
         with threadpool_limits(1):
-            predictions[test] = _classifier(C).fit(X[train], labels[train]).predict(X[test])
+            predictions[test] = classifier.fit(X[train], labels[train]).predict(X[test])
         accuracies.append(np.mean(predictions[test] == labels[test]))
     return ProbeResult(
         accuracies=np.array(accuracies),
@@ -103,17 +104,9 @@ def linear_probe(
     )
 
 
-def _classifier(C: float) -> Pipeline:
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=1000))
-
-
 def _checked_labels(y: Sequence[object] | np.ndarray | None, n: int) -> np.ndarray:
     if y is None:
-        raise FeatlibError("There are no labels to learn. Put the images in one sub-folder per class.")
+        raise FeatlibError("There are no labels to predict. Put the images in one sub-folder per class.")
     labels = np.asarray(y)
     if labels.shape != (n,):
         raise FeatlibError(f"Received labels of shape {labels.shape} for {n} vectors; one label per vector is needed.")
@@ -121,7 +114,7 @@ def _checked_labels(y: Sequence[object] | np.ndarray | None, n: int) -> np.ndarr
     if missing.any():
         raise FeatlibError(
             f"{missing.sum()} of {n} images have no label (the first is row {missing.argmax()}). "
-            "Label them, or leave them out."
+            "Label them, or remove them."
         )
     return labels.astype(str) if labels.dtype == object else labels
 
@@ -135,7 +128,7 @@ def _checked_folds(classes: np.ndarray, counts: np.ndarray, cv: int) -> int:
     if len(single):
         names = ", ".join(f"'{name}'" for name in single[:5]) + (", …" if len(single) > 5 else "")
         raise FeatlibError(
-            f"{len(single)} class(es) have a single image: {names}. Each class needs at least 2, one to learn "
-            "from and one to be tested on: add images, or leave these classes out."
+            f"{len(single)} class(es) have a single image: {names}. Each class needs at least 2, one for "
+            "training and one for testing: add images, or remove these classes."
         )
     return int(min(cv, counts.min()))

@@ -1,15 +1,16 @@
-"""What each channel of a layer does over a batch, and pooling of maps that are already in memory."""
+"""Statistics of a layer's channels over a batch, and pooling of feature maps in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from featlib.errors import FeatlibError
 
 ChannelOrder = Literal["index", "mean", "max", "sparsity"]
+CHANNEL_ORDERS: tuple[ChannelOrder, ...] = get_args(ChannelOrder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +23,8 @@ class ChannelStatistics:
         min: Smallest value.
         std: Standard deviation (of the population), float64.
         sparsity: Share of values that are exactly zero, 0..1.
-        dead: True where the channel is zero everywhere, in every image.
-        n_images: Number of images the statistics were taken over.
+        dead: True where the channel is zero at every position of every image.
+        n_images: Number of images.
     """
 
     mean: np.ndarray
@@ -36,23 +37,23 @@ class ChannelStatistics:
 
     @property
     def n_channels(self) -> int:
-        """Number of channels."""
+        """The number of channels."""
         return len(self.mean)
 
 
 def channel_statistics(maps: np.ndarray) -> ChannelStatistics:
-    """Describe every channel of a batch of feature maps or vectors.
+    """Compute statistics for each channel of a batch of feature maps or vectors.
 
-    NaN and infinite values are not hidden: they show in the channel's numbers, as in NumPy.
+    NaN and infinite values propagate, as in NumPy.
 
     Args:
-        maps: (n, h, w, c) feature maps, or (n, d) vectors, whose d values are taken as d channels.
+        maps: (n, h, w, c) feature maps, or (n, d) vectors, treated as d channels.
 
     Returns:
         The statistics, each of shape (c,) or (d,).
 
     Raises:
-        FeatlibError: If `maps` has another number of axes or holds no values.
+        FeatlibError: If `maps` has another number of axes or is empty.
     """
     maps = _checked_maps(maps)
     axes = tuple(range(maps.ndim - 1))
@@ -70,39 +71,38 @@ def channel_statistics(maps: np.ndarray) -> ChannelStatistics:
 
 
 def sort_channels(stats: ChannelStatistics, by: ChannelOrder = "index") -> np.ndarray:
-    """Order the channels, the most active first.
+    """Return channel indices, most active first.
 
     Args:
-        stats: What `channel_statistics` returned.
-        by: "index" keeps the network's order; "mean" and "max" put the largest first; "sparsity" puts the
-            least sparse first (the channel that is zero in the fewest places). Ties keep the network's order;
-            NaN comes last.
+        stats: From `channel_statistics`.
+        by: "index" keeps the model's order; "mean" and "max" sort the largest first, "sparsity" the least
+            sparse first. Ties keep the model's order; NaN comes last.
 
     Returns:
         (c,) int indices of the channels.
 
     Raises:
-        FeatlibError: If `by` is none of these.
+        FeatlibError: If `by` is unknown.
     """
+    if by not in CHANNEL_ORDERS:
+        raise FeatlibError(f"Cannot sort channels by {by!r}. Choose one of: {', '.join(CHANNEL_ORDERS)}.")
     if by == "index":
         return np.arange(stats.n_channels)
     keys = {"mean": -stats.mean, "max": -stats.max, "sparsity": stats.sparsity}
-    if by not in keys:
-        raise FeatlibError(f"Cannot sort channels by {by!r}. Choose one of: index, {', '.join(keys)}.")
     return np.argsort(keys[by], kind="stable")
 
 
 def pool(maps: np.ndarray) -> np.ndarray:
-    """Turn feature maps that are already in memory into vectors: the mean of each channel.
+    """Pool feature maps to vectors: the mean of each channel (global average pooling).
 
     Args:
-        maps: (n, h, w, c) feature maps; (n, d) vectors come back as they are.
+        maps: (n, h, w, c) feature maps; (n, d) vectors are returned unchanged.
 
     Returns:
         (n, c) vectors in the dtype of `maps`.
 
     Raises:
-        FeatlibError: If `maps` has another number of axes or holds no values.
+        FeatlibError: If `maps` has another number of axes or is empty.
     """
     maps = _checked_maps(maps)
     return maps.mean(axis=tuple(range(1, maps.ndim - 1)), dtype=np.float64).astype(maps.dtype)
@@ -113,8 +113,8 @@ def _checked_maps(maps: np.ndarray) -> np.ndarray:
     if maps.ndim not in (2, 4):
         raise FeatlibError(
             f"Received an array of shape {maps.shape}. Pass feature maps (n, h, w, c) or vectors (n, d); "
-            "one image's maps need a leading axis: maps[None]."
+            "the maps of a single image need a batch axis: maps[None]."
         )
     if maps.size == 0:
-        raise FeatlibError(f"Received an array of shape {maps.shape}, which holds no values.")
+        raise FeatlibError(f"Received an array of shape {maps.shape}, which is empty.")
     return maps if np.issubdtype(maps.dtype, np.floating) else maps.astype(np.float64)

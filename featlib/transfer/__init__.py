@@ -1,4 +1,4 @@
-"""What is learned on top of a network: probes over its depth."""
+"""Transfer learning: linear probes over the depth of a model."""
 
 from featlib.transfer.probing import LayerProbe, probe_layers, stage_layers
 

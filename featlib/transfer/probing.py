@@ -1,8 +1,8 @@
-"""Which layer is best for these images: one forward pass, one probe a layer."""
+"""Linear probes over the depth of a model: which layer's vectors predict the labels best."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,18 +15,17 @@ from featlib.features.taps import Tap
 from featlib.features.vectors import check_vectors
 from featlib.images import ImageItem, ImageProblem, ImageSet, list_pending
 from featlib.models import Backbone
-
-PASS_SHARE = 0.8  # of the whole work, about, that the forward pass takes
+from featlib.progress import OnProgress
 
 
 @dataclass(frozen=True, eq=False)
 class LayerProbe:
-    """Linear probes on several layers of a network, all over the same images and folds.
+    """Linear probes on several layers of a model, all on the same images and folds.
 
     Attributes:
         layers: L layer paths.
-        results: one result a layer.
-        problems: the images that could not be read, which no probe has seen.
+        results: One result per layer.
+        problems: The images that could not be read, which no probe has seen.
     """
 
     layers: tuple[str, ...]
@@ -45,17 +44,17 @@ class LayerProbe:
 
     @property
     def majority_accuracy(self) -> float:
-        """What always answering the most frequent class would score."""
+        """Accuracy of always predicting the majority class."""
         return self.results[0].majority_accuracy
 
     @property
     def best(self) -> str:
-        """Path of the layer with the highest mean accuracy; of equals the first, which is quicker to compute."""
+        """Path of the layer with the highest mean accuracy; of a tie the first, which is quicker to compute."""
         return self.layers[int(self.mean_accuracies.argmax())]
 
 
 def stage_layers(backbone: Backbone) -> tuple[str, ...]:
-    """Paths of the ends of the network's stages and of its feature layer, in order of depth."""
+    """Return the paths of the stage outputs and of the feature layer, in order of depth."""
     chosen = [info.path for info in backbone.layers if info.stage_end or info.path == backbone.feature_layer]
     return tuple(dict.fromkeys(chosen))
 
@@ -72,65 +71,64 @@ def probe_layers(
     C: float = 1.0,
     batch_size: int = 32,
     store: VectorStore | None = None,
-    on_progress: Callable[[float], bool | None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> LayerProbe:
-    """Scores a linear probe on the vectors of each layer; the images pass through the network once.
+    """Score a linear probe on the vectors of each layer, with a single forward pass over the images.
 
     Args:
-        backbone: from `load_backbone`.
-        images: as for `extract_vectors`; one that cannot be read is left out and told in the result.
-        layers: layer paths; None means the ends of the stages and the feature layer.
-        y: (n,) labels, one for each of the images; None takes the images' first label column.
+        backbone: From `load_backbone`.
+        images: As for `extract_vectors`; unreadable ones are skipped and listed in the result.
+        layers: Layer paths; None means the stage outputs and the feature layer.
+        y: (n,) labels, one per image; None takes the images' first label column.
         pooling: "avg", "max" or "flatten".
-        cv: folds, at least 2; lowered to the size of the smallest class where that is less.
-        random_state: seed of the shuffle into folds.
-        C: inverse strength of the regularisation, above 0.
-        batch_size: images in one forward pass.
-        store: where vectors are kept; None keeps nothing.
-        on_progress: called with the share of the work done, 0..1; returning True stops it.
+        cv: Number of folds, at least 2; lowered to the size of the smallest class.
+        random_state: Seed of the shuffle into folds.
+        C: Inverse regularization strength, above 0.
+        batch_size: Images per forward pass.
+        store: Cache of vectors on disk; None caches nothing.
+        on_progress: Called with (done, total), in units of about one image's work. Returning True cancels.
 
     Returns:
-        One result for each layer, in the order asked.
+        One result per layer, in the order given.
 
     Raises:
-        FeatlibError: no layers, unknown pooling, labels that are missing, all equal or lonely, or a bad option.
-        LayerNotFoundError: a layer path is unknown.
-        ImageError: there are no such images at all.
-        CancelledError: `on_progress` returned True.
+        FeatlibError: If there are no layers, labels are missing or all equal, a class has a single image, or an
+            option is invalid.
+        LayerNotFoundError: If a layer path is unknown.
+        ImageError: If there are no images.
+        CancelledError: If `on_progress` returned True.
     """
     paths = stage_layers(backbone) if layers is None else tuple(layers)
     if not paths:
-        raise FeatlibError("layers is empty. Give at least one layer path, or None for the ends of the stages.")
+        raise FeatlibError("layers is empty. Give at least one layer path, or None for the stage outputs.")
     taps = [Tap(path, pooling) for path in paths]
     check_vectors(backbone, taps)
     pending = list_pending(images)
     given = None if y is None else np.asarray(y)
-    if given is not None and given.shape != (len(pending),):
-        raise FeatlibError(f"Received labels of shape {given.shape} for {len(pending)} images; each needs one label.")
-    report = on_progress or (lambda _share: None)
+    n = len(pending)
+    if given is not None and given.shape != (n,):
+        raise FeatlibError(f"Received labels of shape {given.shape} for {n} images; each needs one label.")
+    fits = 1 + n // 4  # units of progress: all probes together take about a fifth of the whole work
+    report = on_progress or (lambda _done, _total: None)
     found, parts = run_batches(
         backbone,
         pending,
         taps,
         batch_size=batch_size,
         store=store,
-        on_progress=lambda done, n: report(PASS_SHARE * done / n),
+        on_progress=lambda done, _: report(done, n + fits),
     )
-    labels = _labels(found, given)
+    read = [isinstance(entry, ImageItem) for entry in found]
+    if given is None:
+        labels = ImageSet("", tuple(entry for entry in found if isinstance(entry, ImageItem))).labels
+    else:
+        labels = given[read]
     results = []
     for i, X in enumerate(parts):
-        share = _part_of(report, i, len(parts))
-        results.append(linear_probe(X, labels, cv=cv, random_state=random_state, C=C, on_progress=share))
-    report(1.0)
+
+        def report_fold(done: int, folds: int, i: int = i) -> bool | None:
+            return report(n + fits * (i * folds + done) // (len(parts) * folds), n + fits)
+
+        results.append(linear_probe(X, labels, cv=cv, random_state=random_state, C=C, on_progress=report_fold))
+    report(n + fits, n + fits)
     return LayerProbe(paths, tuple(results), tuple(entry for entry in found if isinstance(entry, ImageProblem)))
-
-
-def _labels(found: Sequence[ImageItem | ImageProblem], y: np.ndarray | None) -> np.ndarray | None:
-    """The labels of the images that could be read, or None where there are none."""
-    if y is None:
-        return ImageSet("", tuple(entry for entry in found if isinstance(entry, ImageItem))).labels
-    return y[[isinstance(entry, ImageItem) for entry in found]]
-
-
-def _part_of(report: Callable[[float], bool | None], i: int, n: int) -> Callable[[float], bool | None]:
-    return lambda share: report(PASS_SHARE + (1 - PASS_SHARE) * (i + share) / n)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from featlib.analysis import find_neighbors
-from featlib.analysis.incremental import fit_pca, stream_neighbors
+from featlib.analysis import find_neighbors, fit_pca, stream_neighbors
 from featlib.errors import CancelledError, FeatlibError
 
 
@@ -64,12 +63,12 @@ def test_neighbours_are_those_of_the_whole(without):
 
 @pytest.mark.parametrize("work", [fit_pca, lambda batches, **how: stream_neighbors(batches, np.ones(4), **how)])
 def test_progress_and_cancellation(work):
-    done = []
-    work(in_batches(vectors(10, 4), 3), on_progress=lambda n: bool(done.append(n)))
-    assert done == [3, 6, 9, 10]
+    seen = []
+    work(in_batches(vectors(10, 4), 3), total=10, on_progress=lambda *done: seen.append(done))
+    assert seen == [(3, 10), (6, 10), (9, 10), (10, 10)]
     read = []
     with pytest.raises(CancelledError):
-        work((read.append(len(X)) or X for X in in_batches(vectors(10, 4), 3)), on_progress=lambda n: n >= 6)
+        work((read.append(len(X)) or X for X in in_batches(vectors(10, 4), 3)), on_progress=lambda n, _: n >= 6)
     assert read == [3, 3]
 
 

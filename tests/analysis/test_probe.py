@@ -77,11 +77,11 @@ def test_numbers_are_labels_too(digits):
 
 def test_progress_and_cancelling(digits):
     X, y = digits
-    shares = []
-    linear_probe(X, y, cv=4, on_progress=lambda share: shares.append(share))
-    assert shares == [0, 0.25, 0.5, 0.75]
+    seen = []
+    linear_probe(X, y, cv=4, on_progress=lambda *done: seen.append(done))
+    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4)]
     with pytest.raises(CancelledError):
-        linear_probe(X, y, on_progress=lambda share: share >= 0.5)
+        linear_probe(X, y, on_progress=lambda done, _: done >= 2)
 
 
 @pytest.mark.parametrize(

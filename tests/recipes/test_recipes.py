@@ -217,12 +217,12 @@ def test_pca_is_the_one_on_screen(run, make, changes, n_components):
 @pytest.mark.parametrize(("n", "d"), [(50, 40), (40, 50), (1200, 2048), (5000, 4097)])
 def test_the_program_takes_the_solver_that_the_library_takes(n, d):
     """Exact for small data, randomized for large: the lines as they stand, on shapes without the data."""
-    from featlib.analysis.projection import _pca_solver
+    from featlib.analysis.projection import pca_solver
     from featlib.recipes.batches import SOLVER
 
     scope = {"X": np.broadcast_to(np.float32(0), (n, d))}
     exec(SOLVER, scope)
-    assert scope["solver"] == _pca_solver(n, d)
+    assert scope["solver"] == pca_solver(n, d)
 
 
 @pytest.mark.parametrize(("n_components", "perplexity"), [(2, 5.0), (3, None)])

@@ -72,13 +72,15 @@ def test_the_layers_are_the_ends_of_the_stages_and_the_feature_layer(lite0):
 
 
 def test_progress_goes_up_to_one_and_can_stop(tiny, shapes):
-    shares = []
-    probe_layers(tiny, shapes, LAYERS, on_progress=shares.append)
-    assert shares == sorted(shares)
-    assert 0 < shares[0] < shares[-1] == 1
+    seen = []
+    probe_layers(tiny, shapes, LAYERS, on_progress=lambda *done: seen.append(done))
+    done, totals = zip(*seen, strict=True)
+    assert list(done) == sorted(done)
+    assert 0 < done[0] < done[-1]
+    assert set(totals) == {done[-1]}
     for limit in (0.1, 0.9):
         with pytest.raises(CancelledError):
-            probe_layers(tiny, shapes, LAYERS, on_progress=lambda share, limit=limit: share > limit)
+            probe_layers(tiny, shapes, LAYERS, on_progress=lambda done, n, limit=limit: done > limit * n)
 
 
 def test_what_cannot_be_probed_is_said_before_any_work(tiny, shapes):

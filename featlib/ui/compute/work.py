@@ -173,7 +173,7 @@ def projection(
             method=method,  # type: ignore[arg-type]
             n_components=n_components,
             perplexity=perplexity if method == "tsne" else None,
-            on_progress=lambda share, _coordinates: move(share, f"{share:.0%}"),
+            on_progress=lambda done, n: move(done / n, f"{done / n:.0%}"),
         )
 
     full_key = (*key, method, n_components, perplexity if method == "tsne" else 0)
@@ -196,7 +196,7 @@ def probe(
     text = f"Training a head on {name}"
 
     def compute(move: Move) -> ProbeResult:
-        return linear_probe(make_vectors(), y, on_progress=lambda share: move(share, f"{text}: {share:.0%}"))
+        return linear_probe(make_vectors(), y, on_progress=lambda done, n: move(done / n, f"{text}: {done / n:.0%}"))
 
     return once(
         session, ("probe", *key), text, compute, lambda result: result.predictions.nbytes + result.labels.nbytes

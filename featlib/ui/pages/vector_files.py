@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import streamlit as st
 
-from featlib.analysis import Projection, perplexity_bounds
-from featlib.analysis.incremental import StreamedPCA, fit_pca
+from featlib.analysis import Projection, StreamedPCA, fit_pca, perplexity_bounds
 from featlib.errors import FeatlibError
 from featlib.features.files.dataset import VectorDataset, files_fingerprint, open_vectors
 from featlib.features.files.records import Row
@@ -164,7 +163,9 @@ def compute(session: Session, dataset: VectorDataset) -> View | None:
         ("pca of file", dataset.fingerprint),
         "PCA",
         len(dataset),
-        lambda tell: fit_pca((batch.X for batch in dataset.batches(texts=False)), AXES, on_progress=tell),
+        lambda tell: fit_pca(
+            (batch.X for batch in dataset.batches(texts=False)), AXES, on_progress=lambda done, _: tell(done)
+        ),
     )
     if pca is None:
         return None

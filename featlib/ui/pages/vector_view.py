@@ -10,8 +10,7 @@ import numpy as np
 import streamlit as st
 
 from featlib import plots
-from featlib.analysis import Neighbors
-from featlib.analysis.incremental import stream_neighbors
+from featlib.analysis import Neighbors, stream_neighbors
 from featlib.errors import FeatlibError, ImageError
 from featlib.features.files.csv import write_coordinates
 from featlib.features.files.dataset import VectorDataset
@@ -256,5 +255,7 @@ def _find(dataset: VectorDataset, row: int, tell: Callable[[int], None]) -> tupl
         raise FeatlibError(f"Rows are numbered 1 to {len(dataset):,}. Received: {row + 1}.")
     query = dataset.take([row])
     batches = (batch.X for batch in dataset.batches(texts=False))
-    found = stream_neighbors(batches, query.X[0], without=row, n_neighbors=NEIGHBORS, on_progress=tell)
+    found = stream_neighbors(
+        batches, query.X[0], without=row, n_neighbors=NEIGHBORS, on_progress=lambda done, _: tell(done)
+    )
     return query.rows[0], found, dataset.take(found.indices).rows

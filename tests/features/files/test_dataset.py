@@ -270,7 +270,7 @@ PEAK = """
 import sys
 from pathlib import Path
 import numpy as np, pyarrow.parquet, scipy.linalg
-from featlib.analysis.incremental import fit_pca, stream_neighbors
+from featlib.analysis import fit_pca, stream_neighbors
 from featlib.features.files.dataset import open_vectors
 from featlib.features.files.sample import sample_rows
 dataset = open_vectors(sys.argv[1])
