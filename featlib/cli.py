@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     import numpy as np
 
     from featlib.analysis import Projection
-    from featlib.features import VectorTable
+    from featlib.features import Pooling, VectorTable
     from featlib.images import ImageProblem, Pending
     from featlib.models import Backbone, LayerInfo
 
 SAMPLES = "samples:"
-POOLINGS = {"avg": "avg", "max": "max", "flatten": "flatten", "none": None}
+POOLINGS: dict[str, Pooling | None] = {"avg": "avg", "max": "max", "flatten": "flatten", "none": None}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -219,11 +219,9 @@ def extract(
     featlib extract paths.csv --runtime openvino -o vectors.parquet --resume
     featlib extract photos/ --engine ray --workers 4 -o vectors
     """  # noqa: D301 - click keeps the lines below \b
-    from featlib.features import Tap, VectorStore, extract_to_file
+    from featlib.features import EngineOptions, VectorStore, extract_to_file, vector_engine
     from featlib.features.files.atomic import check_destination
     from featlib.features.files.formats import WRITERS
-    from featlib.features.runtimes import check_runtime
-    from featlib.features.vectors import check_vectors, resolve_layers
 
     how |= {"pooling": POOLINGS[pooling], "l2_normalize": l2, "resume": resume}
     beyond = {"address": address, "workers": workers, "shard_size": shard_size}
@@ -233,18 +231,17 @@ def extract(
     for name in (name for name, value in beyond.items() if value is not None):
         raise FeatlibError(f"--{name.replace('_', '-')} is for --engine ray. Leave it out, or add --engine ray.")
     check_destination(output, tuple(WRITERS))
-    check_runtime(how["runtime"], how["precision"])
+    options = EngineOptions(how["batch_size"], how["runtime"], how["precision"])
     pending = _list(images, path_column)  # before the seconds that a network takes
     backbone = network.load()
-    paths = resolve_layers(backbone, layer or None)
-    check_vectors(backbone, [Tap(path, POOLINGS[pooling]) for path in paths])
+    vector_engine(backbone, layer or None, POOLINGS[pooling], options)  # checks what is asked for
     store = None if no_cache else VectorStore()
     with _progress("Images") as progress, _resumable():
         written = extract_to_file(
             backbone,
             pending,
             output,
-            paths,
+            layer or None,
             store=store,
             on_progress=progress,
             **how,
@@ -311,7 +308,7 @@ def probe(
     network: Network,
     images: tuple[str, ...],
     layer: tuple[str, ...],
-    pooling: str,
+    pooling: Pooling,
     label: str | None,
     path_column: str | None,
     cv: int,

@@ -2,18 +2,21 @@
 
 from typing import TYPE_CHECKING
 
-from featlib.features.engine import Progress
+from featlib.features.engine import Chunk, Engine, EngineOptions, raise_for_problems
 from featlib.features.files.formats import load_vectors, save_vectors, to_csv, to_npz
 from featlib.features.jobs.local import WrittenVectors, extract_to_file
 from featlib.features.maps import Trace, feature_maps, trace_image
+from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.store.store import VectorStore
-from featlib.features.taps import POOLINGS, Tap, tap_layers
+from featlib.features.taps import POOLINGS, Pooling, Tap, tap_layers
 from featlib.features.vectors import (
+    Origin,
     VectorTable,
     combine_layers,
     extract_vectors,
     normalize_rows,
     raw_pixel_vectors,
+    vector_engine,
 )
 
 if TYPE_CHECKING:
@@ -21,8 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "POOLINGS",
+    "Chunk",
+    "Engine",
+    "EngineOptions",
     "FeatureExtractor",
-    "Progress",
+    "Origin",
+    "Pooling",
+    "Precision",
+    "RuntimeName",
     "Tap",
     "Trace",
     "VectorStore",
@@ -34,12 +43,14 @@ __all__ = [
     "feature_maps",
     "load_vectors",
     "normalize_rows",
+    "raise_for_problems",
     "raw_pixel_vectors",
     "save_vectors",
     "tap_layers",
     "to_csv",
     "to_npz",
     "trace_image",
+    "vector_engine",
 ]
 
 

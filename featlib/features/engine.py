@@ -6,28 +6,28 @@ or computed again.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from featlib.errors import CancelledError, FeatlibError, ImageError
 from featlib.features.cores import cores
-from featlib.features.runtimes import Runtime, check_runtime, make_runtime
+from featlib.features.runtimes import Precision, Runtime, RuntimeName, check_runtime, make_runtime
 from featlib.features.store.lookup import KeptVectors
 from featlib.features.store.store import VectorStore
 from featlib.features.taps import Tap, check_pooling
 from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
 from featlib.models import Backbone, find_layer
+from featlib.progress import OnProgress
 
-Progress = Callable[[int, int], bool | None]
 LOOKED_UP = 256  # images asked for in the store at once
 MAX_CHUNK = 1024  # images in a chunk that need no network
 
@@ -69,136 +69,135 @@ class _Part:
     job: Future[list[_Slot]] | None = None
 
 
-def stream(
-    backbone: Backbone,
-    images: Sequence[Pending],
-    taps: Sequence[Tap],
-    *,
-    batch_size: int = 32,
-    runtime: str = "auto",
-    precision: str = "float32",
-    store: VectorStore | None = None,
-    n_images: int | None = None,
-) -> Generator[Chunk, None, None]:
-    """Computes the pooled outputs of several layers for any number of images, in one pass and in order.
+@dataclass(frozen=True)
+class EngineOptions:
+    """How an engine runs; checked when they are made.
 
-    Closing the iterator stops the work after the batch that is running.
-
-    Args:
-        backbone: from `load_backbone`.
-        images: from `list_pending`, or the items of an ImageSet.
-        taps: layers and poolings.
-        batch_size: images in one forward pass, at least 1.
+    Attributes:
+        batch_size: Images in one forward pass, at least 1.
         runtime: "auto", "tensorflow" or "openvino"; see `make_runtime`.
         precision: "float32" or "bfloat16".
-        store: where vectors are kept; None keeps nothing.
-        n_images: of how many these are a part, by which "auto" chooses the runtime; None for all.
-
-    Yields:
-        The results of the next images. An image that cannot be read is told in its place, and the rest goes on.
+        store: The cache of vectors, so that none is computed twice; None for no cache.
 
     Raises:
-        FeatlibError: a batch size below 1, an unknown pooling or runtime, or a runtime that cannot run this network.
-        LayerNotFoundError: a path is unknown, or its output cannot be had.
+        FeatlibError: A batch size below 1, an unknown runtime or precision, or one that is not available.
     """
-    check_work(backbone, taps, batch_size, runtime, precision)
-    kept = KeptVectors(store, backbone, taps, precision)
-    workers = cores()
-    whole = len(images) if n_images is None else n_images
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="featlib-engine")
-    running: deque[_Part] = deque()
-    try:
-        for part in _parts(_slots(backbone, images, kept, pool, ahead=batch_size + workers), batch_size):
-            if any(slot.pixels is not None for slot in part.slots):
-                part.runtime = make_runtime(backbone, taps, runtime, precision=precision, n_images=whole)
-                part.job = pool.submit(_compute, part.slots, backbone, part.runtime)
-            running.append(part)
-            while len(running) > (part.runtime.at_once if part.runtime else 1):
-                yield _finish(running.popleft(), backbone, taps, kept)
-        while running:
-            yield _finish(running.popleft(), backbone, taps, kept)
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    batch_size: int = 32
+    runtime: RuntimeName = "auto"
+    precision: Precision = "float32"
+    store: VectorStore | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.batch_size, int | np.integer) or self.batch_size < 1:
+            raise FeatlibError(f"batch_size must be a whole number of at least 1. Received: {self.batch_size!r}.")
+        check_runtime(self.runtime, self.precision)
 
 
-def check_work(backbone: Backbone, taps: Sequence[Tap], batch_size: int, runtime: str, precision: str) -> None:
-    """Checks what `stream` is going to be given.
-
-    Raises:
-        FeatlibError: a batch size below 1, an unknown pooling, or a runtime that cannot be had.
-        LayerNotFoundError: a path is unknown, or its output cannot be had.
-    """
-    if batch_size < 1:
-        raise FeatlibError(f"batch_size must be at least 1. Received: {batch_size}.")
-    check_runtime(runtime, precision)
-    for tap in taps:
-        find_layer(backbone, tap.layer)
-        check_pooling(tap.pooling)
-
-
-def run_batches(
-    backbone: Backbone,
-    images: Sequence[Pending],
-    taps: Sequence[Tap],
-    *,
-    batch_size: int = 32,
-    runtime: str = "auto",
-    precision: str = "float32",
-    store: VectorStore | None = None,
-    n_images: int | None = None,
-    on_progress: Progress | None = None,
-) -> tuple[list[ImageItem | ImageProblem], list[np.ndarray]]:
-    """As `stream`, into arrays allocated once.
+class Engine:
+    """Computes the pooled outputs of several layers for any number of images, in one pass and in order.
 
     Args:
-        backbone: from `load_backbone`.
-        images: from `list_pending`, or the items of an ImageSet.
-        taps: layers and poolings.
-        batch_size: images in one forward pass.
-        runtime: "auto", "tensorflow" or "openvino".
-        precision: "float32" or "bfloat16".
-        store: where vectors are kept; None keeps nothing.
-        n_images: of how many these are a part, by which "auto" chooses the runtime; None for all.
-        on_progress: called with (images done, n) after each batch; returning True stops the work.
+        backbone: From `load_backbone`.
+        taps: Layers and poolings.
+        options: Batch size, runtime, precision and cache.
 
-    Returns:
-        One entry an image, and one float32 array a tap with a row for each image that could be read.
+    Attributes:
+        backbone: The network.
+        taps: Layers and poolings.
+        options: How the engine runs.
+        shapes: The shape of one row per tap: (D,), or with pooling None the layer's own shape.
 
     Raises:
-        FeatlibError: as for `stream`.
-        CancelledError: `on_progress` returned True.
+        FeatlibError: An unknown pooling.
+        LayerNotFoundError: A path is unknown, or the layer has no accessible output.
     """
-    check_work(backbone, taps, batch_size, runtime, precision)
-    options: dict[str, Any] = {"runtime": runtime, "precision": precision, "store": store, "n_images": n_images}
-    found: list[ImageItem | ImageProblem] = []
-    arrays = [np.empty((len(images), *output_shape(backbone, tap)), np.float32) for tap in taps]
-    rows = 0
-    with closing(stream(backbone, images, taps, batch_size=batch_size, **options)) as chunks:
-        for chunk in chunks:
-            found += chunk.found
-            for array, output in zip(arrays, chunk.outputs, strict=True):
-                array[rows : rows + len(output)] = output
-            rows += len(chunk.items)
-            if on_progress and on_progress(len(found), len(images)) and len(found) < len(images):
-                raise CancelledError(f"Stopped after {len(found)} of {len(images)} images.")
-    return found, arrays if rows == len(images) else [array[:rows].copy() for array in arrays]
+
+    def __init__(self, backbone: Backbone, taps: Sequence[Tap], options: EngineOptions | None = None) -> None:
+        self.backbone = backbone
+        self.taps = tuple(taps)
+        self.options = options or EngineOptions()
+        self.shapes = tuple(_row_shape(backbone, tap) for tap in self.taps)
+
+    def stream(self, images: Sequence[Pending], n_images: int | None = None) -> Generator[Chunk, None, None]:
+        """Yield the results of the next images, in order; closing the iterator stops after the running batch.
+
+        Args:
+            images: From `list_pending`, or the items of an ImageSet. The problem of an image that cannot be read takes
+                its place, and the other images are computed.
+            n_images: The number of images of which these are a part, by which "auto" chooses the runtime; None for all.
+
+        Raises:
+            FeatlibError: The runtime cannot run this network.
+        """
+        backbone, taps, options = self.backbone, self.taps, self.options
+        kept = KeptVectors(options.store, backbone, taps, options.precision)
+        workers = cores()
+        whole = len(images) if n_images is None else n_images
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="featlib-engine")
+        running: deque[_Part] = deque()
+        try:
+            slots = _slots(backbone, images, kept, pool, ahead=options.batch_size + workers)
+            for part in _parts(slots, options.batch_size):
+                if any(slot.pixels is not None for slot in part.slots):
+                    part.runtime = make_runtime(
+                        backbone, taps, options.runtime, precision=options.precision, n_images=whole
+                    )
+                    part.job = pool.submit(_compute, part.slots, backbone, part.runtime)
+                running.append(part)
+                while len(running) > (part.runtime.at_once if part.runtime else 1):
+                    yield _finish(running.popleft(), self.shapes, kept)
+            while running:
+                yield _finish(running.popleft(), self.shapes, kept)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def run(
+        self, images: Sequence[Pending], n_images: int | None = None, on_progress: OnProgress | None = None
+    ) -> tuple[list[ImageItem | ImageProblem], list[np.ndarray]]:
+        """Compute all images into arrays that are allocated once.
+
+        Args:
+            images: As for `stream`.
+            n_images: As for `stream`.
+            on_progress: Called with (images done, n) after each batch; returning True stops the work.
+
+        Returns:
+            One entry per image, and one float32 array per tap with a row for each image that could be read.
+
+        Raises:
+            FeatlibError: As for `stream`.
+            CancelledError: `on_progress` returned True.
+        """
+        found: list[ImageItem | ImageProblem] = []
+        arrays = [np.empty((len(images), *shape), np.float32) for shape in self.shapes]
+        rows = 0
+        with closing(self.stream(images, n_images)) as chunks:
+            for chunk in chunks:
+                found += chunk.found
+                for array, output in zip(arrays, chunk.outputs, strict=True):
+                    array[rows : rows + len(output)] = output
+                rows += len(chunk.items)
+                if on_progress and on_progress(len(found), len(images)) and len(found) < len(images):
+                    raise CancelledError(f"Stopped after {len(found)} of {len(images)} images.")
+        return found, arrays if rows == len(images) else [array[:rows].copy() for array in arrays]
 
 
-def all_read(found: Sequence[ImageItem | ImageProblem]) -> None:
-    """Raises ImageError where an image could not be read, for those who need a row for each."""
+def raise_for_problems(found: Sequence[ImageItem | ImageProblem]) -> None:
+    """Raise ImageError where an image could not be read, for callers that need a row for each."""
     problems = [entry.reason for entry in found if isinstance(entry, ImageProblem)]
     if problems:
         raise ImageError(
             f"{len(problems)} of {len(found)} images cannot be read: {' '.join(problems[:3])} "
-            "To go on without them, load the images with featlib.load_images first; it lists them in .problems."
+            "To skip them, load the images with featlib.load_images first; it lists them in .problems."
         )
 
 
-def output_shape(backbone: Backbone, tap: Tap) -> tuple[int, ...]:
-    """The shape of one row: (D,), or with pooling None the layer's own shape."""
+def _row_shape(backbone: Backbone, tap: Tap) -> tuple[int, ...]:
+    check_pooling(tap.pooling)
     shape = tuple(side or 1 for side in find_layer(backbone, tap.layer).output_shape)
     if tap.pooling == "flatten":
-        return (int(np.prod(shape)),)
+        return (math.prod(shape),)
     return shape if tap.pooling is None else shape[-1:]
 
 
@@ -280,13 +279,13 @@ def _compute(part: Sequence[_Slot], backbone: Backbone, network: Runtime) -> lis
     return slots
 
 
-def _finish(part: _Part, backbone: Backbone, taps: Sequence[Tap], kept: KeptVectors) -> Chunk:
+def _finish(part: _Part, shapes: Sequence[tuple[int, ...]], kept: KeptVectors) -> Chunk:
     if part.job is not None:
         computed = part.job.result()
         kept.keep([(slot.found, slot.rows) for slot in computed if isinstance(slot.found, ImageItem) and slot.rows])
     kept.note(list(_read_files(part.slots)))
     rows = [slot.rows for slot in part.slots if slot.rows is not None]
-    outputs = [np.empty((len(rows), *output_shape(backbone, tap)), np.float32) for tap in taps]
+    outputs = [np.empty((len(rows), *shape), np.float32) for shape in shapes]
     for i, row in enumerate(rows):
         for output, value in zip(outputs, row, strict=True):
             output[i] = value

@@ -12,10 +12,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from featlib.errors import ModelError
-from featlib.features.engine import all_read, check_work, output_shape, run_batches
+from featlib.features.engine import Engine, EngineOptions, raise_for_problems
+from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.store.store import VectorStore
-from featlib.features.taps import Tap
-from featlib.features.vectors import check_vectors, column_names, combine_layers, resolve_layers
+from featlib.features.taps import Pooling
+from featlib.features.vectors import Origin, combine_layers, vector_engine
 from featlib.images import list_pending
 from featlib.models import Backbone, is_model_path, load_backbone
 
@@ -53,15 +54,15 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         backbone: str | Backbone = "EfficientNetLite0",
         *,
         layers: str | Sequence[str] | None = None,
-        pooling: str | None = "avg",
+        pooling: Pooling | None = "avg",
         weights: str | None = "imagenet",
         include_top: bool = True,
         input_shape: Sequence[int] | None = None,
         l2_normalize: bool = False,
         layer_weights: Sequence[float] | None = None,
         batch_size: int = 32,
-        runtime: str = "auto",
-        precision: str = "float32",
+        runtime: RuntimeName = "auto",
+        precision: Precision = "float32",
         cache: str | Path | bool | None = None,
     ) -> None:
         self.backbone = backbone
@@ -84,13 +85,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             FeatlibError: a parameter is not usable; the message says which and what is allowed.
         """
         network = self._load()
-        paths = resolve_layers(network, self.layers)
-        taps = [Tap(path, self.pooling) for path in paths]
-        check_work(network, taps, self.batch_size, self.runtime, self.precision)
-        check_vectors(network, taps, self.layer_weights)
-        self.n_features_out_ = sum(output_shape(network, tap)[0] for tap in taps)
-        self.layers_ = paths
-        self.feature_names_out_ = np.array(column_names(network, taps), dtype=object)
+        origin = Origin.of(self._engine(network, self.layers))
+        self.n_features_out_ = len(origin.columns)
+        self.layers_ = list(origin.layers)
+        self.feature_names_out_ = np.array(origin.columns, dtype=object)
         self.fingerprint_ = network.fingerprint
         self._network = network
         return self
@@ -108,16 +106,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             ImageError: an image cannot be read.
         """
         check_is_fitted(self, "layers_")
-        found, parts = run_batches(
-            self._fitted_network(),
-            list_pending(X),
-            [Tap(path, self.pooling) for path in self.layers_],
-            batch_size=self.batch_size,
-            runtime=self.runtime,
-            precision=self.precision,
-            store=self._store(),
-        )
-        all_read(found)
+        found, parts = self._engine(self._fitted_network(), self.layers_).run(list_pending(X))
+        raise_for_problems(found)
         return combine_layers(parts, self.layers_, self.l2_normalize, self.layer_weights)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
@@ -125,10 +115,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "layers_")
         return self.feature_names_out_
 
-    def _store(self) -> VectorStore | None:
-        if self.cache in (None, False):
-            return None
-        return VectorStore(None if self.cache is True else Path(self.cache))  # type: ignore[arg-type]
+    def _engine(self, network: Backbone, layers: str | Sequence[str] | None) -> Engine:
+        store = None
+        if self.cache not in (None, False):
+            store = VectorStore(None if self.cache is True else Path(self.cache))  # type: ignore[arg-type]
+        options = EngineOptions(self.batch_size, self.runtime, self.precision, store)
+        return vector_engine(network, layers, self.pooling, options, layer_weights=self.layer_weights)
 
     def _load(self) -> Backbone:
         if isinstance(self.backbone, Backbone):

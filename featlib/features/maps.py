@@ -7,10 +7,11 @@ from typing import overload
 
 import numpy as np
 
-from featlib.features.engine import Progress, all_read, run_batches
+from featlib.features.engine import Engine, EngineOptions, raise_for_problems
 from featlib.features.taps import Tap, run_eagerly
 from featlib.images import as_image_set, list_pending
 from featlib.models import Backbone, list_layers
+from featlib.progress import OnProgress
 
 
 @overload
@@ -20,7 +21,7 @@ def feature_maps(
     layer: str,
     *,
     batch_size: int = 32,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> np.ndarray: ...
 @overload
 def feature_maps(
@@ -29,7 +30,7 @@ def feature_maps(
     layer: list[str] | tuple[str, ...],
     *,
     batch_size: int = 32,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> dict[str, np.ndarray]: ...
 def feature_maps(
     backbone: Backbone,
@@ -37,7 +38,7 @@ def feature_maps(
     layer: str | list[str] | tuple[str, ...],
     *,
     batch_size: int = 32,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> np.ndarray | dict[str, np.ndarray]:
     """Computes what layers put out for images. Only the part of the network up to the deepest layer runs.
 
@@ -58,9 +59,9 @@ def feature_maps(
         CancelledError: `on_progress` returned True.
     """
     paths = [layer] if isinstance(layer, str) else list(layer)
-    taps = [Tap(path, None) for path in paths]
-    found, arrays = run_batches(backbone, list_pending(images), taps, batch_size=batch_size, on_progress=on_progress)
-    all_read(found)
+    engine = Engine(backbone, [Tap(path, None) for path in paths], EngineOptions(batch_size))
+    found, arrays = engine.run(list_pending(images), on_progress=on_progress)
+    raise_for_problems(found)
     return arrays[0] if isinstance(layer, str) else dict(zip(paths, arrays, strict=True))
 
 

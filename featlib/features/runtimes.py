@@ -14,7 +14,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -23,8 +23,10 @@ from featlib.features.cores import cores
 from featlib.features.taps import Tap, check_rows, run_eagerly, tap_and_pool
 from featlib.models import Backbone
 
-RUNTIMES = ("auto", "tensorflow", "openvino")
-PRECISIONS = ("float32", "bfloat16")
+RuntimeName = Literal["auto", "tensorflow", "openvino"]
+Precision = Literal["float32", "bfloat16"]
+RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 EAGER_IMAGES = 4  # up to here compiling a graph (0.5 to 0.8 s) costs more than it saves
 OPENVINO_IMAGES = 1000  # from here OpenVINO saves more than the seconds in which it converts a network
 COMPILED = 16  # graphs kept for each backbone
@@ -61,9 +63,9 @@ class Runtime:
 def make_runtime(
     backbone: Backbone,
     taps: Sequence[Tap],
-    runtime: str = "auto",
+    runtime: RuntimeName = "auto",
     *,
-    precision: str = "float32",
+    precision: Precision = "float32",
     n_images: int | None = None,
 ) -> Runtime:
     """Makes what runs a network up to the taps; what was compiled before is used again.
@@ -108,7 +110,7 @@ def make_runtime(
         return found
 
 
-def check_runtime(runtime: str, precision: str) -> None:
+def check_runtime(runtime: RuntimeName, precision: Precision) -> None:
     """Checks that a runtime and a precision can be had on this machine.
 
     Raises:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from featlib.errors import FeatlibError
 from featlib.models import Backbone, find_layer
 
-POOLINGS = ("avg", "max", "flatten", None)
+Pooling = Literal["avg", "max", "flatten"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 class Tap(NamedTuple):
     """What is wanted of a network: a layer path, and the pooling "avg", "max", "flatten" or None."""
 
     layer: str
-    pooling: str | None = "avg"
+    pooling: Pooling | None = "avg"
 
 
 def tap_layers(backbone: Backbone, layers: Sequence[str], *, folded: bool = False) -> Callable[[Any], list[Any]]:
@@ -109,9 +110,9 @@ def check_rows(backbone: Backbone, taps: Sequence[Tap], outputs: list[np.ndarray
     return outputs
 
 
-def check_pooling(pooling: str | None) -> None:
-    """Raises FeatlibError unless `pooling` is one of `POOLINGS`."""
-    if pooling not in POOLINGS:
+def check_pooling(pooling: object) -> None:
+    """Raise FeatlibError unless `pooling` is one of `POOLINGS` or None."""
+    if pooling is not None and pooling not in POOLINGS:
         raise FeatlibError(f"pooling must be 'avg', 'max', 'flatten' or None. Received: {pooling!r}.")
 
 

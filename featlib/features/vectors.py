@@ -2,48 +2,116 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from featlib.errors import FeatlibError
-from featlib.features.engine import Progress, output_shape, run_batches
+from featlib.features.engine import Engine, EngineOptions
+from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.store.store import VectorStore
-from featlib.features.taps import Tap, check_pooling
+from featlib.features.taps import Pooling, Tap
 from featlib.images import ImageItem, ImageProblem, ImageSet, as_image_set, list_pending
 from featlib.models import Backbone
+from featlib.progress import OnProgress
 
 RAW_PIXEL_SIDE = 16
 
 
 @dataclass(frozen=True)
-class VectorTable:
-    """Vectors of n images and everything needed to say what they are.
+class Origin:
+    """Where vectors come from.
 
     Attributes:
-        X: (n, D) float32, one row an image.
+        model: The backbone's name.
+        fingerprint: The backbone's fingerprint.
+        layers: The layer paths, in the order of the columns.
+        columns: D names, `layer:channel`.
+        pooling: "avg", "max", "flatten" or "none".
+        resizer: What resized the images: "cykooz" or "pillow".
+    """
+
+    model: str
+    fingerprint: str
+    layers: tuple[str, ...]
+    columns: tuple[str, ...]
+    pooling: str
+    resizer: str = "pillow"
+
+    @classmethod
+    def of(cls, engine: Engine) -> Origin:
+        """Describe the vectors that an engine computes."""
+        backbone, layers = engine.backbone, tuple(tap.layer for tap in engine.taps)
+        columns = layer_columns(layers, [shape[0] for shape in engine.shapes])
+        return cls(backbone.name, backbone.fingerprint, layers, columns, str(engine.taps[0].pooling).lower())
+
+    def to_json(self) -> str:
+        """Write one JSON object; of columns that are `layer:channel`, only the number per layer."""
+        plain = {name: getattr(self, name) for name in ("model", "fingerprint", "layers", "pooling", "resizer")}
+        widths = [sum(column.rpartition(":")[0] == layer for column in self.columns) for layer in self.layers]
+        named = layer_columns(self.layers, widths) == self.columns
+        return json.dumps(plain | ({"widths": widths} if named else {"columns": self.columns}))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Origin:
+        """Read what `to_json` wrote; files written before there was a choice of resizers used Pillow.
+
+        Raises:
+            ValueError, TypeError, LookupError, AttributeError: It is something else.
+        """
+        given = json.loads(text)
+        layers = tuple(str(layer) for layer in given["layers"])
+        columns = layer_columns(layers, given["widths"]) if "widths" in given else tuple(map(str, given["columns"]))
+        model, fingerprint, pooling = (str(given[name]) for name in ("model", "fingerprint", "pooling"))
+        return cls(model, fingerprint, layers, columns, pooling, str(given.get("resizer", "pillow")))
+
+
+@dataclass(frozen=True)
+class VectorTable:
+    """Vectors of n images and everything needed to describe them.
+
+    Attributes:
+        X: (n, D) float32, one row per image.
         ids: n content digests.
         names: n image names.
-        labels: label column -> n labels.
-        columns: D names, `layer:channel`.
-        layers: the layer paths, in the order of the columns.
-        pooling: "avg", "max", "flatten", or "none".
-        model: the backbone's name.
-        fingerprint: the backbone's fingerprint.
-        problems: the images that have no row, and why.
+        labels: Label column -> n labels.
+        origin: The network, layers, D columns and pooling that the vectors come from.
+        problems: The images that have no row, and why.
     """
 
     X: np.ndarray
     ids: tuple[str, ...]
     names: tuple[str, ...]
     labels: Mapping[str, np.ndarray]
-    columns: tuple[str, ...]
-    layers: tuple[str, ...]
-    pooling: str
-    model: str
-    fingerprint: str
+    origin: Origin
     problems: tuple[ImageProblem, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """D names, `layer:channel`."""
+        return self.origin.columns
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layer paths, in the order of the columns."""
+        return self.origin.layers
+
+    @property
+    def pooling(self) -> str:
+        """How height and width were removed: "avg", "max", "flatten" or "none"."""
+        return self.origin.pooling
+
+    @property
+    def model(self) -> str:
+        """The backbone's name."""
+        return self.origin.model
+
+    @property
+    def fingerprint(self) -> str:
+        """The backbone's fingerprint."""
+        return self.origin.fingerprint
 
 
 def extract_vectors(
@@ -51,14 +119,14 @@ def extract_vectors(
     images: object,
     layers: str | Sequence[str] | None = None,
     *,
-    pooling: str | None = "avg",
+    pooling: Pooling | None = "avg",
     l2_normalize: bool = False,
     layer_weights: Sequence[float] | None = None,
     batch_size: int = 32,
-    runtime: str = "auto",
-    precision: str = "float32",
+    runtime: RuntimeName = "auto",
+    precision: Precision = "float32",
     store: VectorStore | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> VectorTable:
     """Computes one vector an image from one layer, or from several concatenated.
 
@@ -91,61 +159,55 @@ def extract_vectors(
     Warns:
         FeatlibWarning: a runtime cannot run this network as Keras does and another was taken; or what bfloat16 costs.
     """
-    paths = resolve_layers(backbone, layers)
-    taps = [Tap(path, pooling) for path in paths]
-    check_vectors(backbone, taps, layer_weights)
-    found, parts = run_batches(
-        backbone,
-        list_pending(images),
-        taps,
-        batch_size=batch_size,
-        runtime=runtime,
-        precision=precision,
-        store=store,
-        on_progress=on_progress,
+    engine = vector_engine(
+        backbone, layers, pooling, EngineOptions(batch_size, runtime, precision, store), layer_weights=layer_weights
     )
+    origin = Origin.of(engine)
+    found, parts = engine.run(list_pending(images), on_progress=on_progress)
     read = ImageSet("", tuple(image for image in found if isinstance(image, ImageItem)))
     known = images.problems if isinstance(images, ImageSet) else ()
     return VectorTable(
-        X=combine_layers(parts, paths, l2_normalize, layer_weights),
+        X=combine_layers(parts, origin.layers, l2_normalize, layer_weights),
         ids=read.ids,
         names=read.names,
         labels={column: read.labels_for(column) for column in read.label_columns},
-        columns=column_names(backbone, taps),
-        layers=tuple(paths),
-        pooling=str(pooling).lower(),
-        model=backbone.name,
-        fingerprint=backbone.fingerprint,
+        origin=origin,
         problems=(*known, *(image for image in found if isinstance(image, ImageProblem))),
     )
 
 
-def column_names(backbone: Backbone, taps: Sequence[Tap]) -> tuple[str, ...]:
-    """Names the columns of concatenated vectors: `layer:channel`."""
-    return tuple(f"{tap.layer}:{i}" for tap in taps for i in range(output_shape(backbone, tap)[0]))
+def vector_engine(
+    backbone: Backbone,
+    layers: str | Sequence[str] | None = None,
+    pooling: Pooling | None = "avg",
+    options: EngineOptions | None = None,
+    *,
+    layer_weights: Sequence[float] | None = None,
+) -> Engine:
+    """Make the engine for vectors of one or several layers, and check before any work that they can be concatenated.
 
-
-def check_vectors(backbone: Backbone, taps: Sequence[Tap], layer_weights: Sequence[float] | None = None) -> None:
-    """Checks, before any work, that the taps give vectors that can be concatenated.
+    Args:
+        backbone: From `load_backbone`.
+        layers: One layer path or several; None means `backbone.feature_layer`.
+        pooling: As for `extract_vectors`.
+        options: Batch size, runtime, precision and cache.
+        layer_weights: As for `extract_vectors`.
 
     Raises:
-        FeatlibError: one gives maps, a pooling is unknown, or there are not as many weights as layers.
-        LayerNotFoundError: a layer path is unknown.
+        FeatlibError: No layers, an unknown pooling, a layer that puts out maps, or not one weight per layer.
+        LayerNotFoundError: A layer path is unknown.
     """
-    for tap in taps:
-        check_pooling(tap.pooling)
-    nothing = [np.empty((0, *output_shape(backbone, tap)), np.float32) for tap in taps]
-    combine_layers(nothing, [tap.layer for tap in taps], layer_weights=layer_weights)
-
-
-def resolve_layers(backbone: Backbone, layers: str | Sequence[str] | None) -> list[str]:
-    """The layer paths as a list; None is the backbone's feature layer."""
-    if layers is None:
-        return [backbone.feature_layer]
-    paths = [layers] if isinstance(layers, str) else list(layers)
+    paths = [backbone.feature_layer] if layers is None else [layers] if isinstance(layers, str) else list(layers)
     if not paths:
         raise FeatlibError("layers is empty. Give at least one layer path, or None for the feature layer.")
-    return paths
+    engine = Engine(backbone, [Tap(path, pooling) for path in paths], options)
+    combine_layers([np.empty((0, *shape), np.float32) for shape in engine.shapes], paths, layer_weights=layer_weights)
+    return engine
+
+
+def layer_columns(layers: Sequence[str], widths: Sequence[int]) -> tuple[str, ...]:
+    """Name the columns of the concatenated vectors of several layers: `layer:channel`."""
+    return tuple(f"{layer}:{i}" for layer, width in zip(layers, widths, strict=True) for i in range(width))
 
 
 def combine_layers(

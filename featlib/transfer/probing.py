@@ -9,10 +9,7 @@ import numpy as np
 
 from featlib.analysis import ProbeResult, linear_probe
 from featlib.errors import FeatlibError
-from featlib.features.engine import run_batches
-from featlib.features.store.store import VectorStore
-from featlib.features.taps import Tap
-from featlib.features.vectors import check_vectors
+from featlib.features import EngineOptions, Pooling, VectorStore, vector_engine
 from featlib.images import ImageItem, ImageProblem, ImageSet, list_pending
 from featlib.models import Backbone
 from featlib.progress import OnProgress
@@ -65,7 +62,7 @@ def probe_layers(
     layers: Sequence[str] | None = None,
     *,
     y: Sequence[object] | np.ndarray | None = None,
-    pooling: str = "avg",
+    pooling: Pooling = "avg",
     cv: int = 5,
     random_state: int = 0,
     C: float = 1.0,
@@ -101,8 +98,7 @@ def probe_layers(
     paths = stage_layers(backbone) if layers is None else tuple(layers)
     if not paths:
         raise FeatlibError("layers is empty. Give at least one layer path, or None for the stage outputs.")
-    taps = [Tap(path, pooling) for path in paths]
-    check_vectors(backbone, taps)
+    engine = vector_engine(backbone, paths, pooling, EngineOptions(batch_size, store=store))
     pending = list_pending(images)
     given = None if y is None else np.asarray(y)
     n = len(pending)
@@ -110,14 +106,7 @@ def probe_layers(
         raise FeatlibError(f"Received labels of shape {given.shape} for {n} images; each needs one label.")
     fits = 1 + n // 4  # units of progress: all probes together take about a fifth of the whole work
     report = on_progress or (lambda _done, _total: None)
-    found, parts = run_batches(
-        backbone,
-        pending,
-        taps,
-        batch_size=batch_size,
-        store=store,
-        on_progress=lambda done, _: report(done, n + fits),
-    )
+    found, parts = engine.run(pending, on_progress=lambda done, _: report(done, n + fits))
     read = [isinstance(entry, ImageItem) for entry in found]
     if given is None:
         labels = ImageSet("", tuple(entry for entry in found if isinstance(entry, ImageItem))).labels

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 
 import streamlit as st
 
+from featlib.features import Pooling
 from featlib.images import ImageProblem, ImageSet
 from featlib.models import DEFAULT_MODEL, Backbone
 
@@ -72,7 +73,7 @@ class Session:
     images: str = "photos"
     image: int = 0
     layer: str = ""
-    pooling: str = "avg"
+    pooling: Pooling = "avg"
     also: str = ""
     l2: bool = False
     channel: int = 0

@@ -108,15 +108,16 @@ class Extractions(list):
 def extracted(monkeypatch):
     seen = Extractions()
     seen.rows = {}
+    from featlib.features import Engine
     from featlib.ui.compute import rows
 
-    original = rows.stream
+    class Spy(Engine):
+        def stream(self, images, n_images=None):
+            weights, layers = self.backbone.weights, tuple(tap.layer for tap in self.taps)
+            seen.append((weights, layers, self.taps[0].pooling, len(images)))
+            for chunk in super().stream(images, n_images):
+                seen.rows.setdefault(weights, []).extend(item.id for item in chunk.items)
+                yield chunk
 
-    def spy(backbone, images, taps, **options):
-        seen.append((backbone.weights, tuple(tap.layer for tap in taps), taps[0].pooling, len(images)))
-        for chunk in original(backbone, images, taps, **options):
-            seen.rows.setdefault(backbone.weights, []).extend(item.id for item in chunk.items)
-            yield chunk
-
-    monkeypatch.setattr(rows, "stream", spy)
+    monkeypatch.setattr(rows, "Engine", Spy)
     return seen

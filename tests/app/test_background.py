@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from featlib.features import Engine
 from featlib.images import load_samples
 from featlib.transfer import stage_layers
 from featlib.ui.compute import background, cache, rows
@@ -46,14 +47,16 @@ def beside(fresh, nothing_beside, monkeypatch):
 def ran(monkeypatch):
     """(fingerprint, layer, image id) of each row that came out of the engine."""
     seen = []
-    original = rows.stream
 
-    def spy(backbone, images, taps, **options):
-        for chunk in original(backbone, images, taps, **options):
-            seen.extend((backbone.fingerprint, tap.layer, item.id) for tap in taps for item in chunk.items)
-            yield chunk
+    class Spy(Engine):
+        def stream(self, images, n_images=None):
+            for chunk in super().stream(images, n_images):
+                seen.extend(
+                    (self.backbone.fingerprint, tap.layer, item.id) for tap in self.taps for item in chunk.items
+                )
+                yield chunk
 
-    monkeypatch.setattr(rows, "stream", spy)
+    monkeypatch.setattr(rows, "Engine", Spy)
     return seen
 
 

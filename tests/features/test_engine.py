@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import zipfile
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -14,8 +15,7 @@ from PIL import Image
 import featlib
 import featlib.features.engine as engine
 from featlib.errors import CancelledError, FeatlibError
-from featlib.features import Tap, VectorStore, extract_vectors
-from featlib.features.engine import run_batches, stream
+from featlib.features import Engine, EngineOptions, Tap, VectorStore, extract_vectors
 from featlib.features.jobs.local import extract_to_file
 from featlib.features.taps import run_eagerly
 from featlib.images import ImageItem, ImageProblem, list_pending
@@ -41,16 +41,15 @@ def folder(tmp_path):
 
 @pytest.fixture
 def forwarded(monkeypatch):
-    """Counts the images that run through a network."""
+    """Count the images that run through a network."""
     counted = []
-    inner = engine._compute
+    make_runtime = engine.make_runtime
 
-    def compute(slots, *rest):
-        done = inner(slots, *rest)
-        counted.extend(done)
-        return done
+    def counting(*args, **options):
+        runtime = make_runtime(*args, **options)
+        return replace(runtime, run=lambda batch: counted.extend(batch) or runtime.run(batch))
 
-    monkeypatch.setattr(engine, "_compute", compute)
+    monkeypatch.setattr(engine, "make_runtime", counting)
     return counted
 
 
@@ -60,7 +59,7 @@ def test_odd_batch_sizes_give_a_plain_forward_pass(tiny, folder, batch_size, run
     if runtime == "openvino":
         pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")
     taps = [Tap("join"), Tap("side", "max"), Tap("conv", None)]
-    found, arrays = run_batches(tiny, list_pending(folder), taps, batch_size=batch_size, runtime=runtime)
+    found, arrays = Engine(tiny, taps, EngineOptions(batch_size, runtime)).run(list_pending(folder))
     assert [item.name for item in found] == [f"{i:02}.png" for i in range(13)]
     expected = run_eagerly(tiny, taps, tiny.prepare(featlib.load_images(folder)))
     for one, other in zip(arrays, expected, strict=True):
@@ -122,7 +121,7 @@ def test_no_more_is_read_ahead_than_a_few_batches(tiny, folder, monkeypatch):
     inner = engine.open_image
     monkeypatch.setattr(engine, "open_image", lambda image: opened.append(1) or inner(image))
     many = list_pending(folder) * 40
-    chunks = stream(tiny, many, [Tap("join")], batch_size=4)
+    chunks = Engine(tiny, [Tap("join")], EngineOptions(4)).stream(many)
     next(chunks)
     chunks.close()
     assert 4 <= len(opened) <= 4 * (2 + 2 * (os.cpu_count() or 1)) + 2 * (os.cpu_count() or 1)
@@ -304,5 +303,5 @@ def test_pixels_come_as_from_the_whole_picture(tmp_path, photos):
     loaded = featlib.load_images(tmp_path / "a.jpg")[0]
     backbone = load_backbone("EfficientNetLite0", weights=None, include_top=False, input_shape=(224, 160, 3))
     np.testing.assert_array_equal(loaded.resized(224, 160), backbone.resize(loaded.pixels))
-    found, _ = run_batches(backbone, [loaded, ImageProblem("x", "y")], [Tap("stem_relu")])
+    found, _ = Engine(backbone, [Tap("stem_relu")]).run([loaded, ImageProblem("x", "y")])
     assert [type(entry) for entry in found] == [ImageItem, ImageProblem]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -39,8 +41,13 @@ def test_the_scores_are_those_of_linear_probe(tiny, shapes, pooling):
 
 def test_all_layers_come_from_one_pass_and_are_kept(tiny, shapes, tmp_path, monkeypatch):
     passes = []
-    original = engine._compute
-    monkeypatch.setattr(engine, "_compute", lambda part, *rest: passes.append(len(part)) or original(part, *rest))
+    make_runtime = engine.make_runtime
+
+    def counting(*args, **options):
+        runtime = make_runtime(*args, **options)
+        return replace(runtime, run=lambda batch: passes.append(len(batch)) or runtime.run(batch))
+
+    monkeypatch.setattr(engine, "make_runtime", counting)
     store = VectorStore(tmp_path / "vectors.db")
     first = probe_layers(tiny, shapes, LAYERS, store=store)
     assert sum(passes) == 60

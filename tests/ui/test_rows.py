@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featlib.features import extract_vectors
+from featlib.features import Engine, extract_vectors
 from featlib.features.store.store import VectorStore
 from featlib.images import load_images, load_samples
 from featlib.models import load_backbone
@@ -28,15 +28,15 @@ def shared(tmp_path):
 def ran(monkeypatch):
     """(layer paths, number of images) of each run of the engine, and ids of the images whose rows came out of it."""
     runs, ids = [], []
-    original = rows_module.stream
 
-    def spy(backbone, images, taps, **options):
-        runs.append((tuple(tap.layer for tap in taps), len(images)))
-        for chunk in original(backbone, images, taps, **options):
-            ids.extend(item.id for item in chunk.items)
-            yield chunk
+    class Spy(Engine):
+        def stream(self, images, n_images=None):
+            runs.append((tuple(tap.layer for tap in self.taps), len(images)))
+            for chunk in super().stream(images, n_images):
+                ids.extend(item.id for item in chunk.items)
+                yield chunk
 
-    monkeypatch.setattr(rows_module, "stream", spy)
+    monkeypatch.setattr(rows_module, "Engine", Spy)
     return runs, ids
 
 

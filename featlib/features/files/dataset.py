@@ -14,7 +14,8 @@ import numpy as np
 from featlib.errors import FeatlibError
 from featlib.features.files.atomic import DAMAGE, why
 from featlib.features.files.parquet import SHARDS, TEXTS, open_parquet, read_schema
-from featlib.features.files.records import LABEL_PREFIX, Origin, Row, piece_rows
+from featlib.features.files.records import LABEL_PREFIX, Row, piece_rows
+from featlib.features.vectors import Origin
 from featlib.images import ImageProblem
 from featlib.text import natural_key
 

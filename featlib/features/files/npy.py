@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from featlib.features.files.records import LABEL_PREFIX, Contents, Row, pieces
-from featlib.features.vectors import VectorTable
+from featlib.features.vectors import Origin, VectorTable
 from featlib.images import ImageProblem
 
 HEADER_BYTES = 128
@@ -35,7 +35,7 @@ def write_npy(contents: Contents, path: Path) -> None:
 
 
 def write_npz(contents: Contents, file: IO[bytes] | Path) -> None:
-    """Writes a NumPy archive: X, ids, names, label:<column>, columns, layers, pooling, model, fingerprint.
+    """Writes a NumPy archive: X, ids, names, label:<column>, columns, layers, pooling, model, fingerprint, resizer.
 
     Where images could not be read, also problem_names and problem_reasons. X is stored as it is, the rest compressed.
     """
@@ -51,7 +51,7 @@ def write_npz(contents: Contents, file: IO[bytes] | Path) -> None:
         bad: dict[str, Text] = {"problem_names": lambda row: row.name, "problem_reasons": lambda row: row.error or ""}
         if any(row.error is not None for row in contents.rows()):
             _write_columns(archive, bad, lambda: (row for row in contents.rows() if row.error is not None))
-        for name in ("columns", "layers", "pooling", "model", "fingerprint"):
+        for name in ("columns", "layers", "pooling", "model", "fingerprint", "resizer"):
             with _member(archive, name) as member:
                 np.lib.format.write_array(member, np.array(getattr(origin, name), dtype=str), allow_pickle=False)
 
@@ -100,10 +100,13 @@ def read_npz(path: Path) -> VectorTable:
         ids=tuple(data["ids"].tolist()),
         names=tuple(data["names"].tolist()),
         labels=labels,
-        columns=tuple(data["columns"].tolist()),
-        layers=tuple(data["layers"].tolist()),
-        pooling=str(data["pooling"]),
-        model=str(data["model"]),
-        fingerprint=str(data["fingerprint"]),
+        origin=Origin(
+            model=str(data["model"]),
+            fingerprint=str(data["fingerprint"]),
+            layers=tuple(data["layers"].tolist()),
+            columns=tuple(data["columns"].tolist()),
+            pooling=str(data["pooling"]),
+            resizer=str(data.get("resizer", "pillow")),
+        ),
         problems=tuple(ImageProblem(name, reason) for name, reason in zip(*bad, strict=True)),
     )

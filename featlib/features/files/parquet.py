@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from featlib.features.files.records import LABEL_PREFIX, Contents, Origin, Row, piece_rows, pieces
-from featlib.features.vectors import VectorTable
+from featlib.features.files.records import LABEL_PREFIX, Contents, Row, piece_rows, pieces
+from featlib.features.vectors import Origin, VectorTable
 from featlib.images import ImageProblem
 
 if TYPE_CHECKING:
@@ -216,11 +216,7 @@ class _Kept:
             ids=tuple(self.ids),
             names=tuple(self.names),
             labels={name: np.array(values, dtype=np.str_) for name, values in self.labels.items()},
-            columns=origin.columns,
-            layers=origin.layers,
-            pooling=origin.pooling,
-            model=origin.model,
-            fingerprint=origin.fingerprint,
+            origin=origin,
             problems=tuple(self.problems),
         )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from featlib.features.vectors import VectorTable
+from featlib.features.vectors import Origin, VectorTable
 from featlib.images import ImageItem, ImageProblem
 
 LABEL_PREFIX = "label:"
@@ -34,49 +33,6 @@ class Row(NamedTuple):
     path: str
     labels: dict[str, str]
     error: str | None = None
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where vectors come from.
-
-    Attributes:
-        model: the backbone's name.
-        fingerprint: the backbone's fingerprint.
-        layers: the layer paths.
-        columns: D names, `layer:channel`.
-        pooling: "avg", "max", "flatten" or "none".
-    """
-
-    model: str
-    fingerprint: str
-    layers: tuple[str, ...]
-    columns: tuple[str, ...]
-    pooling: str
-
-    def to_json(self) -> str:
-        """Writes it as one JSON object; of columns that are `layer:channel`, only how many each layer has."""
-        plain = {"model": self.model, "fingerprint": self.fingerprint, "layers": self.layers, "pooling": self.pooling}
-        widths = [sum(column.rpartition(":")[0] == layer for column in self.columns) for layer in self.layers]
-        named = layer_columns(self.layers, widths) == self.columns
-        return json.dumps(plain | ({"widths": widths} if named else {"columns": self.columns}))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Origin:
-        """Reads what `to_json` wrote.
-
-        Raises:
-            ValueError, TypeError, LookupError, AttributeError: it is something else.
-        """
-        given = json.loads(text)
-        layers = tuple(str(layer) for layer in given["layers"])
-        names = layer_columns(layers, given["widths"]) if "widths" in given else tuple(map(str, given["columns"]))
-        return cls(str(given["model"]), str(given["fingerprint"]), layers, names, str(given["pooling"]))
-
-
-def layer_columns(layers: Sequence[str], widths: Sequence[int]) -> tuple[str, ...]:
-    """The names of the columns of several layers: `layer:channel`."""
-    return tuple(f"{layer}:{i}" for layer, width in zip(layers, widths, strict=True) for i in range(width))
 
 
 @dataclass(frozen=True)
@@ -131,8 +87,7 @@ class Contents:
             for problem in table.problems:
                 yield Row("", plain_text(problem.name), "", {}, plain_text(problem.reason))
 
-        origin = Origin(table.model, table.fingerprint, table.layers, table.columns, table.pooling)
-        return cls(origin, np.asarray(table.X, dtype="<f4"), tuple(labels), rows)
+        return cls(table.origin, np.asarray(table.X, dtype="<f4"), tuple(labels), rows)
 
     def good(self) -> Iterator[Row]:
         """The images that have a vector, in order."""

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featlib.errors import CancelledError, FeatlibError, ImageError
-from featlib.features.engine import Progress, check_work, output_shape, stream
+from featlib.features.engine import EngineOptions
 from featlib.features.jobs.partial import Job, PartialFile
+from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.store.store import VectorStore
-from featlib.features.taps import Tap
-from featlib.features.vectors import check_vectors, combine_layers, resolve_layers
+from featlib.features.taps import Pooling
+from featlib.features.vectors import combine_layers, vector_engine
 from featlib.images import Candidate, ImageItem, ImageProblem, ImageSet, Pending, list_pending, open_image
 from featlib.models import Backbone
+from featlib.progress import OnProgress
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,14 @@ def extract_to_file(
     path: str | Path,
     layers: str | Sequence[str] | None = None,
     *,
-    pooling: str | None = "avg",
+    pooling: Pooling | None = "avg",
     l2_normalize: bool = False,
     batch_size: int = 32,
-    runtime: str = "auto",
-    precision: str = "float32",
+    runtime: RuntimeName = "auto",
+    precision: Precision = "float32",
     store: VectorStore | None = None,
     resume: bool = False,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> WrittenVectors:
     """Computes one vector an image into a file; no more than a few batches are in memory, besides the list of images.
 
@@ -81,17 +83,15 @@ def extract_to_file(
     Warns:
         FeatlibWarning: a runtime cannot run this network as Keras does and another was taken; or what bfloat16 costs.
     """
-    paths = resolve_layers(backbone, layers)
-    taps = [Tap(layer, pooling) for layer in paths]
-    check_work(backbone, taps, batch_size, runtime, precision)
-    check_vectors(backbone, taps)
+    engine = vector_engine(backbone, layers, pooling, EngineOptions(batch_size, runtime, precision, store))
+    paths = [tap.layer for tap in engine.taps]
     known = images.problems if isinstance(images, ImageSet) else ()
     pending = [*known, *list_pending(images)]
     job = Job(
         model=backbone.name,
         fingerprint=backbone.fingerprint,
         layers=tuple(paths),
-        widths=tuple(output_shape(backbone, tap)[0] for tap in taps),
+        widths=tuple(shape[0] for shape in engine.shapes),
         pooling=str(pooling).lower(),
         l2_normalize=l2_normalize,
         precision=precision,
@@ -101,8 +101,7 @@ def extract_to_file(
     with PartialFile.open(Path(path), job, resume=resume) as file:
         rest = pending[file.done :]
         # Of all images, so that what is resumed is computed as what is there.
-        options = {"batch_size": batch_size, "runtime": runtime, "precision": precision, "n_images": job.total}
-        with closing(stream(backbone, rest, taps, store=store, **options)) as chunks:  # type: ignore[arg-type]
+        with closing(engine.stream(rest, n_images=job.total)) as chunks:
             for chunk in chunks:
                 file.append(chunk.found, combine_layers(chunk.outputs, paths, l2_normalize))
                 if on_progress and on_progress(file.done, job.total) and file.done < job.total:

@@ -18,8 +18,9 @@ from featlib.features.files.atomic import UNWRITABLE, check_destination, put_in_
 from featlib.features.files.csv import write_names
 from featlib.features.files.formats import WRITERS, names_beside
 from featlib.features.files.npy import HEADER_BYTES, npy_header
-from featlib.features.files.records import Contents, Origin, Row, VectorsOnDisk, layer_columns, row_of
+from featlib.features.files.records import Contents, Row, VectorsOnDisk, row_of
 from featlib.features.jobs.lock import drop_lock, hold_lock
+from featlib.features.vectors import Origin, layer_columns
 from featlib.images import ImageItem, ImageProblem
 
 JOB, VECTORS, ROWS, LOCK = "job.json", "vectors.npy", "rows.jsonl", "lock"

@@ -16,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from featlib.errors import CancelledError, FeatlibError, FeatlibWarning, ImageError
-from featlib.features.engine import Progress, output_shape
 from featlib.features.files.atomic import why
 from featlib.features.files.records import plain_text
 from featlib.features.jobs.local import digest_of
 from featlib.features.jobs.partial import Job
 from featlib.features.jobs.ray_worker import Plan, ShardWorker
 from featlib.features.jobs.shards import ShardFolder, locked_folder
+from featlib.features.runtimes import Precision, RuntimeName
+from featlib.features.taps import Pooling
 from featlib.images import ImageProblem, ImageSet, Pending, list_pending
 from featlib.images.pending import open_image
 from featlib.images.sources.listing import Candidate
+from featlib.progress import OnProgress
 
 CORES = 8  # of one worker: more do not get more out of one Python process
 SETTINGS = {
@@ -59,16 +61,16 @@ def extract_with_ray(
     *,
     network_options: Mapping[str, Any] | None = None,
     layers: str | Sequence[str] | None = None,
-    pooling: str | None = "avg",
+    pooling: Pooling | None = "avg",
     l2_normalize: bool = False,
     batch_size: int = 32,
-    runtime: str = "auto",
-    precision: str = "float32",
+    runtime: RuntimeName = "auto",
+    precision: Precision = "float32",
     shard_size: int = 512,
     address: str | None = None,
     workers: int | None = None,
     resume: bool = True,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> RayRun:
     """Computes one vector an image on a Ray cluster, or in several processes of this machine.
 
@@ -156,12 +158,13 @@ def _label_columns(sources: Sequence[Pending]) -> tuple[str, ...]:
 
 def _job(plan: Plan, sources: Sequence[Pending]) -> Job:
     """Looks at the network here, so that what is wrong is told before other machines begin."""
-    backbone, taps = plan.load()
+    engine = plan.load()
+    backbone = engine.backbone
     return Job(
         model=backbone.name,
         fingerprint=backbone.fingerprint,
-        layers=tuple(tap.layer for tap in taps),
-        widths=tuple(output_shape(backbone, tap)[0] for tap in taps),
+        layers=tuple(tap.layer for tap in engine.taps),
+        widths=tuple(shape[0] for shape in engine.shapes),
         pooling=str(plan.pooling).lower(),
         l2_normalize=plan.l2_normalize,
         precision=plan.precision,
@@ -176,7 +179,7 @@ def _fill(
     sources: Sequence[Pending],
     address: str,
     workers: int | None,
-    on_progress: Progress | None,
+    on_progress: OnProgress | None,
 ) -> None:
     """Computes the shards that are missing; without such, Ray is not even started."""
     missing = folder.missing()

@@ -14,13 +14,13 @@ import numpy as np
 
 from featlib.errors import FeatlibError, FeatlibWarning
 from featlib.features.cores import THREADS
-from featlib.features.engine import run_batches
+from featlib.features.engine import Engine, EngineOptions
 from featlib.features.jobs.shards import ShardFolder
-from featlib.features.runtimes import check_runtime
-from featlib.features.taps import Tap
-from featlib.features.vectors import check_vectors, combine_layers, resolve_layers
+from featlib.features.runtimes import Precision, RuntimeName
+from featlib.features.taps import Pooling
+from featlib.features.vectors import combine_layers, vector_engine
 from featlib.images import Pending
-from featlib.models import Backbone, load_backbone
+from featlib.models import load_backbone
 
 TRIES = 5  # of a shard whose worker dies: an image that kills each of them must not be tried for ever
 
@@ -43,23 +43,20 @@ class Plan:
     model: str
     network_options: Mapping[str, Any]
     layers: str | Sequence[str] | None
-    pooling: str | None
+    pooling: Pooling | None
     l2_normalize: bool
     batch_size: int
-    runtime: str
-    precision: str
+    runtime: RuntimeName
+    precision: Precision
 
-    def load(self) -> tuple[Backbone, list[Tap]]:
-        """Loads the network and checks that it can be asked for this.
+    def load(self) -> Engine:
+        """Load the network and make the engine.
 
         Raises:
             FeatlibError: as for `load_backbone` and `extract_vectors`.
         """
-        check_runtime(self.runtime, self.precision)
-        backbone = load_backbone(self.model, **self.network_options)
-        taps = [Tap(path, self.pooling) for path in resolve_layers(backbone, self.layers)]
-        check_vectors(backbone, taps)
-        return backbone, taps
+        options = EngineOptions(self.batch_size, self.runtime, self.precision)
+        return vector_engine(load_backbone(self.model, **self.network_options), self.layers, self.pooling, options)
 
 
 class ShardWorker:
@@ -68,7 +65,7 @@ class ShardWorker:
     def __init__(self, plan: Plan, folder: ShardFolder, threads: int) -> None:
         _use_threads(threads)
         self._plan, self._folder = plan, folder
-        self._network: tuple[Backbone, list[Tap]] | None = None
+        self._engine: Engine | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         """Takes one row {shard, images}; returns {shard, error, notes}, with error "" when the shard is written."""
@@ -90,29 +87,21 @@ class ShardWorker:
                 "memory is too small for so many workers, or one image ends the process. Go on with "
                 "fewer workers; what is done stays."
             )
-        backbone, taps = self._network = self._network or self._load()
-        found, parts = run_batches(
-            backbone,
-            images,
-            taps,
-            batch_size=self._plan.batch_size,
-            runtime=self._plan.runtime,
-            precision=self._plan.precision,
-            n_images=self._folder.job.total,
-        )
-        layers = [tap.layer for tap in taps]
+        engine = self._engine = self._engine or self._load()
+        found, parts = engine.run(images, n_images=self._folder.job.total)
+        layers = [tap.layer for tap in engine.taps]
         self._folder.write(number, found, combine_layers(parts, layers, self._plan.l2_normalize))
 
-    def _load(self) -> tuple[Backbone, list[Tap]]:
-        backbone, taps = self._plan.load()
-        job = self._folder.job
+    def _load(self) -> Engine:
+        engine = self._plan.load()
+        backbone, job = engine.backbone, self._folder.job
         if not backbone.has_own_code and backbone.fingerprint != job.fingerprint:
             raise FeatlibError(
                 f"'{backbone.name}' on the machine {platform.node()} is another network than on the first one "
                 f"(fingerprints {backbone.fingerprint[:8]} and {job.fingerprint[:8]}). "
                 "Give all machines the same weights, and the same versions of Keras and featlib."
             )
-        return backbone, taps
+        return engine
 
 
 def _use_threads(threads: int) -> None:

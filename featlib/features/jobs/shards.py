@@ -18,9 +18,10 @@ from featlib.features.cores import cores
 from featlib.features.files.atomic import DAMAGE, why, write_whole, write_with
 from featlib.features.files.formats import WRITERS
 from featlib.features.files.parquet import SHARDS, open_parquet, read_schema
-from featlib.features.files.records import Contents, Origin, layer_columns, piece_rows, row_of
+from featlib.features.files.records import Contents, piece_rows, row_of
 from featlib.features.jobs.lock import drop_lock, hold_lock
 from featlib.features.jobs.partial import Job
+from featlib.features.vectors import Origin, layer_columns
 from featlib.images import ImageItem, ImageProblem
 
 JOB, LOCK = "_job.json", ".lock"  # Parquet readers pass over names that begin like this

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featlib.features.engine import Chunk, stream
+from featlib.features.engine import Chunk, Engine, EngineOptions
 from featlib.features.store.lookup import POOLED, space_of
 from featlib.features.store.store import VectorStore
-from featlib.features.taps import Tap
+from featlib.features.taps import Pooling, Tap
 from featlib.images import ImageItem, ImageProblem
 from featlib.models import Backbone
 from featlib.ui.compute.turns import Turns
@@ -61,7 +61,7 @@ class Rows:
     """
 
     def __init__(
-        self, shared: Shared, backbone: Backbone, images: Iterable[ImageItem], layers: Sequence[str], pooling: str
+        self, shared: Shared, backbone: Backbone, images: Iterable[ImageItem], layers: Sequence[str], pooling: Pooling
     ) -> None:
         self._shared, self._backbone, self._pooling = shared, backbone, pooling
         self._items = {item.id: item for item in images}
@@ -111,9 +111,8 @@ class Rows:
                 moved()
                 return
             done = 0
-            with closing(
-                stream(self._backbone, rest, taps, batch_size=BATCH, store=self._shared.store, n_images=self.total)
-            ) as chunks:
+            engine = Engine(self._backbone, taps, EngineOptions(BATCH, store=self._shared.store))
+            with closing(engine.stream(rest, n_images=self.total)) as chunks:
                 for chunk in chunks:
                     self._take(rest[done : done + len(chunk.found)], chunk, layers)
                     done += len(chunk.found)

@@ -12,8 +12,7 @@ import streamlit as st
 
 from featlib.analysis import ProbeResult, Projection, linear_probe, neighbor_accuracy, project
 from featlib.errors import FeatlibError, ImageError
-from featlib.features import Tap, Trace
-from featlib.features.engine import output_shape
+from featlib.features import Engine, Pooling, Tap, Trace
 from featlib.images import ImageItem, ImageSet
 from featlib.models import Backbone
 from featlib.ui.compute import background, cache
@@ -77,7 +76,7 @@ class Batch:
 
 
 def batch(
-    session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: str = "avg"
+    session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: Pooling = "avg"
 ) -> Batch | None:
     """The vectors of several layers. What is kept is not computed again; the rest comes from one pass.
 
@@ -115,7 +114,7 @@ def say_left_out(left_out: str) -> None:
 
 
 def vectors(
-    session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: str = "avg"
+    session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: Pooling = "avg"
 ) -> dict[str, np.ndarray] | None:
     """As `batch`, where each image needs its row: layer path -> (n, D) float32.
 
@@ -215,7 +214,7 @@ def agreement(X: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _compute(
-    session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: str
+    session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: Pooling
 ) -> Rows | None:
     """Finds and computes vectors, with a bar and a button to stop; None where the person has stopped the work."""
     _check_size(backbone, images, layers, pooling)
@@ -253,8 +252,8 @@ def _left_out(images: ImageSet, rows: Rows) -> str:
     return f"{count:,} of {len(images):,} images cannot be used: {' '.join(reasons[:TOLD])}{more}"
 
 
-def _check_size(backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: str) -> None:
-    size = sum(output_shape(backbone, Tap(layer, pooling))[0] for layer in layers)
+def _check_size(backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: Pooling) -> None:
+    size = sum(shape[0] for shape in Engine(backbone, [Tap(layer, pooling) for layer in layers]).shapes)
     if size * len(images) * 4 > MAX_BATCH_BYTES:
         raise FeatlibError(
             f"{len(images):,} vectors of {size:,} numbers take {size * len(images) * 4 / 2**20:,.0f} MB; at most "

@@ -6,7 +6,7 @@ import streamlit as st
 
 from featlib import plots
 from featlib.analysis import cosine_similarity, find_neighbors
-from featlib.features import VectorTable, combine_layers, to_csv, to_npz
+from featlib.features import Origin, VectorTable, combine_layers, to_csv, to_npz, vector_engine
 from featlib.images import ImageSet
 from featlib.models import Backbone
 from featlib.ui.compute.work import Batch, batch
@@ -48,17 +48,13 @@ def table(session: Session, backbone: Backbone, images: ImageSet) -> tuple[Batch
     found = batch(session, backbone, images, layers, session.pooling)
     if found is None:
         return None
-    images, parts = found.images, found.vectors
+    images = found.images
     return found, VectorTable(
-        X=combine_layers(list(parts.values()), layers, session.l2),
+        X=combine_layers(list(found.vectors.values()), layers, session.l2),
         ids=images.ids,
         names=images.names,
         labels={column: images.labels_for(column) for column in images.label_columns},
-        columns=tuple(f"{layer}:{i}" for layer, part in parts.items() for i in range(part.shape[1])),
-        layers=tuple(layers),
-        pooling=session.pooling,
-        model=backbone.name,
-        fingerprint=backbone.fingerprint,
+        origin=Origin.of(vector_engine(backbone, layers, session.pooling)),
     )
 
 

@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from featlib.errors import FeatlibError
-from featlib.features import VectorTable, load_vectors, save_vectors
+from featlib.features import Origin, VectorTable, load_vectors, save_vectors
 from featlib.features.files.dataset import open_vectors
 from featlib.features.files.parquet import METADATA, record_batch, vector_schema
-from featlib.features.files.records import Origin, Row, layer_columns
+from featlib.features.files.records import Row
 from featlib.features.files.sample import sample_rows, shares
+from featlib.features.vectors import layer_columns
 from featlib.images import ImageProblem
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -102,11 +103,7 @@ def test_what_featlib_saves_is_read_as_load_vectors_reads_it(tmp_path):
         ids=tuple(f"{i:040x}" for i in range(5000)),
         names=tuple(f"{i}.png" for i in range(5000)),
         labels={"kind": np.array(["ab"[i % 2] for i in range(5000)])},
-        columns=ORIGIN.columns,
-        layers=ORIGIN.layers,
-        pooling="avg",
-        model="tiny",
-        fingerprint="f00",
+        origin=ORIGIN,
         problems=(ImageProblem("x.png", "'x.png' is empty."),),
     )
     dataset = open_vectors(save_vectors(table, tmp_path / "saved.parquet"))

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from featlib.errors import FeatlibError
-from featlib.features import VectorTable, load_vectors, save_vectors, to_csv, to_npz
+from featlib.features import Origin, VectorTable, load_vectors, save_vectors, to_csv, to_npz
 from featlib.images import ImageProblem
 
 READ = (".npz", ".parquet")
@@ -32,11 +32,13 @@ def table():
         ids=tuple(rng.bytes(20).hex() for _ in range(N)),
         names=("a/é.jpg", "日本.png", *(f"im{i}.png" for i in range(N - 2))),
         labels={"folder": np.array([f"c{i % 3}" for i in range(N)]), "a/b": np.array(["", "x"] * (N // 2))},
-        columns=(*(f"block/add:{i}" for i in range(30)), *(f"head:{i}" for i in range(10))),
-        layers=("block/add", "head"),
-        pooling="max",
-        model="net",
-        fingerprint="f" * 40,
+        origin=Origin(
+            model="net",
+            fingerprint="f" * 40,
+            layers=("block/add", "head"),
+            columns=(*(f"block/add:{i}" for i in range(30)), *(f"head:{i}" for i in range(10))),
+            pooling="max",
+        ),
         problems=(ImageProblem("bad.png", "'bad.png' is damaged, \"é\"."),),
     )
 
@@ -44,7 +46,7 @@ def table():
 def assert_same(found: VectorTable, table: VectorTable) -> None:
     np.testing.assert_array_equal(found.X, table.X)
     assert found.X.dtype == np.float32
-    for name in ("ids", "names", "columns", "layers", "pooling", "model", "fingerprint", "problems"):
+    for name in ("ids", "names", "origin", "columns", "layers", "pooling", "model", "fingerprint", "problems"):
         assert getattr(found, name) == getattr(table, name), name
     assert {name: list(values) for name, values in found.labels.items()} == {
         name: list(values) for name, values in table.labels.items()
@@ -53,7 +55,7 @@ def assert_same(found: VectorTable, table: VectorTable) -> None:
 
 @pytest.mark.parametrize("suffix", READ)
 def test_round_trip(table, tmp_path, suffix):
-    odd = replace(table, columns=tuple(f"component {i}" for i in range(D)))
+    odd = replace(table, origin=replace(table.origin, columns=tuple(f"component {i}" for i in range(D))))
     empty = replace(table, X=table.X[:0], ids=(), names=(), labels={}, problems=())
     for each in (table, odd, empty, replace(table, labels={})):
         assert_same(load_vectors(save_vectors(each, tmp_path / f"vectors{suffix}")), each)
@@ -122,7 +124,7 @@ def test_shards_are_one_set_in_their_order(table, tmp_path):
     assert (found.ids, found.problems) == (table.ids, table.problems)
     assert list(found.labels["folder"]) == [*table.labels["folder"][:7], *[""] * (N - 7)]
     assert list(found.labels["other"]) == [""] * 7 + ["o"] * (N - 7)
-    save_vectors(part(slice(0, 7), pooling="avg"), folder / "part-3.parquet")
+    save_vectors(part(slice(0, 7), origin=replace(table.origin, pooling="avg")), folder / "part-3.parquet")
     with pytest.raises(FeatlibError, match=r"'part-3.parquet' comes from another network, layer or pooling"):
         load_vectors(folder)
 
