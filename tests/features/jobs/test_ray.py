@@ -26,8 +26,7 @@ from PIL import Image
 from featlib.cli import main
 from featlib.errors import CancelledError, FeatlibError, FeatlibWarning
 from featlib.features import extract_vectors, load_vectors
-from featlib.features.jobs import ray_driver as ray_run
-from featlib.features.jobs import ray_worker
+from featlib.features.jobs import ray_driver as ray_run, ray_worker
 from featlib.features.jobs.partial import Job
 from featlib.features.jobs.ray_driver import extract_with_ray, share_cores
 from featlib.features.jobs.ray_worker import TRIES, Plan, ShardWorker

@@ -20,8 +20,7 @@ from click.testing import CliRunner
 
 from featlib.cli import main
 from featlib.errors import FeatlibError
-from featlib.features.store import database as store_file
-from featlib.features.store import queries as store_tables
+from featlib.features.store import database as store_file, queries as store_tables
 from featlib.features.store.store import VectorStore
 from tests.features.store.storing import check, image_id, rows
 

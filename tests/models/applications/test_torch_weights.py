@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from featlib.errors import ModelError
-from featlib.models.applications import efficientnet_lite0 as lite0
-from featlib.models.applications import torch_weights as torch_file
+from featlib.models.applications import efficientnet_lite0 as lite0, torch_weights as torch_file
 from featlib.models.applications.efficientnet_lite0 import read_weights_file
 from featlib.models.applications.torch_weights import MAGIC_NUMBER, PROTOCOL_VERSION, read_torch_tensors
 
