@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from featlib.errors import FeatlibError
+from featlib.plots.captions import font_size, line_height, load_font, shorten
 from featlib.plots.colors import TEXT_COLOR, Colormap, colorize, value_range
-from featlib.plots.text import font_size, line_height, load_font, shorten
 from featlib.plots.tiles import enlarge, shrink, tile_shape
 
 RGB = tuple[int, int, int]

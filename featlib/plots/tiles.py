@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from featlib.errors import FeatlibError
+from featlib.plots.captions import font_size, format_range, line_height, text_mask
 from featlib.plots.colors import LEVELS, MISSING, MISSING_COLOR, TEXT_COLOR, Colormap, color_table, quantize
-from featlib.plots.text import font_size, format_range, line_height, text_mask
 
 Scale = Literal["channel", "shared"]
 

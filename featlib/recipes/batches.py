@@ -15,8 +15,8 @@ from featlib.analysis.projection import (
 )
 from featlib.recipes.networks import is_plain, network, network_imports, prepare
 from featlib.recipes.parts import image_set, several_vectors, vectors
+from featlib.recipes.program import KERAS, NUMPY, literal, program
 from featlib.recipes.scene import Scene
-from featlib.recipes.text import KERAS, NUMPY, literal, program
 
 SOLVER = f"""
 solver = "covariance_eigh" if X.shape[1] <= min(len(X), {MAX_COVARIANCE}) else "full"  # both are exact

@@ -7,8 +7,8 @@ from dataclasses import replace
 from featlib.models import PREPROCESSING
 from featlib.recipes.networks import is_plain, layer_output, network, network_imports, prepare
 from featlib.recipes.parts import BATCH, image_set
+from featlib.recipes.program import FEATLIB, KERAS, NUMPY, literal, program
 from featlib.recipes.scene import Scene
-from featlib.recipes.text import FEATLIB, KERAS, NUMPY, literal, program
 
 RESIZE = "from featlib.models.preprocessing import resize_and_crop"
 NEAREST = (

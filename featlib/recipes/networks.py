@@ -6,8 +6,8 @@ import re
 
 from featlib.models import DEFAULT_MODEL, Backbone, LayerInfo, list_models, parse_model_name
 from featlib.models.applications.layer_names import GIVEN, snake_case
+from featlib.recipes.program import FEATLIB, KERAS, NUMPY, literal
 from featlib.recipes.scene import Scene
-from featlib.recipes.text import FEATLIB, KERAS, NUMPY, literal
 
 KINDS = {"maps", "vector", "probabilities"}
 

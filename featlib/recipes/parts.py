@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from featlib.images import list_samples
 from featlib.models import LayerInfo
 from featlib.recipes.networks import is_plain, layer_output
+from featlib.recipes.program import literal
 from featlib.recipes.scene import UPLOADS, UPLOADS_FOLDER, Scene
-from featlib.recipes.text import literal
 
 POOLING_LAYERS = {
     "avg": "keras.layers.GlobalAveragePooling2D()",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from featlib.errors import FeatlibError
 from featlib.recipes.networks import is_keras_own, is_plain, layer_output, network, network_imports, prepare
 from featlib.recipes.parts import image_set
+from featlib.recipes.program import FEATLIB, KERAS, NUMPY, PILLOW, literal, program
 from featlib.recipes.scene import Scene
-from featlib.recipes.text import FEATLIB, KERAS, NUMPY, PILLOW, literal, program
 
 
 def predict_code(scene: Scene) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featlib.recipes.text import NUMPY, literal, program
+from featlib.recipes.program import NUMPY, literal, program
 
 UPLOADED = "vectors.parquet"
 

@@ -7,8 +7,8 @@ from PIL import Image
 
 from featlib.errors import FeatlibError
 from featlib.plots import color_table, mosaic
+from featlib.plots.captions import drawable, format_range, format_value, load_font, shorten, text_mask
 from featlib.plots.colors import MISSING_COLOR
-from featlib.plots.text import drawable, format_range, format_value, load_font, shorten, text_mask
 
 
 @pytest.fixture
