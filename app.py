@@ -6,7 +6,7 @@ import streamlit as st
 
 from featlib.recipes import feature_maps_code, predict_code, projection_code
 from featlib.ui.compute.work import look, network
-from featlib.ui.frame import image_set, link_to, page, scene
+from featlib.ui.frame import code_context, image_set, link_to, page
 from featlib.ui.pages.home import VIEWS_PERPLEXITY, bring_images, show_views
 from featlib.ui.widgets.panels import show_code, show_image, show_maps, show_prediction, show_vector
 from featlib.ui.widgets.pickers import pick_image, settle_layer
@@ -54,10 +54,10 @@ with page(
     link_to("Projection", "Your images, any layer, PCA or t-SNE")
     show_code(
         {
-            "The prediction": predict_code(scene(session, backbone)),
-            "The maps and the vector": feature_maps_code(scene(session, backbone)),
+            "The prediction": predict_code(code_context(session, backbone)),
+            "The maps and the vector": feature_maps_code(code_context(session, backbone)),
             "The projection": projection_code(
-                replace(scene(session, backbone), images="views"), "tsne", 2, VIEWS_PERPLEXITY
+                replace(code_context(session, backbone), images="views"), "tsne", 2, VIEWS_PERPLEXITY
             ),
         }
     )

@@ -4,7 +4,7 @@ import streamlit as st
 
 from featlib.recipes import feature_maps_code
 from featlib.ui.compute.work import look, network
-from featlib.ui.frame import image_set, page, scene
+from featlib.ui.frame import code_context, image_set, page
 from featlib.ui.widgets.panels import (
     maps_controls,
     show_channel,
@@ -39,4 +39,4 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
         show_vector(session, layer, output)
     st.subheader("Through the network", anchor=False)
     show_film_strip(backbone, trace)
-    show_code(feature_maps_code(scene(session, backbone)))
+    show_code(feature_maps_code(code_context(session, backbone)))

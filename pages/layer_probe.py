@@ -7,7 +7,7 @@ import streamlit as st
 from featlib.recipes import layer_probe_code
 from featlib.transfer import stage_layers
 from featlib.ui.compute.work import network, say_left_out
-from featlib.ui.frame import image_set, link_to, page, scene
+from featlib.ui.frame import code_context, image_set, link_to, page
 from featlib.ui.pages.layer_probe import compute, show_curve
 from featlib.ui.pages.transfer import pick_label
 from featlib.ui.widgets.panels import show_code
@@ -23,7 +23,9 @@ with page(
     if column is None:
         backbone = network(session)
         settle_layer(session, backbone)
-        code = layer_probe_code(replace(scene(session, backbone), images="views"), stage_layers(backbone), "photo")
+        code = layer_probe_code(
+            replace(code_context(session, backbone), images="views"), stage_layers(backbone), "photo"
+        )
         show_code(code, "this curve from the built-in views, which have labels")
     else:
         part = pick_part(session, images, column)
@@ -40,4 +42,4 @@ with page(
                     link_to("Transfer", "What this layer confuses")
                     link_to("Projection", "How its vectors lie")
         limit = len(part) if len(part) < len(images) else None
-        show_code(layer_probe_code(scene(session, backbone), stage_layers(backbone), column, limit=limit))
+        show_code(layer_probe_code(code_context(session, backbone), stage_layers(backbone), column, limit=limit))

@@ -2,7 +2,7 @@
 
 from featlib.recipes import summary_code
 from featlib.ui.compute.work import network
-from featlib.ui.frame import page, scene
+from featlib.ui.frame import code_context, page
 from featlib.ui.pages.layers import layer_table, model_facts, show_top
 from featlib.ui.widgets.panels import show_code
 from featlib.ui.widgets.pickers import settle_layer
@@ -15,4 +15,4 @@ with page(
     model_facts(backbone)
     layer_table(session, backbone, layer)
     show_top(session, backbone)
-    show_code(summary_code(scene(session, backbone)))
+    show_code(summary_code(code_context(session, backbone)))

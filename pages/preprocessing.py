@@ -4,7 +4,7 @@ import streamlit as st
 
 from featlib.recipes import preprocessing_code
 from featlib.ui.compute.work import network
-from featlib.ui.frame import image_set, page, scene
+from featlib.ui.frame import code_context, image_set, page
 from featlib.ui.pages.entrance import enter
 from featlib.ui.pages.preprocessing import measure, pick_wrong, show_harm, show_sides, show_way
 from featlib.ui.widgets.panels import show_code
@@ -30,5 +30,5 @@ with page(
     show_way(item, entrances)
     show_sides(entrances, harm)
     if wrong is not None:
-        code = preprocessing_code(scene(session, backbone), wrong.preprocessing.name, backbone.feature_layer)
+        code = preprocessing_code(code_context(session, backbone), wrong.preprocessing.name, backbone.feature_layer)
         show_code(code, "both tensors and the cosine of their vectors")

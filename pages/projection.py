@@ -4,7 +4,7 @@ import streamlit as st
 
 from featlib.recipes import projection_code
 from featlib.ui.compute.work import network, say_left_out
-from featlib.ui.frame import image_set, page, scene
+from featlib.ui.frame import code_context, image_set, page
 from featlib.ui.pages.projection import compute, perplexity_used, pick_projection, show_agreement, show_projection
 from featlib.ui.widgets.panels import show_code
 from featlib.ui.widgets.pickers import pick_layer, pick_part, sample_column
@@ -25,7 +25,7 @@ with page("Projection", "Do like pictures lie together?", "Change the layer and 
             show_agreement(session, found.vectors[layer.path], labels)
             show_projection(session, found.images, projection, labels)
     code = projection_code(
-        scene(session, backbone),
+        code_context(session, backbone),
         session.method,
         session.dimensions,
         perplexity_used(session, part),

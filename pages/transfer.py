@@ -6,7 +6,7 @@ import streamlit as st
 
 from featlib.recipes import transfer_code
 from featlib.ui.compute.work import network, say_left_out
-from featlib.ui.frame import image_set, page, scene
+from featlib.ui.frame import code_context, image_set, page
 from featlib.ui.pages.transfer import compute, pick_label, show_accuracy, show_confusion, show_mistakes
 from featlib.ui.widgets.panels import show_code
 from featlib.ui.widgets.pickers import pick_layer, pick_part, settle_layer
@@ -21,7 +21,7 @@ with page(
     if column is None:
         backbone = network(session)
         settle_layer(session, backbone)
-        code = transfer_code(replace(scene(session, backbone), images="views"), "photo")
+        code = transfer_code(replace(code_context(session, backbone), images="views"), "photo")
         show_code(code, "this lesson from the built-in views, which have labels")
     else:
         part = pick_part(session, images, column)
@@ -36,4 +36,6 @@ with page(
                 show_accuracy(session, lesson, column)
                 show_confusion(lesson)
                 show_mistakes(lesson)
-        show_code(transfer_code(scene(session, backbone), column, limit=len(part) if len(part) < len(images) else None))
+        show_code(
+            transfer_code(code_context(session, backbone), column, limit=len(part) if len(part) < len(images) else None)
+        )

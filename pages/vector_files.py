@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from featlib.recipes.vector_files import vector_files_code
+from featlib.recipes import vector_files_code
 from featlib.ui.frame import page
 from featlib.ui.pages.vector_files import choose_vectors, compute, pick_view, program_path, show_facts
 from featlib.ui.pages.vector_view import show_download, show_neighbors, show_view

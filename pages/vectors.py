@@ -6,7 +6,7 @@ import streamlit as st
 
 from featlib.recipes import vectors_code
 from featlib.ui.compute.work import network, say_left_out
-from featlib.ui.frame import image_set, page, scene
+from featlib.ui.frame import code_context, image_set, page
 from featlib.ui.pages.vectors import download, pick_vector, show_matrix, show_neighbors, show_similarity, table
 from featlib.ui.widgets.panels import show_code
 from featlib.ui.widgets.pickers import pick_layer, pick_part, sample_column
@@ -31,7 +31,7 @@ with page(
             show_similarity(vectors)
             download(vectors)
     code = vectors_code(
-        replace(scene(session, backbone, session.pooling), also=session.also),
+        replace(code_context(session, backbone, session.pooling), also=session.also),
         l2=session.l2,
         limit=len(part) if len(part) < len(images) else None,
         sample_by=sample_column(images),

@@ -13,10 +13,10 @@ from featlib.analysis.projection import (
     MAX_EXACT,
     PCA_BEFORE_TSNE,
 )
+from featlib.recipes.context import CodeContext
 from featlib.recipes.networks import is_plain, network, network_imports, prepare
 from featlib.recipes.parts import image_set, several_vectors, vectors
 from featlib.recipes.program import KERAS, NUMPY, literal, program
-from featlib.recipes.scene import Scene
 
 SOLVER = f"""
 solver = "covariance_eigh" if X.shape[1] <= min(len(X), {MAX_COVARIANCE}) else "full"  # both are exact
@@ -27,27 +27,29 @@ else:
 """
 
 
-def vectors_code(scene: Scene, *, l2: bool = False, limit: int | None = None, sample_by: str | None = None) -> str:
-    """The program that turns the images into `X` (n, D) and writes it to a file.
+def vectors_code(
+    context: CodeContext, *, l2: bool = False, limit: int | None = None, sample_by: str | None = None
+) -> str:
+    """Write the program that turns the images into `X` (n, D) and saves it to a file.
 
     Args:
-        scene: the choices.
-        l2: whether each layer's part is scaled to length 1.
-        limit: how many of the images are used; None for all.
-        sample_by: the label column of which each label gets an equal share of the limit.
+        context: The choices.
+        l2: Whether each layer's part is L2-normalized.
+        limit: Number of images to use; None for all.
+        sample_by: Label column; the sample has equally many of each of its labels.
 
     Raises:
-        FeatlibError: a layer with height and width, and no pooling.
+        FeatlibError: If a layer has height and width, and there is no pooling.
     """
     save = """
 print(X.shape, X.dtype)
 np.savez("vectors.npz", X=X, ids=images.ids, names=images.names)
 """
-    return _batch_program(scene, {NUMPY}, image_set(scene, limit, sample_by), vectors(scene, l2), save)
+    return _batch_program(context, {NUMPY}, image_set(context, limit, sample_by), vectors(context, l2), save)
 
 
 def projection_code(
-    scene: Scene,
+    context: CodeContext,
     method: str = "pca",
     n_components: int = 2,
     perplexity: float | None = None,
@@ -56,19 +58,19 @@ def projection_code(
     limit: int | None = None,
     sample_by: str | None = None,
 ) -> str:
-    """The program that projects the images' vectors to `coordinates` (n, n_components), the same as on screen.
+    """Write the program that projects the images' vectors to the `coordinates` (n, n_components) on screen.
 
     Args:
-        scene: the choices.
+        context: The choices.
         method: "pca" or "tsne".
         n_components: 2 or 3.
-        perplexity: t-SNE only; None takes the default.
-        random_state: the seed.
-        limit: how many of the images are used; None for all.
-        sample_by: the label column of which each label gets an equal share of the limit.
+        perplexity: For t-SNE only; None for the default.
+        random_state: Seed.
+        limit: Number of images to use; None for all.
+        sample_by: Label column; the sample has equally many of each of its labels.
 
     Raises:
-        FeatlibError: a layer with height and width, and no pooling.
+        FeatlibError: If a layer has height and width, and there is no pooling.
     """
     imports = {"from sklearn.decomposition import PCA"}
     if method == "tsne":
@@ -80,21 +82,23 @@ pca = PCA({n_components}, svd_solver=solver, random_state={random_state})
 coordinates = pca.fit_transform(X)  # (n, {n_components})
 print(pca.explained_variance_ratio_)
 """
-    return _batch_program(scene, imports, image_set(scene, limit, sample_by), vectors(scene), SOLVER, steps)
+    return _batch_program(context, imports, image_set(context, limit, sample_by), vectors(context), SOLVER, steps)
 
 
-def transfer_code(scene: Scene, label_column: str, cv: int = 5, random_state: int = 0, limit: int | None = None) -> str:
-    """The program that learns the labels from the frozen vectors: `accuracies` (folds,), `predictions` (n,).
+def transfer_code(
+    context: CodeContext, label_column: str, cv: int = 5, random_state: int = 0, limit: int | None = None
+) -> str:
+    """Write the program that fits a head on the frozen vectors: `accuracies` (folds,), `predictions` (n,).
 
     Args:
-        scene: the choices.
-        label_column: the labels to learn.
-        cv: number of folds; the size of the smallest class where that is less.
-        random_state: the seed of the shuffle into folds.
-        limit: how many of the images are used, an equal share of each label; None for all.
+        context: The choices.
+        label_column: Labels to predict.
+        cv: Number of folds; at most the size of the smallest class.
+        random_state: Seed of the shuffle into folds.
+        limit: Number of images to use, equally many of each label; None for all.
 
     Raises:
-        FeatlibError: a layer with height and width, and no pooling.
+        FeatlibError: If a layer has height and width, and there is no pooling.
     """
     imports = {
         NUMPY,
@@ -110,31 +114,36 @@ classes, counts = np.unique(y, return_counts=True)
 head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 folds = StratifiedKFold(min({cv}, counts.min()), shuffle=True, random_state={random_state})
 
-predictions = cross_val_predict(head, X, y, cv=folds)  # (n,), each by a head that had not seen the image
+predictions = cross_val_predict(head, X, y, cv=folds)  # (n,), each from a head that was not fitted on the image
 accuracies = [np.mean(predictions[test] == y[test]) for _, test in folds.split(X, y)]  # (folds,)
 print(f"accuracy {{np.mean(accuracies):.1%}} +- {{np.std(accuracies):.1%}}")
-print(f"always the commonest label: {{counts.max() / len(y):.1%}}")
+print(f"always the most common class: {{counts.max() / len(y):.1%}}")
 print(confusion_matrix(y, predictions))  # rows: true, columns: predicted
 """
-    return _batch_program(scene, imports, image_set(scene, limit, label_column), vectors(scene), learn)
+    return _batch_program(context, imports, image_set(context, limit, label_column), vectors(context), learn)
 
 
 def layer_probe_code(
-    scene: Scene, layers: Sequence[str], label_column: str, cv: int = 5, random_state: int = 0, limit: int | None = None
+    context: CodeContext,
+    layers: Sequence[str],
+    label_column: str,
+    cv: int = 5,
+    random_state: int = 0,
+    limit: int | None = None,
 ) -> str:
-    """The program that scores a head on each of several layers: `accuracies`, a dict from layer to (folds,).
+    """Write the program that scores a head on each of several layers: `accuracies`, layer -> (folds,).
 
     Args:
-        scene: the choices.
-        layers: layer paths.
-        label_column: the labels to learn.
-        cv: number of folds; the size of the smallest class where that is less.
-        random_state: the seed of the shuffle into folds.
-        limit: how many of the images are used, an equal share of each label; None for all.
+        context: The choices.
+        layers: Layer paths.
+        label_column: Labels to predict.
+        cv: Number of folds; at most the size of the smallest class.
+        random_state: Seed of the shuffle into folds.
+        limit: Number of images to use, equally many of each label; None for all.
 
     Raises:
-        FeatlibError: a layer with height and width, and no pooling.
-        LayerNotFoundError: there is no such layer.
+        FeatlibError: If a layer has height and width, and there is no pooling.
+        LayerNotFoundError: If there is no such layer.
     """
     imports = {
         NUMPY,
@@ -152,27 +161,27 @@ for layer, X in zip(layers, parts, strict=True):
     head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     accuracies[layer] = cross_val_score(head, X, y, cv=folds)
     print(f"{{layer:<30}} {{np.mean(accuracies[layer]):.1%}} +- {{np.std(accuracies[layer]):.1%}}")
-print(f"{{'always the commonest label':<30}} {{counts.max() / len(y):.1%}}")
+print(f"{{'always the most common class':<30}} {{counts.max() / len(y):.1%}}")
 """
-    scenes = [replace(scene, layer=layer, also="") for layer in layers]
-    plain = next((one for one in scenes if not is_plain(one)), scenes[0])  # one that is not makes the program so
-    return _batch_program(plain, imports, image_set(scene, limit, label_column), several_vectors(scenes), learn)
+    contexts = [replace(context, layer=layer, also="") for layer in layers]
+    first = next((one for one in contexts if not is_plain(one)), contexts[0])  # one decides for the whole program
+    return _batch_program(first, imports, image_set(context, limit, label_column), several_vectors(contexts), learn)
 
 
-def _batch_program(scene: Scene, imports: set[str], *blocks: str) -> str:
-    keras = {KERAS, NUMPY} if is_plain(scene) else set()
-    feed = [prepare(scene)] if is_plain(scene) else []
-    return program(network_imports(scene) | keras | imports, network(scene), *feed, *blocks)
+def _batch_program(context: CodeContext, imports: set[str], *blocks: str) -> str:
+    keras = {KERAS, NUMPY} if is_plain(context) else set()
+    feed = prepare(context) if is_plain(context) else []
+    return program(network_imports(context) | keras | imports, network(context), *feed, *blocks)
 
 
 def _tsne_steps(n_components: int, perplexity: float | None, random_state: int) -> str:
-    used = f"min({DEFAULT_PERPLEXITY}, (len(X) - 1) / 3)" if perplexity is None else f"{float(perplexity)}"
+    value = f"min({DEFAULT_PERPLEXITY}, (len(X) - 1) / 3)" if perplexity is None else f"{float(perplexity)}"
     return f"""
 pca = PCA(min({PCA_BEFORE_TSNE}, *X.shape), svd_solver=solver, random_state={random_state})
-# t-SNE magnifies the last digits of X: computed in another way, the same groups may lie turned or elsewhere.
+# t-SNE amplifies rounding: on another machine the same groups may appear rotated or elsewhere.
 tsne = TSNE(
     n_components={n_components},
-    perplexity={used},
+    perplexity={value},
     early_exaggeration_iter={EARLY_ITERATIONS},
     n_iter={MAIN_ITERATIONS},
     neighbors="exact" if len(X) <= 1000 else "annoy",

@@ -1,44 +1,42 @@
-"""Programs about what goes into a network, and about two networks that see the same."""
+"""Programs about the input of a network, and about two networks on the same images."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from featlib.models import PREPROCESSING
+from featlib.recipes.context import CodeContext
 from featlib.recipes.networks import is_plain, layer_output, network, network_imports, prepare
 from featlib.recipes.parts import BATCH, image_set
 from featlib.recipes.program import FEATLIB, KERAS, NUMPY, literal, program
-from featlib.recipes.scene import Scene
 
-RESIZE = "from featlib.models.preprocessing import resize_and_crop"
-NEAREST = (
+NEAREST = {
     "from sklearn.model_selection import LeaveOneOut, cross_val_predict",
     "from sklearn.neighbors import KNeighborsClassifier",
-)
-VIEWS = 120  # how many there are
+}
+N_VIEWS = 120  # in the built-in set
 
 
-def preprocessing_code(scene: Scene, wrong: str, layer: str) -> str:
-    """The program that prepares the image as the network wants it and wrongly: `right`, `wrong`, `cosine`.
+def preprocessing_code(context: CodeContext, wrong: str, layer: str) -> str:
+    """Write the program that preprocesses the image correctly and wrongly: `right`, `wrong`, `cosine`.
 
     Args:
-        scene: the choices.
-        wrong: name of a simple preprocessing.
-        layer: path of the layer whose vectors are compared.
+        context: The choices.
+        wrong: Name of a simple preprocessing.
+        layer: Path of the layer whose vectors are compared.
     """
     prepared = f"""
-image = images[{scene.image_index}]
+image = images[{context.image_index}]
 right = prepare([image])  # (1, height, width, channels): what enters the network
 
-height, width = right.shape[1:3]
-x = resize_and_crop(image.pixels, height, width)[np.newaxis].astype("float32")  # 0...255
+x = backbone.resize(image.pixels)[np.newaxis].astype("float32")  # 0...255
 {PREPROCESSING[wrong].code}
 wrong = x.astype("float32")
 for name, x in {{"right": right, "wrong": wrong}}.items():
     print(f"{{name}}: {{x.min():.3g}} ... {{x.max():.3g}}, mean of each channel {{x.mean(axis=(0, 1, 2)).round(3)}}")
 """
-    scene = replace(scene, layer=layer, also="")
-    tap, run = _tap(scene)
+    context = replace(context, layer=layer, also="")
+    tap, run = _tap(context)
     compared = f"""
 {tap}
 outputs = {run.format(x="np.concatenate([right, wrong])")}  # (2, height, width, channels)
@@ -48,59 +46,57 @@ lengths = np.linalg.norm(vectors, axis=1)
 cosine = vectors[0] @ vectors[1] / (lengths[0] * lengths[1])
 print(f"cosine similarity of the two vectors: {{cosine:.3f}}")  # 1: the same direction
 """
-    imports = network_imports(scene) | {NUMPY, RESIZE} | ({KERAS} if is_plain(scene) else set())
-    return program(imports, network(scene), prepare(scene), image_set(scene), prepared, compared)
+    imports = network_imports(context) | {NUMPY} | ({KERAS} if is_plain(context) else set())
+    return program(imports, network(context), *prepare(context), image_set(context), prepared, compared)
 
 
-def compare_code(left: Scene, right: Scene, left_layer: str, right_layer: str) -> str:
-    """The program that shows the same images to two networks: an output and an agreement of each.
+def compare_code(left: CodeContext, right: CodeContext, left_layer: str, right_layer: str) -> str:
+    """Write the program that runs two networks on the same images: an output and an agreement of each.
 
-    `left_output` and `right_output` are of the one image; `left_agreement` and `right_agreement` are the shares of the
-    built-in views whose five nearest others show the same photo.
+    `left_output` and `right_output` are of the one image; `left_agreement` and `right_agreement` are the
+    5-nearest-neighbor accuracies on the built-in views.
 
     Args:
-        left: the choices of the network on the left, and the image.
-        right: the choices of the other network.
-        left_layer: path of the layer looked at on the left.
-        right_layer: path of the layer looked at on the right.
+        left: The choices for the network on the left, and the image.
+        right: The choices for the other network.
+        left_layer: Path of the layer on the left.
+        right_layer: Path of the layer on the right.
     """
-    look = f'''
-def look(tap, prepare):
-    """A layer's output for the image, and how often the nearest views name a view's photo right."""
+    evaluate = f'''
+def evaluate(tap, prepare):
+    """Return a layer's output for the image, and its 5-nearest-neighbor accuracy on the views."""
     rows = []
     for i in range(0, len(views), {BATCH}):
         outputs = tap(prepare(views[i : i + {BATCH}]))
         rows.append(outputs.reshape(len(outputs), -1, outputs.shape[-1]).mean(axis=1))  # global average pooling
     # Layers with random weights give tiny values, whose squares vanish in float32.
-    X = np.concatenate(rows).astype("float64")  # ({VIEWS}, channels)
+    X = np.concatenate(rows).astype("float64")  # ({N_VIEWS}, channels)
     nearest = KNeighborsClassifier(5, metric="cosine")
-    named = cross_val_predict(nearest, X, labels, cv=LeaveOneOut())
-    return tap(prepare([image]))[0], np.mean(named == labels)
+    predicted = cross_val_predict(nearest, X, labels, cv=LeaveOneOut())
+    return tap(prepare([image]))[0], np.mean(predicted == labels)
 '''
     images = f"""
 {image_set(left)}
 image = images[{left.image_index}]
 views = featlib.load_samples("views")
-labels = views.labels_for("photo")  # ({VIEWS},)
+labels = views.labels_for("photo")  # ({N_VIEWS},)
 """
     left, right = replace(left, layer=left_layer, also=""), replace(right, layer=right_layer, also="")
-    imports = network_imports(left) | network_imports(right) | {NUMPY, FEATLIB, *NEAREST}
-    imports |= {KERAS} if is_plain(left) or is_plain(right) else set()
-    end = 'print(f"nearest views: left {left_agreement:.1%}, right {right_agreement:.1%}")'
-    sides = [*_side("left", left), *_side("right", right)]
-    return program(imports, images, look, *sides, end)
+    imports, sides = {NUMPY, FEATLIB, *NEAREST}, []
+    for name, side in (("left", left), ("right", right)):
+        tap, run = _tap(side)
+        function = "tap.predict_on_batch" if is_plain(side) else f"lambda x: {run.format(x='x')}"
+        result = f"{name}_output, {name}_agreement = evaluate({function}, prepare)"
+        imports |= network_imports(side) | ({KERAS} if is_plain(side) else set())
+        sides += [network(side), *prepare(side), tap, result]
+    end = 'print(f"5-nearest-neighbor accuracy: left {left_agreement:.1%}, right {right_agreement:.1%}")'
+    return program(imports, images, evaluate, *sides, end)
 
 
-def _side(name: str, scene: Scene) -> list[str]:
-    tap, run = _tap(scene)
-    called = f"lambda x: {run.format(x='x')}" if not is_plain(scene) else "tap.predict_on_batch"
-    return [network(scene), prepare(scene), tap, f"{name}_output, {name}_agreement = look({called}, prepare)"]
-
-
-def _tap(scene: Scene) -> tuple[str, str]:
-    """The line that makes `tap`, and the expression that runs it on `{x}`."""
-    if is_plain(scene):
-        made = f"tap = keras.Model(model.inputs[0], {layer_output(scene, scene.info)})"
-        return f"{made}  # the network up to there, and nothing beyond", "tap.predict_on_batch({x})"
-    made = f"layer = {literal(scene.info.path)}\ntap = featlib.tap_layers(backbone, [layer])"
-    return f"{made}  # the network up to there, and nothing beyond", "np.asarray(tap({x})[0])"
+def _tap(context: CodeContext) -> tuple[str, str]:
+    """Write the line that makes `tap`, and the expression that runs it on `{x}`."""
+    if is_plain(context):
+        line = f"tap = keras.Model(model.inputs[0], {layer_output(context, context.info)})"
+        return f"{line}  # the network up to this layer", "tap.predict_on_batch({x})"
+    line = f"layer = {literal(context.info.path)}\ntap = featlib.tap_layers(backbone, [layer])"
+    return f"{line}  # the network up to this layer", "np.asarray(tap({x})[0])"

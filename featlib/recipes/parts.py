@@ -1,14 +1,15 @@
-"""What programs are put together from: the images, and vectors of a batch."""
+"""The lines that load images and compute vectors of a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from featlib.errors import FeatlibError
 from featlib.images import list_samples
 from featlib.models import LayerInfo
+from featlib.recipes.context import CodeContext
 from featlib.recipes.networks import is_plain, layer_output
 from featlib.recipes.program import literal
-from featlib.recipes.scene import UPLOADS, UPLOADS_FOLDER, Scene
 
 POOLING_LAYERS = {
     "avg": "keras.layers.GlobalAveragePooling2D()",
@@ -16,50 +17,71 @@ POOLING_LAYERS = {
     "flatten": "keras.layers.Flatten()",
 }
 BATCH = 32
+UPLOADS_FOLDER = "photos/"
 
 
-def image_set(scene: Scene, limit: int | None = None, by: str | None = None) -> str:
-    """The line that loads the images, or an equal share of them for each label of column `by`."""
-    counts = {sample.name: sample.count for sample in list_samples()}
-    if scene.images == UPLOADS:
-        code = f"featlib.load_images({literal(UPLOADS_FOLDER)})"
+def image_set(context: CodeContext, limit: int | None = None, by: str | None = None) -> str:
+    """Write the line that loads the images, or a sample of them with equally many of each label in column `by`."""
+    if context.images is None:
+        code, comment = f"featlib.load_images({literal(UPLOADS_FOLDER)})", "  # the folder with your images"
     else:
-        code = f"featlib.load_samples({literal(scene.images)})"
-    if limit is not None and limit < counts.get(scene.images, limit + 1):
+        code, comment = f"featlib.load_samples({literal(context.images)})", ""
+    count = next((sample.count for sample in list_samples() if sample.name == context.images), None)
+    if limit is not None and (count is None or limit < count):
         code += f".sample({limit}, by={literal(by)})" if by else f".sample({limit})"
-    told = "  # the folder with your images" if scene.images == UPLOADS else ""
-    return f"images = {code}{told}"
+    return f"images = {code}{comment}"
 
 
-def vectors(scene: Scene, l2: bool = False) -> str:
-    """The lines that turn `images` into `X`, batch by batch.
-
-    Raises:
-        FeatlibError: a layer has height and width, and there is no pooling to take them away.
-    """
-    scene.check_pooling()
-    return _keras_vectors(scene, l2) if is_plain(scene) else _featlib_vectors(scene, l2)
-
-
-def several_vectors(scenes: Sequence[Scene]) -> str:
-    """The lines that turn `images` into `parts`, one X a layer, in one pass; a scene a layer.
+def vectors(context: CodeContext, l2: bool = False) -> str:
+    """Write the lines that turn `images` into `X` (n, D), batch by batch.
 
     Raises:
-        FeatlibError: a layer has height and width, and there is no pooling to take them away.
+        FeatlibError: If a layer has height and width, and there is no pooling.
     """
-    for scene in scenes:
-        scene.check_pooling()
-    names = "".join(f"    {literal(scene.info.path)},\n" for scene in scenes)
-    if not all(is_plain(scene) for scene in scenes):
-        pooling = literal(scenes[0].pooling) if scenes[0].pooling else "None"
+    outputs = [_pooled_output(context, info) for info in context.infos]
+    if not is_plain(context):
+        layers = "".join(f"    {literal(info.path)},\n" for info in context.infos)
+        scaled = ", l2_normalize=True" if l2 else ""
+        return f"""
+layers = [
+{layers}]
+table = featlib.extract_vectors(backbone, images, layers, pooling={_pooling(context)}{scaled})
+X = table.X  # (n, D)
+"""
+    width = "height * width * channels" if context.pooling == "flatten" else "channels"
+    lines = [f"output = {outputs[0]}  # (n, {width if context.info.kind == 'maps' else 'D'})"]
+    if len(outputs) > 1:
+        lines = ["outputs = [", *(f"    {output}," for output in outputs), "]"]
+        if l2:
+            lines.append("outputs = [keras.layers.UnitNormalization()(output) for output in outputs]  # length 1")
+        lines.append("output = keras.layers.Concatenate()(outputs)  # side by side")
+    elif l2:
+        lines.append("output = keras.layers.UnitNormalization()(output)  # length 1")
+    lines += [
+        "tap = keras.Model(model.inputs[0], output)  # the network up to this layer",
+        "",
+        f"batches = [images[i : i + {BATCH}] for i in range(0, len(images), {BATCH})]",
+        "X = np.concatenate([tap.predict_on_batch(prepare(batch)) for batch in batches])  # (n, D)",
+    ]
+    return "\n".join(lines)
+
+
+def several_vectors(contexts: Sequence[CodeContext]) -> str:
+    """Write the lines that turn `images` into `parts`, one X per layer, in one pass; one context per layer.
+
+    Raises:
+        FeatlibError: If a layer has height and width, and there is no pooling.
+    """
+    outputs = "".join(f"    {_pooled_output(context, context.info)},\n" for context in contexts)
+    names = "".join(f"    {literal(context.info.path)},\n" for context in contexts)
+    if not all(is_plain(context) for context in contexts):
         return f"""
 layers = [
 {names}]
-table = featlib.extract_vectors(backbone, images, layers, pooling={pooling})  # all layers in one pass
+table = featlib.extract_vectors(backbone, images, layers, pooling={_pooling(contexts[0])})  # all layers in one pass
 layer_of = np.array([column.rpartition(":")[0] for column in table.columns])
-parts = [table.X[:, layer_of == layer] for layer in layers]  # one (n, D) a layer
+parts = [table.X[:, layer_of == layer] for layer in layers]  # one (n, D) per layer
 """
-    outputs = "".join(f"    {_vector_output(scene, scene.info)},\n" for scene in scenes)
     return f"""
 layers = [
 {names}]
@@ -69,49 +91,20 @@ taps = keras.Model(model.inputs[0], outputs)  # all layers in one pass
 
 batches = [images[i : i + {BATCH}] for i in range(0, len(images), {BATCH})]
 results = [taps.predict_on_batch(prepare(batch)) for batch in batches]
-parts = [np.concatenate(part) for part in zip(*results, strict=True)]  # one (n, D) a layer
+parts = [np.concatenate(part) for part in zip(*results, strict=True)]  # one (n, D) per layer
 """
 
 
-def _keras_vectors(scene: Scene, l2: bool) -> str:
-    outputs = [_vector_output(scene, info) for info in scene.infos]
-    lines = [f"output = {outputs[0]}  # (n, {_width(scene)})"]
-    if len(outputs) > 1:
-        lines = ["outputs = [", *(f"    {output}," for output in outputs), "]"]
-        if l2:
-            lines.append("outputs = [keras.layers.UnitNormalization()(output) for output in outputs]  # length 1")
-        lines.append("output = keras.layers.Concatenate()(outputs)  # side by side")
-    elif l2:
-        lines.append("output = keras.layers.UnitNormalization()(output)  # length 1")
-    return "\n".join(
-        [
-            *lines,
-            "tap = keras.Model(model.inputs[0], output)  # the network up to there, and nothing beyond",
-            "",
-            f"batches = [images[i : i + {BATCH}] for i in range(0, len(images), {BATCH})]",
-            "X = np.concatenate([tap.predict_on_batch(prepare(batch)) for batch in batches])  # (n, D)",
-        ]
-    )
+def _pooled_output(context: CodeContext, info: LayerInfo) -> str:
+    if info.kind != "maps":
+        return layer_output(context, info)
+    if context.pooling not in POOLING_LAYERS:
+        raise FeatlibError(
+            f"'{info.path}' puts out maps, so vectors need a pooling: one of {', '.join(map(repr, POOLING_LAYERS))}. "
+            f"Received: {context.pooling!r}."
+        )
+    return f"{POOLING_LAYERS[context.pooling]}({layer_output(context, info)})"
 
 
-def _featlib_vectors(scene: Scene, l2: bool) -> str:
-    layers = "".join(f"    {literal(info.path)},\n" for info in scene.infos)
-    pooling = literal(scene.pooling) if scene.pooling else "None"
-    scaled = ", l2_normalize=True" if l2 else ""
-    return f"""
-layers = [
-{layers}]
-table = featlib.extract_vectors(backbone, images, layers, pooling={pooling}{scaled})
-X = table.X  # (n, D)
-"""
-
-
-def _vector_output(scene: Scene, info: LayerInfo) -> str:
-    output = layer_output(scene, info)
-    return f"{POOLING_LAYERS[str(scene.pooling)]}({output})" if info.kind == "maps" else output
-
-
-def _width(scene: Scene) -> str:
-    if scene.info.kind != "maps":
-        return "D"
-    return "height * width * channels" if scene.pooling == "flatten" else "channels"
+def _pooling(context: CodeContext) -> str:
+    return literal(context.pooling) if context.pooling else "None"

@@ -1,4 +1,4 @@
-"""The program behind a set of vectors in Parquet files."""
+"""The program about vectors in Parquet files."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ D = vectors.schema.field("vector").type.list_size
 """
 BATCHES = '''
 def batches(rows):
-    """The vectors of all images that could be read, in pieces of at least so many rows."""
-    kept = []
+    """Yield the vectors of all readable images, at least `rows` at a time."""
+    parts = []
     for batch in vectors.to_batches(columns=["vector"], filter=ds.field("error").is_null()):
-        kept.append(batch["vector"].flatten().to_numpy().reshape(-1, D))
-        if sum(len(X) for X in kept) >= rows:
-            yield np.concatenate(kept)
-            kept = []
-    if kept:
-        yield np.concatenate(kept)
+        parts.append(batch["vector"].flatten().to_numpy().reshape(-1, D))
+        if sum(len(X) for X in parts) >= rows:
+            yield np.concatenate(parts)
+            parts = []
+    if parts:
+        yield np.concatenate(parts)
 '''
 
 
 def vector_files_code(path: str | None, n_components: int = 2) -> str:
-    """The program that makes the PCA coordinates of all rows: `coordinates` (n, n_components), one piece in memory.
+    """Write the program that computes the PCA `coordinates` (n, n_components) of all rows, in pieces.
 
     Args:
-        path: a .parquet file or a folder of `part-*.parquet`; None for a file that was uploaded.
+        path: A .parquet file or a folder of `part-*.parquet`; None for an uploaded file.
         n_components: 2 or 3.
     """
-    told = "  # your file" if path is None else ""
+    comment = "  # your file" if path is None else ""
     steps = f"""
-pca = IncrementalPCA()  # all axes: with only {n_components}, each batch would lose what they do not hold
+pca = IncrementalPCA()  # all axes: keeping only {n_components} would lose information with each batch
 for X in batches(rows=max(D, 4096)):
     pca.partial_fit(X.astype(np.float64))
 
@@ -48,4 +48,4 @@ print(pca.explained_variance_ratio_[:{n_components}])
         "from pathlib import Path",
         "from sklearn.decomposition import IncrementalPCA",
     }
-    return program(imports, f"path = Path({literal(path or UPLOADED)}){told}{READ.rstrip()}", BATCHES, steps)
+    return program(imports, f"path = Path({literal(path or UPLOADED)}){comment}{READ.rstrip()}", BATCHES, steps)

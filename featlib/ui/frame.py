@@ -24,8 +24,8 @@ from featlib.models import (
 )
 from featlib.models.applications.catalog import find_choice
 from featlib.models.applications.names import Option, check_options, write_model_name
-from featlib.recipes import UPLOADS, Scene
-from featlib.ui.session import OWN, Session, bind, current_session, write_url
+from featlib.recipes import CodeContext
+from featlib.ui.session import OWN, UPLOADS, Session, bind, current_session, write_url
 from featlib.ui.text import plain
 from featlib.ui.widgets.own_model import NotYetError, choose_own_model
 
@@ -107,11 +107,11 @@ def image_set(session: Session) -> ImageSet:
     return load_samples(session.images)
 
 
-def scene(session: Session, backbone: Backbone, pooling: str = "avg") -> Scene:
+def code_context(session: Session, backbone: Backbone, pooling: str = "avg") -> CodeContext:
     """The choices that the page's program needs."""
-    return Scene(
+    return CodeContext(
         backbone=backbone,
-        images=session.images,
+        images=None if session.images == UPLOADS else session.images,
         image_index=session.image,
         layer=session.layer or None,
         pooling=pooling,

@@ -17,6 +17,7 @@ from featlib.models import DEFAULT_MODEL, Backbone
 
 KEY = "featlib"
 OWN = "own"  # the model that a person has brought
+UPLOADS = "uploads"  # the images that a person has brought
 ALWAYS_IN_URL = ("model", "images", "layer", "image")
 PAGE_AFTER = {"layer": 0, "channel": 0, "sort": 1}  # another order is looked at from its beginning
 

@@ -15,7 +15,7 @@ from featlib.analysis import neighbor_accuracy
 from featlib.features import extract_vectors, feature_maps
 from featlib.images import load_samples
 from featlib.models import find_preprocessing, load_backbone
-from featlib.recipes import Scene, compare_code, preprocessing_code
+from featlib.recipes import CodeContext, compare_code, preprocessing_code
 
 
 @cache
@@ -24,23 +24,23 @@ def network(name="EfficientNetLite0", weights="imagenet"):
 
 
 def lite0(weights="imagenet"):
-    return Scene(network(weights=weights), image_index=3)
+    return CodeContext(network(weights=weights), image_index=3)
 
 
 def mobilenet():
-    return Scene(network("MobileNetV2", None), image_index=3)
+    return CodeContext(network("MobileNetV2", None), image_index=3)
 
 
 def convnext():
     """Its layers are inside inner models."""
-    return Scene(network("ConvNeXtTiny", None), image_index=3)
+    return CodeContext(network("ConvNeXtTiny", None), image_index=3)
 
 
 STEM = "convnext_tiny_stem/convnext_tiny_stem_conv"
 
 
 @pytest.mark.parametrize(
-    ("scene", "layer", "wrong"),
+    ("context", "layer", "wrong"),
     [
         (lite0, "head_relu", "none"),
         (lite0, "avg_pool", "caffe"),
@@ -48,9 +48,9 @@ STEM = "convnext_tiny_stem/convnext_tiny_stem_conv"
         (convnext, STEM, "torch"),
     ],
 )
-def test_both_tensors_and_their_cosine(run, photos, scene, layer, wrong):
-    found = run(preprocessing_code(scene(), wrong, layer))
-    right = scene().backbone
+def test_both_tensors_and_their_cosine(run, photos, context, layer, wrong):
+    found = run(preprocessing_code(context(), wrong, layer))
+    right = context().backbone
     other = replace(right, preprocessing=find_preprocessing(wrong))
     for backbone, name in ((right, "right"), (other, "wrong")):
         assert found[name].dtype == np.float32
@@ -64,8 +64,8 @@ def test_both_tensors_and_their_cosine(run, photos, scene, layer, wrong):
 def test_two_networks_see_the_same(run, photos, other, other_layer):
     found = run(compare_code(lite0(), other(), "block4_add", other_layer))
     views = load_samples("views")
-    for side, scene, layer in (("left", lite0(), "block4_add"), ("right", other(), other_layer)):
-        backbone = scene.backbone
+    for side, context, layer in (("left", lite0(), "block4_add"), ("right", other(), other_layer)):
+        backbone = context.backbone
         maps = feature_maps(backbone, [photos[3]], layer)[0]
         np.testing.assert_allclose(found[f"{side}_output"], maps, atol=1e-4 * np.abs(maps).max())
         wanted = neighbor_accuracy(extract_vectors(backbone, views, layer).X, views.labels_for("photo"))
@@ -73,7 +73,7 @@ def test_two_networks_see_the_same(run, photos, other, other_layer):
 
 
 def test_programs_are_tidy(tmp_path):
-    uploads = replace(mobilenet(), images="uploads")
+    uploads = replace(mobilenet(), images=None)
     programs = [
         *(
             preprocessing_code(lite0(), wrong, "head_relu")
@@ -97,7 +97,7 @@ def test_programs_are_tidy(tmp_path):
 
 def test_names_stay_names():
     text = '"]); import os; os.abort()  #.keras'
-    own = Scene(replace(network(), name=text, weights=text))
+    own = CodeContext(replace(network(), name=text, weights=text))
     for code in (preprocessing_code(own, "unit", "head_relu"), compare_code(own, own, "head_relu", "head_relu")):
         tree = ast.parse(code)
         assert text in [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]

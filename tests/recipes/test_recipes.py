@@ -19,7 +19,7 @@ from featlib.errors import FeatlibError
 from featlib.images import load_samples
 from featlib.models import load_backbone
 from featlib.recipes import (
-    Scene,
+    CodeContext,
     feature_maps_code,
     layer_probe_code,
     predict_code,
@@ -37,54 +37,56 @@ def network(name="EfficientNetLite0", weights="imagenet", include_top=True, size
     return load_backbone(name, weights=weights, include_top=include_top, input_shape=(size, size, 3))
 
 
-def lite0_scene():
-    return Scene(network(), layer="block4_add", channel=12)
+def lite0_context():
+    return CodeContext(network(), layer="block4_add", channel=12)
 
 
 def small():
-    return Scene(network(weights=None, include_top=False, size=96), "shapes", layer="block4_add")
+    return CodeContext(network(weights=None, include_top=False, size=96), "shapes", layer="block4_add")
 
 
-def mobilenet_scene():
-    return Scene(network("MobileNetV2"), image_index=3, layer="block_6_expand_relu")
+def mobilenet_context():
+    return CodeContext(network("MobileNetV2"), image_index=3, layer="block_6_expand_relu")
 
 
 def convnext():
     """Inner models, and operations that are no layers."""
     name = "convnext_tiny_stem/convnext_tiny_stem_layernorm"
-    return Scene(network("ConvNeXtTiny", None, size=64), image_index=1, layer=name, also="add_2")
+    return CodeContext(network("ConvNeXtTiny", None, size=64), image_index=1, layer=name, also="add_2")
 
 
 def mobilenet_v3():
     """Operations that are no layers, with names that Keras counts."""
-    return Scene(network("MobileNetV3Small", None, size=64), layer="activation_3", also="multiply_4")
+    return CodeContext(network("MobileNetV3Small", None, size=64), layer="activation_3", also="multiply_4")
 
 
-def own_file(tmp_path):
+@pytest.fixture(scope="module")
+def own_file(tmp_path_factory):
     """A person's own file, with inner models."""
+    folder = tmp_path_factory.mktemp("own")
     base = network("MobileNetV2(alpha=0.35)", None, False, 64).model
     image = keras.Input((64, 64, 3))
     pooled = keras.layers.GlobalAveragePooling2D(name="gap")(base(image))
     outputs = keras.layers.Dense(3, activation="softmax", name="answer")(pooled)
-    keras.Model(image, outputs, name="pets").save(tmp_path / "pets.keras")
-    backbone = load_backbone(tmp_path / "pets.keras", class_names=["cat", "dog's", "owl"])
-    return Scene(backbone, layer=f"{base.name}/block_3_expand", also="gap", image_index=2)
+    keras.Model(image, outputs, name="pets").save(folder / "pets.keras")
+    backbone = load_backbone(folder / "pets.keras", class_names=["cat", "dog's", "owl"])
+    return CodeContext(backbone, layer=f"{base.name}/block_3_expand", also="gap", image_index=2)
 
 
-NETWORKS = [lite0_scene, small, pytest.param(mobilenet_scene, marks=pytest.mark.keras_home), mobilenet_v3, convnext]
+NETWORKS = [lite0_context, small, pytest.param(mobilenet_context, marks=pytest.mark.keras_home), mobilenet_v3, convnext]
 
 
-def images_of(scene):
-    return load_samples(scene.images)
+def images_of(context):
+    return load_samples(context.images)
 
 
 @pytest.mark.parametrize(
-    "make", [lite0_scene, pytest.param(mobilenet_scene, marks=pytest.mark.keras_home), mobilenet_v3, convnext]
+    "make", [lite0_context, pytest.param(mobilenet_context, marks=pytest.mark.keras_home), mobilenet_v3, convnext]
 )
 def test_predict_names_what_is_in_the_photo(run, capsys, make):
-    scene = make()
-    found = run(predict_code(scene))
-    backbone, photo = scene.backbone, images_of(scene)[scene.image_index]
+    context = make()
+    found = run(predict_code(context))
+    backbone, photo = context.backbone, images_of(context)[context.image_index]
     expected = backbone.model.predict(backbone.prepare([photo]), verbose=0)[0]
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-6)
     best = np.argsort(expected)[::-1][:5]
@@ -95,33 +97,33 @@ def test_predict_names_what_is_in_the_photo(run, capsys, make):
 
 @pytest.mark.parametrize("name", ["EfficientNetLite0", pytest.param("MobileNetV2", marks=pytest.mark.keras_home)])
 def test_predict_brings_the_top_along(run, name):
-    found = run(predict_code(Scene(network(name, include_top=False))))
+    found = run(predict_code(CodeContext(network(name, include_top=False))))
     assert found["probabilities"].shape == (1000,)
     assert found["probabilities"].sum() == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("make", NETWORKS)
 def test_summary_lists_the_layers_and_both_ends(run, make):
-    scene = make()
-    found = run(summary_code(scene))
-    expected = [(info.class_name, info.output_shape, info.params) for info in featlib.list_layers(scene.backbone)]
+    context = make()
+    found = run(summary_code(context))
+    expected = [(info.class_name, info.output_shape, info.params) for info in featlib.list_layers(context.backbone)]
     assert [row[1:] for row in found["layers"]] == expected
-    without = network(scene.backbone.name, None, False, scene.backbone.input_shape[0])
+    without = network(context.backbone.name, None, False, context.backbone.input_shape[0])
     assert found["outputs"] == [(1000,), without.model.output_shape[1:]]
 
 
 @pytest.mark.parametrize("make", NETWORKS)
 def test_feature_maps_of_one_image(run, tmp_path, make):
-    scene = make()
-    found = run(feature_maps_code(scene))
-    maps = featlib.feature_maps(scene.backbone, images_of(scene)[[scene.image_index]], scene.info.path)[0]
+    context = make()
+    found = run(feature_maps_code(context))
+    maps = featlib.feature_maps(context.backbone, images_of(context)[[context.image_index]], context.info.path)[0]
     limit = 1e-4 * max(1, np.abs(maps).max())
     np.testing.assert_allclose(found["maps"], maps, atol=limit)
     np.testing.assert_allclose(found["vector"], maps.mean(axis=(0, 1)), atol=limit)
 
-    saved = np.asarray(Image.open(tmp_path / f"channel_{scene.channel}.png"))
+    saved = np.asarray(Image.open(tmp_path / f"channel_{context.channel}.png"))
     assert saved.shape == (448, 448)
-    channel = maps[:, :, scene.channel]
+    channel = maps[:, :, context.channel]
     brightest = np.unravel_index(channel.argmax(), channel.shape)
     scale = 448 / channel.shape[0]
     assert saved[tuple(int((i + 0.5) * scale) for i in brightest)] >= 254
@@ -129,7 +131,7 @@ def test_feature_maps_of_one_image(run, tmp_path, make):
 
 @pytest.mark.parametrize("layer", ["predictions", "avg_pool"])
 def test_a_layer_without_height_and_width_has_a_vector_only(run, lite0, photos, layer):
-    found = run(feature_maps_code(Scene(lite0, layer=layer)))
+    found = run(feature_maps_code(CodeContext(lite0, layer=layer)))
     expected = featlib.extract_vectors(lite0, photos[:1], layer, pooling=None).X[0]
     np.testing.assert_allclose(found["vector"], expected, atol=1e-5)
     assert "maps" not in found
@@ -138,19 +140,19 @@ def test_a_layer_without_height_and_width_has_a_vector_only(run, lite0, photos, 
 @pytest.mark.parametrize(
     ("make", "pooling"),
     [
-        (lite0_scene, "avg"),
+        (lite0_context, "avg"),
         (small, "max"),
         (small, "flatten"),
-        pytest.param(mobilenet_scene, "avg", marks=pytest.mark.keras_home),
+        pytest.param(mobilenet_context, "avg", marks=pytest.mark.keras_home),
         (mobilenet_v3, "max"),
         (convnext, "avg"),
     ],
 )
 def test_vectors_of_a_batch(run, tmp_path, make, pooling):
-    scene = replace(make(), pooling=pooling)
-    found = run(vectors_code(scene, limit=6))
-    layers = [info.path for info in scene.infos]
-    table = featlib.extract_vectors(scene.backbone, images_of(scene).sample(6), layers, pooling=pooling)
+    context = replace(make(), pooling=pooling)
+    found = run(vectors_code(context, limit=6))
+    layers = [info.path for info in context.infos]
+    table = featlib.extract_vectors(context.backbone, images_of(context).sample(6), layers, pooling=pooling)
     np.testing.assert_allclose(found["X"], table.X, rtol=1e-4, atol=1e-4)
     with np.load(tmp_path / "vectors.npz") as archive:
         np.testing.assert_array_equal(archive["X"], found["X"])
@@ -159,7 +161,7 @@ def test_vectors_of_a_batch(run, tmp_path, make, pooling):
 
 
 def test_two_layers_of_length_one_side_by_side(run, lite0, photos):
-    found = run(vectors_code(replace(lite0_scene(), also="predictions"), l2=True))
+    found = run(vectors_code(replace(lite0_context(), also="predictions"), l2=True))
     expected = featlib.extract_vectors(lite0, photos, ["block4_add", "predictions"], l2_normalize=True)
     np.testing.assert_allclose(found["X"], expected.X, atol=1e-5)
     alone = run(vectors_code(small(), l2=True, limit=5))
@@ -171,44 +173,45 @@ def test_own_images_come_from_a_folder(run, tmp_path, lite0, photos):
         (tmp_path / "photos" / folder).mkdir(parents=True, exist_ok=True)
         pixels = photos[photos.names.index(photo)].pixels
         Image.fromarray(pixels).save(tmp_path / "photos" / folder / f"{photo}.png")
-    found = run(vectors_code(Scene(lite0, images="uploads")))
+    found = run(vectors_code(CodeContext(lite0, images=None)))
     assert found["images"].names == ("cats/chelsea.png", "cups/china.png", "cups/coffee.png")
     chosen = photos[[photos.names.index(name) for name in ("chelsea", "china", "coffee")]]
     np.testing.assert_allclose(found["X"], featlib.extract_vectors(lite0, chosen, "head_relu").X, atol=1e-4)
 
 
-def test_a_model_of_ones_own_is_read_from_its_file(run, tmp_path, capsys, photos):
+@pytest.mark.slow
+def test_a_model_of_ones_own_is_read_from_its_file(run, capsys, photos, own_file):
     """Its layers at any depth, by the same programs; names with quotes stay names."""
-    scene = own_file(tmp_path)
-    expected = featlib.feature_maps(scene.backbone, photos[[2]], [scene.info.path, "answer"])
-    found = run(feature_maps_code(scene))
-    np.testing.assert_allclose(found["maps"], expected[scene.info.path][0], atol=1e-4)
-    np.testing.assert_allclose(run(predict_code(scene))["probabilities"], expected["answer"][0], atol=1e-5)
+    context = own_file
+    expected = featlib.feature_maps(context.backbone, photos[[2]], [context.info.path, "answer"])
+    found = run(feature_maps_code(context))
+    np.testing.assert_allclose(found["maps"], expected[context.info.path][0], atol=1e-4)
+    np.testing.assert_allclose(run(predict_code(context))["probabilities"], expected["answer"][0], atol=1e-5)
     assert "dog's" in capsys.readouterr().out
-    table = featlib.extract_vectors(scene.backbone, photos.sample(3), [scene.info.path, "gap"])
-    np.testing.assert_allclose(run(vectors_code(scene, limit=3))["X"], table.X, atol=1e-4)
-    assert len(run(summary_code(scene))["layers"]) == len(scene.backbone.layers)
+    table = featlib.extract_vectors(context.backbone, photos.sample(3), [context.info.path, "gap"])
+    np.testing.assert_allclose(run(vectors_code(context, limit=3))["X"], table.X, atol=1e-4)
+    assert len(run(summary_code(context))["layers"]) == len(context.backbone.layers)
 
 
 @pytest.mark.keras_home
 def test_layers_that_keras_names_by_counting_are_found_in_a_later_network(run, photos, mobilenet):
-    found = run(vectors_code(replace(mobilenet_scene(), layer="global_average_pooling2d"), limit=5))
+    found = run(vectors_code(replace(mobilenet_context(), layer="global_average_pooling2d"), limit=5))
     assert found["model"].layers[-2].name != "global_average_pooling2d"
     expected = featlib.extract_vectors(mobilenet, photos.sample(5), "global_average_pooling2d", pooling=None)
     np.testing.assert_allclose(found["X"], expected.X, atol=1e-4)
-    found = run(feature_maps_code(Scene(mobilenet, layer="input_layer")))
+    found = run(feature_maps_code(CodeContext(mobilenet, layer="input_layer")))
     np.testing.assert_allclose(found["maps"], mobilenet.prepare(photos[:1])[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("make", "changes", "n_components"),
-    [(small, {"pooling": "max"}, 2), (small, {}, 3), (lite0_scene, {"layer": "predictions", "pooling": None}, 2)],
+    [(small, {"pooling": "max"}, 2), (small, {}, 3), (lite0_context, {"layer": "predictions", "pooling": None}, 2)],
 )
 def test_pca_is_the_one_on_screen(run, make, changes, n_components):
-    scene = replace(make(), **changes, images="shapes")
-    found = run(projection_code(scene, "pca", n_components, limit=40, sample_by="shape"))
-    images = images_of(scene).sample(40, by="shape")
-    X = featlib.extract_vectors(scene.backbone, images, scene.layer, pooling=scene.pooling).X
+    context = replace(make(), **changes, images="shapes")
+    found = run(projection_code(context, "pca", n_components, limit=40, sample_by="shape"))
+    images = images_of(context).sample(40, by="shape")
+    X = featlib.extract_vectors(context.backbone, images, context.layer, pooling=context.pooling).X
     expected = project(X, n_components=n_components)
     np.testing.assert_allclose(found["coordinates"], expected.coordinates, atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(found["pca"].explained_variance_ratio_, expected.explained_variance_ratio, rtol=1e-4)
@@ -237,10 +240,10 @@ def test_tsne_is_the_one_on_screen(run, n_components, perplexity):
 
 @pytest.mark.parametrize(("column", "cv"), [("shape", 4), ("colour", 5)])
 def test_transfer_learns_the_same_head(run, column, cv):
-    scene = Scene(network(include_top=False, size=96), "shapes", layer="head_relu")
-    found = run(transfer_code(scene, column, cv, 1, 40))
-    images = images_of(scene).sample(40, by=column)
-    X = featlib.extract_vectors(scene.backbone, images, scene.layer).X
+    context = CodeContext(network(include_top=False, size=96), "shapes", layer="head_relu")
+    found = run(transfer_code(context, column, cv, 1, 40))
+    images = images_of(context).sample(40, by=column)
+    X = featlib.extract_vectors(context.backbone, images, context.layer).X
     expected = linear_probe(X, images.labels_for(column), cv=cv, random_state=1)
     assert len(found["y"]) == 40
     np.testing.assert_allclose(found["accuracies"], expected.accuracies)
@@ -254,10 +257,12 @@ def test_transfer_learns_the_same_head(run, column, cv):
     ids=["Keras alone", "with featlib"],
 )
 def test_the_curve_over_depth_is_that_of_probe_layers(run, make, layers):
-    scene = replace(make(), images="shapes")
-    found = run(layer_probe_code(scene, layers, "shape", 4, 1, 40))
-    images = images_of(scene).sample(40, by="shape")
-    expected = featlib.probe_layers(scene.backbone, images, layers, y=images.labels_for("shape"), cv=4, random_state=1)
+    context = replace(make(), images="shapes")
+    found = run(layer_probe_code(context, layers, "shape", 4, 1, 40))
+    images = images_of(context).sample(40, by="shape")
+    expected = featlib.probe_layers(
+        context.backbone, images, layers, y=images.labels_for("shape"), cv=4, random_state=1
+    )
     assert list(found["accuracies"]) == layers
     for layer, result in zip(layers, expected.results, strict=True):
         np.testing.assert_allclose(found["accuracies"][layer], result.accuracies, atol=0.051)  # one image of ten
@@ -267,13 +272,13 @@ def test_the_curve_over_depth_is_that_of_probe_layers(run, make, layers):
 def test_maps_need_a_pooling(pooling):
     for make in (vectors_code, projection_code):
         with pytest.raises(FeatlibError, match=r"'block4_add' puts out maps.*Received"):
-            make(replace(lite0_scene(), pooling=pooling))
+            make(replace(lite0_context(), pooling=pooling))
 
 
 def test_a_limit_that_leaves_all_is_not_written():
-    assert ".sample(" not in vectors_code(replace(lite0_scene(), images="views"), limit=120)
+    assert ".sample(" not in vectors_code(replace(lite0_context(), images="views"), limit=120)
     assert '.sample(119, by="photo")' in vectors_code(
-        replace(lite0_scene(), images="views"), limit=119, sample_by="photo"
+        replace(lite0_context(), images="views"), limit=119, sample_by="photo"
     )
 
 
@@ -283,28 +288,28 @@ def test_names_stay_names(text):
     import ast
 
     own = replace(small().backbone, name=f"{text}.keras", weights=f"{text}.keras", class_names=(text,) * 2)
-    scene = Scene(own, layer="block4_add")
-    tree = ast.parse(transfer_code(scene, text))
+    context = CodeContext(own, layer="block4_add")
+    tree = ast.parse(transfer_code(context, text))
     strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
     assert strings.count(text) == 3
     assert strings.count(f"{text}.keras") == 1
     assert not any(isinstance(node, ast.Name) and node.id == "os" for node in ast.walk(tree))
 
 
-@pytest.mark.parametrize("make", [lite0_scene, small, mobilenet_v3, convnext, own_file])
-def test_programs_are_tidy(tmp_path, make):
-    scene = make(tmp_path) if make is own_file else replace(make(), images="uploads")
-    last = scene.backbone.layers[-1].path
+@pytest.mark.parametrize("make", [lite0_context, small, mobilenet_v3, convnext, None])
+def test_programs_are_tidy(tmp_path, make, request):
+    context = replace(make() if make else request.getfixturevalue("own_file"), images=None)
+    last = context.backbone.layers[-1].path
     programs = {
-        "predict": predict_code(scene),
-        "summary": summary_code(scene),
-        "maps": feature_maps_code(scene),
-        "vector": feature_maps_code(replace(scene, layer=last)),
-        "vectors": vectors_code(replace(scene, also=last)),
-        "pca": projection_code(scene),
-        "tsne": projection_code(scene, "tsne", 3, 12.5),
-        "transfer": transfer_code(scene, "folder"),
-        "depth": layer_probe_code(scene, [scene.info.path, last], "folder"),
+        "predict": predict_code(context),
+        "summary": summary_code(context),
+        "maps": feature_maps_code(context),
+        "vector": feature_maps_code(replace(context, layer=last)),
+        "vectors": vectors_code(replace(context, also=last)),
+        "pca": projection_code(context),
+        "tsne": projection_code(context, "tsne", 3, 12.5),
+        "transfer": transfer_code(context, "folder"),
+        "depth": layer_probe_code(context, [context.info.path, last], "folder"),
     }
     for name, code in programs.items():
         (tmp_path / f"{name}.py").write_text(code)

@@ -19,12 +19,11 @@ import streamlit as st
 from featlib.errors import ImageError
 from featlib.images import ImageSet, load_samples
 from featlib.models import Backbone, find_layer
-from featlib.recipes import UPLOADS
 from featlib.transfer import stage_layers
 from featlib.ui.compute import cache
 from featlib.ui.compute.rows import Rows, Shared
 from featlib.ui.compute.turns import FRONT
-from featlib.ui.session import Session
+from featlib.ui.session import UPLOADS, Session
 from featlib.ui.widgets.pickers import LIMITS, sample_column
 
 _log = logging.getLogger(__name__)

@@ -23,10 +23,10 @@ from featlib.models import (
     weights_on_disk,
 )
 from featlib.models.applications.catalog import find_choice
-from featlib.recipes import Scene
+from featlib.recipes import CodeContext
 from featlib.ui.compute import cache
 from featlib.ui.compute.work import agreement, vectors
-from featlib.ui.frame import scene
+from featlib.ui.frame import code_context
 from featlib.ui.session import OWN, Session, bind
 from featlib.ui.text import plain
 from featlib.ui.widgets.classes import show_classes
@@ -48,9 +48,9 @@ class Side:
     layer: LayerInfo
 
     @property
-    def scene(self) -> Scene:
+    def scene(self) -> CodeContext:
         """The choices that a program about this side needs."""
-        return replace(scene(self.session, self.backbone), layer=self.layer.path)
+        return replace(code_context(self.session, self.backbone), layer=self.layer.path)
 
     @property
     def layers(self) -> list[str]:

@@ -12,10 +12,9 @@ from featlib import plots
 from featlib.errors import ImageError
 from featlib.images import MAX_BYTES, ImageProblem, ImageSet, load_images, load_samples
 from featlib.models import Backbone
-from featlib.recipes import UPLOADS
 from featlib.ui.compute import cache
 from featlib.ui.compute.work import agreement, move_bar, projection, vectors
-from featlib.ui.session import Session
+from featlib.ui.session import UPLOADS, Session
 from featlib.ui.text import plain
 
 FEW_PROBLEMS = 8
