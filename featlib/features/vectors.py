@@ -252,7 +252,7 @@ def raw_pixel_vectors(images: object, side: int = RAW_PIXEL_SIDE) -> np.ndarray:
     Returns:
         (n, side * side * 3) float32 in 0…1.
     """
-    from featlib.models.preprocessing import resize_and_crop
+    from featlib.models import resize_and_crop
 
     rows = [resize_and_crop(item.pixels, side, side).reshape(-1) for item in as_image_set(images)]
     return np.array(rows, np.float32).reshape(len(rows), side * side * 3) / 255

@@ -1,13 +1,30 @@
-"""Names and Keras models -> `Backbone`; `model.summary()` as data."""
+"""Names, files and Keras models -> `Backbone`; `model.summary()` as data."""
 
-from featlib.models.applications.catalog import DEFAULT_MODEL, ModelChoice, list_models, weights_on_disk
-from featlib.models.applications.imagenet import imagenet_names
-from featlib.models.applications.names import parse_model_name
-from featlib.models.applications.zoo import load_backbone
-from featlib.models.backbone import Backbone, top_classes
-from featlib.models.files.load import is_model_path, load_model_file, read_class_names
-from featlib.models.layers import LayerInfo, find_layer, list_layers
-from featlib.models.preprocessing import PREPROCESSING, SIMPLE_PREPROCESSING, Preprocessing, find_preprocessing
+from featlib.models.applications import (
+    DEFAULT_MODEL,
+    ModelChoice,
+    Option,
+    check_options,
+    find_choice,
+    imagenet_names,
+    is_automatic_name,
+    list_models,
+    parse_model_name,
+    weights_on_disk,
+    write_model_name,
+)
+from featlib.models.backbone import Backbone, find_layer, list_layers, top_classes
+from featlib.models.files import is_model_path, load_model_file, read_class_names
+from featlib.models.graph import ModelGraph
+from featlib.models.layers import LayerInfo, LayerKind
+from featlib.models.load import load_backbone
+from featlib.models.preprocessing import (
+    PREPROCESSING,
+    SIMPLE_PREPROCESSING,
+    Preprocessing,
+    find_preprocessing,
+    resize_and_crop,
+)
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -15,11 +32,17 @@ __all__ = [
     "SIMPLE_PREPROCESSING",
     "Backbone",
     "LayerInfo",
+    "LayerKind",
     "ModelChoice",
+    "ModelGraph",
+    "Option",
     "Preprocessing",
+    "check_options",
+    "find_choice",
     "find_layer",
     "find_preprocessing",
     "imagenet_names",
+    "is_automatic_name",
     "is_model_path",
     "list_layers",
     "list_models",
@@ -27,6 +50,8 @@ __all__ = [
     "load_model_file",
     "parse_model_name",
     "read_class_names",
+    "resize_and_crop",
     "top_classes",
     "weights_on_disk",
+    "write_model_name",
 ]

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from featlib.errors import LayerNotFoundError
-from featlib.models.graph.graph import ModelGraph, Ref, Step
-from featlib.models.graph.receptive_field import Field, Reach, follow
-from featlib.models.graph.stages import stage_ends
+from featlib.models.graph import (
+    LayerCall,
+    ModelGraph,
+    ReceptiveField1D,
+    ReceptiveField2D,
+    Ref,
+    Step,
+    next_receptive_field,
+    stage_ends,
+)
 
 if TYPE_CHECKING:
-    from featlib.models.backbone import Backbone
+    import keras
 
-FLOAT32_BYTES = 4
+LayerKind = Literal["maps", "vector", "probabilities", "other"]
 Shape = tuple[int | None, ...]
-TOKENS = {"EinsumDense"}  # (tokens, heads, values): three axes, but no picture
+FLOAT32_BYTES = 4
+TOKEN_LAYERS = {"EinsumDense"}  # (tokens, heads, values): three axes, but no feature map
 
 
 @dataclass(frozen=True)
@@ -26,21 +31,21 @@ class LayerInfo:
     """One row of `model.summary(expand_nested=True)`.
 
     Attributes:
-        index: position in the list, from 0: graph order, an inner model before its layers.
-        path: what to ask for it by: the names from the outer model down, joined by "/"; "#2" marks the second call of a
-            layer, "[0]" or "[name]" one of several outputs.
-        class_name: the Keras class, for example "Conv2D".
-        output_shape: shape of the output for one image, without the batch dimension, channels last.
-        params: number of weights; of an inner model, of all its layers.
-        trainable_params: how many of them training would change.
+        index: Position in the list, from 0: graph order, an inner model before its layers.
+        path: The name to request it by: the names from the outer model down, joined by "/"; "#2" marks the second call
+            of a layer, "[0]" or "[name]" one of several outputs.
+        class_name: The Keras class, for example "Conv2D".
+        output_shape: Shape of the output for one image, without the batch dimension, channels last.
+        params: Number of weights; of an inner model, of all its layers.
+        trainable_params: How many of them training would change.
         kind: "maps" (height, width, channels), "vector" (values,), "probabilities" (the softmax output) or "other".
-        bytes_per_image: memory of the output for one image in bytes, as float32; None where the shape varies.
-        stage_end: whether the layer closes a stage, the run of layers between two halvings of the resolution.
-        receptive_field: height and width in pixels of what one unit sees of the input, padding included; None where it
-            is not defined, as after a pooling over the whole map.
-        stride: pixels of the input from one unit to the next, vertically and horizontally; None like `receptive_field`.
-        channels_first: whether Keras holds the output as (channels, height, width); featlib turns it round.
-        reason: why the output cannot be had; empty where it can.
+        bytes_per_image: Memory of the output for one image in bytes, as float32; None where the shape varies.
+        stage_end: Whether the layer closes a stage, the run of layers between two halvings of the resolution.
+        receptive_field: (height, width) in pixels of the input region one unit sees, padding included; None where it is
+            undefined, as after a pooling over the whole map.
+        stride: Pixels of the input from one unit to the next, vertically and horizontally; None like `receptive_field`.
+        channels_first: Whether Keras stores the output as (channels, height, width); featlib transposes it.
+        reason: Why the layer has no accessible output; empty if it has one.
     """
 
     index: int
@@ -49,7 +54,7 @@ class LayerInfo:
     output_shape: Shape
     params: int
     trainable_params: int
-    kind: str
+    kind: LayerKind
     bytes_per_image: int | None
     stage_end: bool
     receptive_field: tuple[int, int] | None = None
@@ -59,110 +64,89 @@ class LayerInfo:
 
     @property
     def depth(self) -> int:
-        """How many models the layer is inside of: 0 for a layer of the model itself."""
+        """The number of models the layer is nested in: 0 for a layer of the model itself."""
         return self.path.count("/")
 
 
-def list_layers(backbone: Backbone) -> list[LayerInfo]:
-    """Lists every layer and `keras.ops` operation of the model, those of inner models and composite layers too.
-
-    Args:
-        backbone: from `load_backbone`.
-
-    Returns:
-        One `LayerInfo` for each output of each call of each layer, in graph order, inputs first.
-    """
-    return list(backbone.layers)
-
-
-def find_layer(backbone: Backbone, path: str) -> LayerInfo:
-    """Finds one layer by its path.
-
-    Raises:
-        LayerNotFoundError: there is no such layer, and the message gives the close matches; or its output cannot be
-            had, and the message says why.
-    """
-    layers = {layer.path: layer for layer in backbone.layers}
-    if path not in layers:
-        raise LayerNotFoundError(_no_such_layer(path, backbone.name, layers))
-    if layers[path].reason:
-        raise LayerNotFoundError(f"The output of '{path}' in '{backbone.name}' cannot be had: {layers[path].reason}.")
-    return layers[path]
-
-
-def describe_layers(graph: ModelGraph) -> tuple[LayerInfo, ...]:
-    """Describes every call of every operation of a model, in graph order."""
-    views = _follow_graph(graph)
-    ends = stage_ends(graph, {ref: view.shape for ref, view in views.items()})
-    # An inner model and its last layer put out the same: one mark for both, where the stages come in order.
-    marked = {ref: path for path, (_, ref) in graph.targets.items() if ref in ends}
-    rows = []
-    for i, (path, (place, ref)) in enumerate(graph.targets.items()):
-        view, is_end = (views.get(ref), marked.get(ref) == path) if ref else (None, False)
-        rows.append(_describe(i, path, place.operation, view, place.reason, is_end, ref in graph.outputs))
-    return tuple(rows)
-
-
 @dataclass(frozen=True)
-class _View:
-    """How one tensor lies over the input."""
+class _Geometry:
+    """How one tensor lies over the input image."""
 
     shape: Shape
-    field: Field | None
+    field: ReceptiveField2D | None
     channels_first: bool
 
 
-def _follow_graph(graph: ModelGraph) -> dict[Ref, _View]:
-    """Follows data format and receptive field through the graph: tensor -> what it is."""
-    start = (Reach(), Reach())
-    views = {ref: _view(graph, ref, start, graph.channels_first) for ref, _ in graph.images}
+def describe_layers(graph: ModelGraph) -> tuple[LayerInfo, ...]:
+    """Describe every call of every operation of a model, in graph order."""
+    geometry = _follow_graph(graph)
+    ends = stage_ends(graph, {ref: found.shape for ref, found in geometry.items()})
+    # An inner model and its last layer share their output: only the row that comes last closes the stage.
+    closing = {ref: path for path, (_, ref) in graph.targets.items() if ref in ends}
+    return tuple(
+        _describe(
+            i,
+            path,
+            call,
+            geometry.get(ref) if ref else None,
+            stage_end=ref is not None and closing.get(ref) == path and not call.reason,
+            is_output=ref in graph.outputs,
+        )
+        for i, (path, (call, ref)) in enumerate(graph.targets.items())
+    )
+
+
+def _follow_graph(graph: ModelGraph) -> dict[Ref, _Geometry]:
+    """Follow data format and receptive field through the graph."""
+
+    def geometry(ref: Ref, field: ReceptiveField2D | None, channels_first: bool) -> _Geometry:
+        """Describe a tensor with channels last."""
+        shape = tuple(graph.specs[ref].shape[1:])
+        channels_first = channels_first and len(shape) == 3
+        shape = (*shape[1:], shape[0]) if channels_first else shape
+        return _Geometry(shape, field if len(shape) == 3 else None, channels_first)
+
+    start = (ReceptiveField1D(), ReceptiveField1D())
+    found = {ref: geometry(ref, start, graph.channels_first) for ref, _ in graph.image_inputs}
     for step in graph.steps:
-        sources = [views[ref] for ref in step.needs if ref in views]
-        channels_first = _channels_first(step.operation, sources[0] if sources else None)
-        for ref in step.gives:
-            views[ref] = _view(graph, ref, _next_field(step, sources), channels_first)
+        sources = [found[ref] for ref in step.inputs if ref in found]
+        channels_first = _is_channels_first(step.operation, sources[0] if sources else None)
+        field = _next_field(step, sources)
+        for ref in step.outputs:
+            found[ref] = geometry(ref, field, channels_first)
+    calls = {ref: call for call in reversed(graph.calls) for ref in call.outputs}
     for ref, step in graph.recorded.items():
-        around = views.get(step.needs[0])
-        operation = next(place.operation for place in graph.places if ref in place.refs)
-        views[ref] = _view(graph, ref, None, _channels_first(operation, around))
-    return {**{ref: _view(graph, ref, None, False) for ref in graph.specs}, **views}
+        outer = found.get(step.inputs[0])
+        found[ref] = geometry(ref, None, _is_channels_first(calls[ref].operation, outer))
+    return {**{ref: geometry(ref, None, False) for ref in graph.specs}, **found}
 
 
-def _view(graph: ModelGraph, ref: Ref, field: Field | None, channels_first: bool) -> _View:
-    shape = tuple(graph.specs[ref].shape[1:])
-    turned = channels_first and len(shape) == 3
-    return _View((*shape[1:], shape[0]) if turned else shape, field if len(shape) == 3 else None, turned)
-
-
-def _next_field(step: Step, sources: list[_View]) -> Field | None:
-    if not sources or len(sources) < len(step.needs):
+def _next_field(step: Step, sources: list[_Geometry]) -> ReceptiveField2D | None:
+    if not sources or len(sources) < len(step.inputs):
         return None
     if step.node is None:
         return sources[0].field
-    return follow(step.operation, [source.field for source in sources], sources[0].shape[:2])
+    return next_receptive_field(step.operation, [source.field for source in sources], sources[0].shape[:2])
 
 
-def _channels_first(operation: Any, source: _View | None) -> bool:  # noqa: ANN401
-    """The data format of an operation's output: its own word, or that of what it reads."""
-    before = source.channels_first if source else False
-    turn = getattr(operation, "dims", None) or tuple(axis for axis in getattr(operation, "axes", None) or () if axis)
-    if turn in ((2, 3, 1), (3, 1, 2)):
-        return turn == (3, 1, 2)
-    said = getattr(operation, "data_format", None)
-    return said == "channels_first" if said in ("channels_first", "channels_last") else before
+def _is_channels_first(operation: keras.Operation, source: _Geometry | None) -> bool:
+    """Tell the data format of an operation's output: the one it declares, or that of its input."""
+    order = getattr(operation, "dims", None) or tuple(axis for axis in getattr(operation, "axes", None) or () if axis)
+    if order in ((2, 3, 1), (3, 1, 2)):  # a Permute layer or a transpose operation
+        return order == (3, 1, 2)
+    declared = getattr(operation, "data_format", None)
+    if declared in ("channels_first", "channels_last"):
+        return declared == "channels_first"
+    return source.channels_first if source else False
 
 
 def _describe(
-    index: int,
-    path: str,
-    operation: Any,  # noqa: ANN401
-    view: _View | None,
-    reason: str,
-    stage_end: bool,
-    is_output: bool,
+    index: int, path: str, call: LayerCall, geometry: _Geometry | None, *, stage_end: bool, is_output: bool
 ) -> LayerInfo:
-    shape = view.shape if view else ()
-    sides = view.field if view else None
+    operation = call.operation
+    shape, field = (geometry.shape, geometry.field) if geometry else ((), None)
+    sides = [side for side in shape if side is not None]
+    known = geometry is not None and len(sides) == len(shape)
     return LayerInfo(
         index=index,
         path=path,
@@ -170,30 +154,20 @@ def _describe(
         output_shape=shape,
         params=operation.count_params() if getattr(operation, "built", False) else 0,
         trainable_params=sum(math.prod(w.shape) for w in getattr(operation, "trainable_weights", [])),
-        kind=_kind(operation, shape, is_output),
-        bytes_per_image=None if view is None or None in shape else math.prod(shape) * FLOAT32_BYTES,  # type: ignore[arg-type]
-        stage_end=stage_end and not reason,
-        receptive_field=(sides[0].size, sides[1].size) if sides else None,
-        stride=(sides[0].stride, sides[1].stride) if sides else None,
-        channels_first=view.channels_first if view else False,
-        reason=reason,
+        kind=_find_kind(operation, shape, is_output),
+        bytes_per_image=math.prod(sides) * FLOAT32_BYTES if known else None,
+        stage_end=stage_end,
+        receptive_field=(field[0].size, field[1].size) if field else None,
+        stride=(field[0].stride, field[1].stride) if field else None,
+        channels_first=geometry is not None and geometry.channels_first,
+        reason=call.reason,
     )
 
 
-def _kind(operation: Any, shape: Shape, is_output: bool) -> str:  # noqa: ANN401
-    if len(shape) == 3 and type(operation).__name__ not in TOKENS:
+def _find_kind(operation: keras.Operation, shape: Shape, is_output: bool) -> LayerKind:
+    if len(shape) == 3 and type(operation).__name__ not in TOKEN_LAYERS:
         return "maps"
     if len(shape) != 1:
         return "other"
     activation = getattr(getattr(operation, "activation", None), "__name__", type(operation).__name__.lower())
     return "probabilities" if is_output and activation == "softmax" else "vector"
-
-
-def _no_such_layer(path: str, model: str, layers: Iterable[str]) -> str:
-    names = list(layers)
-    inside = [name for name in names if name.endswith(f"/{path}") or name.startswith(f"{path}[")]
-    close = inside[:3] or difflib.get_close_matches(str(path), names, n=3)
-    hint = (
-        "Did you mean " + " or ".join(f"'{name}'" for name in close) + "?" if close else f"The last is '{names[-1]}'."
-    )
-    return f"No layer named '{path}' in '{model}' ({len(names)} layers). {hint}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from featlib.models import DEFAULT_MODEL, Backbone, LayerInfo, list_models, parse_model_name
-from featlib.models.applications.layer_names import GIVEN, snake_case
+from featlib.models import DEFAULT_MODEL, Backbone, LayerInfo, is_automatic_name, list_models, parse_model_name
 from featlib.recipes.context import CodeContext
 from featlib.recipes.program import FEATLIB, KERAS, NUMPY, literal
 
@@ -83,8 +82,7 @@ def layer_output(context: CodeContext, info: LayerInfo) -> str:
 
 def _has_automatic_name(info: LayerInfo) -> bool:
     """Whether Keras made the name by counting, or the layer is an operation that `get_layer` does not find."""
-    automatic = re.fullmatch(rf"{snake_case(info.class_name)}(_\d+)?", info.path)
-    return automatic is not None and info.path not in GIVEN
+    return is_automatic_name(info.path, info.class_name)
 
 
 def _load_backbone(backbone: Backbone, include_top: bool) -> str:

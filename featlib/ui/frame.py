@@ -18,12 +18,14 @@ from featlib.models import (
     SIMPLE_PREPROCESSING,
     Backbone,
     ModelChoice,
+    Option,
+    check_options,
+    find_choice,
     list_models,
     parse_model_name,
     weights_on_disk,
+    write_model_name,
 )
-from featlib.models.applications.catalog import find_choice
-from featlib.models.applications.names import Option, check_options, write_model_name
 from featlib.recipes import CodeContext
 from featlib.ui.session import OWN, UPLOADS, Session, bind, current_session, write_url
 from featlib.ui.text import plain

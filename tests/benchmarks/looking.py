@@ -12,7 +12,7 @@ import numpy as np
 from featlib import plots
 from featlib.analysis import channel_statistics, sort_channels
 from featlib.images import load_images
-from featlib.models.graph.graph import ModelGraph
+from featlib.models import ModelGraph
 from featlib.ui.compute import cache
 from featlib.ui.widgets.panels import CHANNELS_ON_A_PAGE, TILE
 from tests.benchmarks.networks import Network

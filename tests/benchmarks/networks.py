@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from featlib.models import Backbone, load_backbone
-from featlib.models.applications.catalog import find_choice, weights_on_disk
+from featlib.models import Backbone, find_choice, load_backbone, weights_on_disk
 
 EARLY = {"MobileNetV2": "block_2_add", "EfficientNetLite0": "block2_add"}
 CORES = os.cpu_count() or 1

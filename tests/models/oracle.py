@@ -42,13 +42,13 @@ def check_all_taps(backbone, x, inputs=None, rtol=1e-5):
     tapped = tap_layers(backbone, [layer.path for layer in infos])(x)
     seen, last, checked = defaultdict(int), {}, 0
     for info, output in zip(infos, tapped, strict=True):
-        place, ref = backbone.graph.targets[info.path]
+        call, ref = backbone.graph.targets[info.path]
         if info.class_name == "InputLayer":
             continue
-        if last.get(id(place.operation)) is not place:
-            last[id(place.operation)] = place
-            seen[id(place.operation)] += 1
-        expected = calls[id(place.operation)][seen[id(place.operation)] - 1][place.refs.index(ref)]
+        if last.get(id(call.operation)) is not call:
+            last[id(call.operation)] = call
+            seen[id(call.operation)] += 1
+        expected = calls[id(call.operation)][seen[id(call.operation)] - 1][call.outputs.index(ref)]
         expected = keras.ops.convert_to_numpy(keras.ops.cast(expected, "float32"))
         if info.channels_first:
             expected = np.moveaxis(expected, 1, -1)

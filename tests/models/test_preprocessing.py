@@ -6,7 +6,7 @@ import pytest
 
 from featlib.errors import ModelError
 from featlib.models import PREPROCESSING, Preprocessing, find_preprocessing, load_backbone
-from featlib.models.applications.catalog import keras_networks
+from featlib.models.applications import keras_networks
 
 MODULES = sorted({function.__module__.split(".")[-1] for _, function in keras_networks(keras)})
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3)).astype(np.uint8)

@@ -1,13 +1,15 @@
-"""What Keras cannot tell about its networks without building them, measured once.
+"""Facts about the networks of Keras that are known only once a network is built, measured once.
 
-`tests/models/test_catalog.py` compares every entry with what the installed Keras builds.
+`tests/models/applications/test_catalog.py` compares every entry with what the installed Keras builds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 MEASURED_WITH = "3.15.1"  # the version of Keras
+SimplePreprocessing = Literal["none", "unit", "tf", "torch", "caffe", "lite0"]
 
 
 @dataclass(frozen=True)
@@ -15,11 +17,11 @@ class Facts:
     """One network of keras.applications.
 
     Attributes:
-        module: name of its module in keras.applications, which has its `preprocess_input`.
-        file: what the names of its weights files begin with, see `Family.files`.
-        input_size: default height and width in pixels.
-        params: number of weights, with the top.
-        feature_layer: the last layer with height and width that are more than one value.
+        module: Name of its module in keras.applications, which has its `preprocess_input`.
+        file: What the names of its weights files begin with, see `Family.files`.
+        input_size: Default height and width in pixels.
+        params: Number of weights, with the top.
+        feature_layer: The last layer whose output has more than one position.
     """
 
     module: str
@@ -34,16 +36,18 @@ class Family:
     """One module of keras.applications.
 
     Attributes:
-        module: its name.
-        title: a name for people; some modules share one.
-        description: one sentence for newcomers.
-        files: names of the ImageNet weights files with and without top, where {} is `Facts.file`.
-        options: the keyword options that only this family has, with their defaults.
-        file_sizes: the input sizes that have weights files of their own, where that is not only the default.
+        module: Its name.
+        title: A name for people; some modules share one.
+        preprocessing: What its `preprocess_input` does.
+        description: One sentence for newcomers.
+        files: Names of the ImageNet weights files with and without top, where {} is `Facts.file`.
+        options: The keyword options that only this family has, with their defaults.
+        file_sizes: The input sizes that have their own weights files, if not only the default has one.
     """
 
     module: str
     title: str
+    preprocessing: SimplePreprocessing
     description: str
     files: tuple[str, str] = (
         "{}_weights_tf_dim_ordering_tf_kernels.h5",
@@ -59,6 +63,7 @@ FAMILIES = (
     Family(
         "mobilenet",
         "MobileNet",
+        "tf",
         "2017, made for phones: splits each convolution into one per channel and a 1 × 1 that mixes the channels.",
         ("{}.h5", "{}_no_top.h5"),
         (("alpha", 1.0), ("depth_multiplier", 1), ("dropout", 0.001)),
@@ -67,6 +72,7 @@ FAMILIES = (
     Family(
         "mobilenet_v2",
         "MobileNet",
+        "tf",
         "2018, made for phones: small and quick, blocks that widen, filter and narrow again.",
         (
             "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{}.h5",
@@ -78,6 +84,7 @@ FAMILIES = (
     Family(
         "mobilenet_v3",
         "MobileNet",
+        "none",
         "2019, made for phones: blocks partly found by automatic search, with attention to channels.",
         ("{}.h5", "{}_no_top_v2.h5"),
         (("alpha", 1.0), ("minimalistic", False), ("dropout_rate", 0.2)),
@@ -85,30 +92,37 @@ FAMILIES = (
     Family(
         "efficientnet",
         "EfficientNet",
+        "none",
         "2019: one design from B0 to B7 that grows in depth, width and image size together.",
         SHORT_FILES,
     ),
     Family(
         "efficientnet_v2",
         "EfficientNetV2",
+        "none",
         "2021: EfficientNet made quicker to train, with plain convolutions in its early blocks.",
         SHORT_FILES,
     ),
-    Family("resnet", "ResNet", "2015, the classic: each block adds its result to its input, so depth can grow."),
-    Family("resnet_v2", "ResNetV2", "2016: ResNet with normalisation and ReLU before each convolution."),
-    Family("densenet", "DenseNet", "2016: within a block each layer sees the maps of all layers before it."),
-    Family("vgg16", "VGG", "2014: 16 layers of plain 3 × 3 convolutions, easy to follow but large and slow."),
-    Family("vgg19", "VGG", "2014: 19 layers of plain 3 × 3 convolutions, easy to follow but large and slow."),
-    Family("inception_v3", "Inception", "2015: each block looks with filters of several sizes side by side."),
-    Family("inception_resnet_v2", "Inception", "2016: Inception's parallel filters with ResNet's shortcuts."),
-    Family("xception", "Xception", "2016: Inception's idea taken to the end, one filter for each channel."),
+    Family(
+        "resnet", "ResNet", "caffe", "2015, the classic: each block adds its result to its input, so depth can grow."
+    ),
+    Family("resnet_v2", "ResNetV2", "tf", "2016: ResNet with normalisation and ReLU before each convolution."),
+    Family("densenet", "DenseNet", "torch", "2016: within a block each layer sees the maps of all layers before it."),
+    Family("vgg16", "VGG", "caffe", "2014: 16 layers of plain 3 × 3 convolutions, easy to follow but large and slow."),
+    Family("vgg19", "VGG", "caffe", "2014: 19 layers of plain 3 × 3 convolutions, easy to follow but large and slow."),
+    Family("inception_v3", "Inception", "tf", "2015: each block looks with filters of several sizes side by side."),
+    Family("inception_resnet_v2", "Inception", "tf", "2016: Inception's parallel filters with ResNet's shortcuts."),
+    Family("xception", "Xception", "tf", "2016: Inception's idea taken to the end, one filter for each channel."),
     Family(
         "nasnet",
         "NASNet",
+        "tf",
         "2017: its cells were found by automatic search, hence many branches.",
         ("{}.h5", "{}_no_top.h5"),
     ),
-    Family("convnext", "ConvNeXt", "2022: a ResNet brought up to date with ideas from transformers.", SHORT_FILES),
+    Family(
+        "convnext", "ConvNeXt", "none", "2022: a ResNet brought up to date with ideas from transformers.", SHORT_FILES
+    ),
 )
 
 KERAS_FACTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from featlib.models.graph.recording import parts_of
+from featlib.models.graph import parts_of
 
 if TYPE_CHECKING:
     import keras

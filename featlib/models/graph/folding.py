@@ -1,42 +1,47 @@
 """Batch normalization folded into the convolution before it: the same numbers for less work.
 
-At inference y = gamma * (x - mean) / sqrt(variance + epsilon) + beta is a scale and a shift a channel, and a
-convolution's kernel can take the scale (Jacob et al. 2018, https://arxiv.org/abs/1712.05877, section 3.2). TensorFlow
-does it on a GPU only. The shift is written as the bias that TensorFlow then joins with the convolution.
+At inference y = gamma * (x - mean) / sqrt(variance + epsilon) + beta is one scale and one shift per channel, and a
+convolution's kernel can absorb the scale (Jacob et al. 2018, https://arxiv.org/abs/1712.05877, section 3.2).
+TensorFlow does this on a GPU only. The shift is written as a bias, which TensorFlow then fuses with the convolution.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from featlib.models.graph.graph import Ref, Step
+from featlib.models.graph.steps import Ref, Step, Tensor
 
 
 def find_folds(steps: Sequence[Step], wanted: set[Ref]) -> dict[Ref, Step]:
-    """Finds the convolutions whose output goes to a batch normalization and nowhere else.
+    """Find the convolutions whose output is read by a batch normalization and by nothing else.
 
     Args:
-        steps: what is going to run.
-        wanted: the tensors that are asked for; a folded convolution's own output does not exist any more.
+        steps: What is going to run.
+        wanted: The requested tensors; the output of a folded convolution no longer exists.
 
     Returns:
-        The convolution's output -> the batch normalization that it goes to.
+        The convolution's output -> the batch normalization that reads it.
     """
-    readers = Counter(ref for step in steps for ref in step.needs)
-    makers = {step.gives[0]: step for step in steps if _is_convolution(step)}
+    import keras
+
+    readers = Counter(ref for step in steps for ref in step.inputs)
+    convolutions = {step.outputs[0] for step in steps if _is_foldable_convolution(step)}
     return {
-        step.needs[0]: step
+        step.inputs[0]: step
         for step in steps
-        if _is_normalization(step) and step.needs[0] in makers
-        if readers[step.needs[0]] == 1 and step.needs[0] not in wanted
+        if step.node is not None
+        and type(step.operation) is keras.layers.BatchNormalization
+        and step.operation.axis in (-1, 3)
+        and step.operation.compute_dtype == "float32"
+        and step.inputs[0] in convolutions
+        and readers[step.inputs[0]] == 1
+        and step.inputs[0] not in wanted
     }
 
 
-def run_folded(convolution: Step, normalization: Step, x: Any) -> Any:  # noqa: ANN401 - tensors
-    """What the batch normalization puts out for the input of the convolution."""
+def run_folded(convolution: Step, normalization: Step, x: Tensor) -> Tensor:
+    """Compute the output of the batch normalization from the input of the convolution."""
     import keras
     import tensorflow as tf
 
@@ -57,12 +62,12 @@ def run_folded(convolution: Step, normalization: Step, x: Any) -> Any:  # noqa: 
     }
     if type(layer) is keras.layers.Conv2D:
         y = keras.ops.conv(x, layer.kernel * scale, **options)
-    else:  # (h, w, channels, multiplier) puts out channels * multiplier
+    else:  # a kernel (h, w, channels, multiplier) has channels * multiplier outputs
         y = keras.ops.depthwise_conv(x, layer.kernel * keras.ops.reshape(scale, layer.kernel.shape[2:]), **options)
     return tf.nn.bias_add(y, shift)
 
 
-def _is_convolution(step: Step) -> bool:
+def _is_foldable_convolution(step: Step) -> bool:
     import keras
 
     layer = step.operation
@@ -74,16 +79,4 @@ def _is_convolution(step: Step) -> bool:
         and layer.compute_dtype == "float32"
         and layer.quantization_mode is None
         and not getattr(layer, "lora_enabled", False)
-    )
-
-
-def _is_normalization(step: Step) -> bool:
-    import keras
-
-    layer = step.operation
-    return (
-        step.node is not None
-        and type(layer) is keras.layers.BatchNormalization
-        and layer.axis in (-1, 3)
-        and layer.compute_dtype == "float32"
     )

@@ -1,7 +1,7 @@
-"""Which pixels of the input one unit of a layer can see.
+"""Which pixels of the input one unit of a layer sees.
 
-A layer's unit i sees the input pixels from i * stride + first to i * stride + last on each axis; layer after layer
-these three numbers follow from kernel, stride and padding (Araujo, Norris and Sim, "Computing Receptive Fields of
+A layer's unit i sees the input pixels from i * stride + first to i * stride + last on each axis; these three numbers
+follow from kernel, stride and padding, layer after layer (Araujo, Norris and Sim, "Computing Receptive Fields of
 Convolutional Neural Networks", Distill 2019).
 """
 
@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
 
 WINDOWS = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D", "MaxPooling2D", "AveragePooling2D"}
-POINTWISE = {  # each unit reads the units at its own place only
+POINTWISE = {  # each unit reads only the units at its own position
     "InputLayer", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "BatchNormalization", "Identity", "Dropout",
     "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization", "Rescaling",
     "Normalization", "LayerScale", "StochasticDepth", "CustomScaleLayer", "Dense", "Add", "Subtract", "Multiply",
@@ -20,17 +23,17 @@ POINTWISE = {  # each unit reads the units at its own place only
     "HardSwish", "HardSilu", "Silu", "Sigmoid", "Gelu", "Tanh", "RandomFlip", "RandomRotation", "RandomZoom",
     "RandomTranslation", "RandomContrast", "RandomBrightness",
 }  # fmt: skip
-MOVES = {"ZeroPadding2D": ("padding", -1), "Cropping2D": ("cropping", 1)}
+SHIFTS = {"ZeroPadding2D": ("padding", -1), "Cropping2D": ("cropping", 1)}
 
 
 @dataclass(frozen=True)
-class Reach:
+class ReceptiveField1D:
     """What one unit sees along one axis of the input.
 
     Attributes:
-        first: the first pixel that unit 0 sees; below 0 it lies in the padding.
-        last: the last pixel that unit 0 sees.
-        stride: pixels from one unit to the next.
+        first: The first pixel that unit 0 sees; negative inside the padding.
+        last: The last pixel that unit 0 sees.
+        stride: Pixels from one unit to the next.
     """
 
     first: int = 0
@@ -42,67 +45,69 @@ class Reach:
         """The receptive field in pixels."""
         return self.last - self.first + 1
 
-    def window(self, kernel: int, stride: int, dilation: int, padding: int) -> Reach:
-        """Through a window that slides over the units."""
+    def through_window(self, kernel: int, stride: int, dilation: int, padding: int) -> ReceptiveField1D:
+        """Return the receptive field after a window that slides over the units."""
         first = self.first - padding * self.stride
         last = self.last + ((kernel - 1) * dilation - padding) * self.stride
-        return Reach(first, last, self.stride * stride)
+        return ReceptiveField1D(first, last, self.stride * stride)
 
-    def moved(self, units: int) -> Reach:
-        """With `units` cut off before the first one."""
-        return Reach(self.first + units * self.stride, self.last + units * self.stride, self.stride)
-
-
-Field = tuple[Reach, Reach]  # height, width
+    def shifted(self, units: int) -> ReceptiveField1D:
+        """Return the receptive field after `units` were cut off in front."""
+        return ReceptiveField1D(self.first + units * self.stride, self.last + units * self.stride, self.stride)
 
 
-def follow(operation: Any, fields: Sequence[Field | None], size: Sequence[int | None]) -> Field | None:  # noqa: ANN401
-    """The receptive field after an operation.
+ReceptiveField2D = tuple[ReceptiveField1D, ReceptiveField1D]  # height, width
+
+
+def next_receptive_field(
+    operation: keras.Operation, fields: Sequence[ReceptiveField2D | None], size: Sequence[int | None]
+) -> ReceptiveField2D | None:
+    """Compute the receptive field after an operation.
 
     Args:
-        operation: the Keras layer or operation.
-        fields: those of its inputs.
-        size: height and width of its first input in units; None where unknown.
+        operation: The Keras layer or operation.
+        fields: The receptive fields of its inputs.
+        size: (height, width) of its first input in units; None where unknown.
 
     Returns:
-        Height and width, or None where it is not defined: the operation looks at the whole map, or is not known.
+        Height and width, or None where it is undefined: the operation reads the whole map, or is unknown.
     """
-    merged = _merge(fields)
     name = type(operation).__name__
+    merged = _merge(fields)
     if merged is None or not type(operation).__module__.startswith("keras."):
         return None
     if name in POINTWISE or (name == "LayerNormalization" and list(operation.axis) in ([-1], [3])):
         return merged
     if name in WINDOWS:
-        return _slide(operation, merged, size)
-    if name in MOVES:
-        attribute, sign = MOVES[name]
+        return _slide_window(operation, merged, size)
+    if name in SHIFTS:
+        attribute, sign = SHIFTS[name]
         (top, _), (left, _) = getattr(operation, attribute)
-        return merged[0].moved(sign * top), merged[1].moved(sign * left)
+        return merged[0].shifted(sign * top), merged[1].shifted(sign * left)
     return None
 
 
-def _merge(fields: Sequence[Field | None]) -> Field | None:
+def _merge(fields: Sequence[ReceptiveField2D | None]) -> ReceptiveField2D | None:
+    """Return the union of what several inputs see, or None where it is undefined."""
     known = [field for field in fields if field is not None]
     if not known or len(known) < len(fields):
         return None
-    axes = [_union([field[axis] for field in known]) for axis in (0, 1)]
-    return None if axes[0] is None or axes[1] is None else (axes[0], axes[1])
+    axes = []
+    for along in zip(*known, strict=True):
+        if len({field.stride for field in along}) > 1:
+            return None
+        first, last = min(field.first for field in along), max(field.last for field in along)
+        axes.append(ReceptiveField1D(first, last, along[0].stride))
+    return axes[0], axes[1]
 
 
-def _union(reaches: Sequence[Reach]) -> Reach | None:
-    if len({reach.stride for reach in reaches}) > 1:
-        return None
-    return Reach(min(r.first for r in reaches), max(r.last for r in reaches), reaches[0].stride)
-
-
-def _slide(operation: Any, field: Field, size: Sequence[int | None]) -> Field:  # noqa: ANN401
+def _slide_window(operation: keras.Operation, fields: ReceptiveField2D, size: Sequence[int | None]) -> ReceptiveField2D:
     kernel = getattr(operation, "kernel_size", None) or operation.pool_size
     strides, dilation = operation.strides, getattr(operation, "dilation_rate", (1, 1))
     axes = []
-    for reach, k, s, d, n in zip(field, kernel, strides, dilation, size, strict=True):
+    for field, k, s, d, n in zip(fields, kernel, strides, dilation, size, strict=True):
         span = (k - 1) * d + 1
         length = n if n is not None else s  # of an unknown size: one that the stride divides
         total = max((-(-length // s) - 1) * s + span - length, 0) if operation.padding == "same" else 0
-        axes.append(reach.window(k, s, d, total // 2))
+        axes.append(field.through_window(k, s, d, total // 2))
     return axes[0], axes[1]

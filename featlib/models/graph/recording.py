@@ -1,15 +1,20 @@
-"""What the layers inside a composite layer put out while it runs: Keras keeps no graph of them."""
+"""What the layers inside a composite layer output while it runs: Keras keeps no graph of them."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_watching = threading.RLock()  # the wrapped `call` methods belong to one run at a time
+from featlib.models.graph.steps import Ref, Step, Tensor
+
+if TYPE_CHECKING:
+    import keras
+
+_patched = threading.RLock()  # held while the `call` methods of layers are replaced
 
 
 @dataclass
@@ -17,52 +22,59 @@ class RecordedCall:
     """One call of a layer inside a composite layer.
 
     Attributes:
-        path: the layer path; from the second call on with the number of the call.
-        operation: the layer, or the operation of an inner graph.
-        outputs: its output tensors.
-        suffixes: which output each is: "" for an only one, else "[0]" or "[name]".
+        path: The layer path; from the second call on with the number of the call.
+        operation: The layer, or the operation of an inner graph.
+        outputs: Its output tensors.
+        suffixes: What tells the outputs apart: [""] for a single one, else "[0]" or "[name]" each.
     """
 
     path: str
-    operation: Any
-    outputs: list[Any] = field(default_factory=list)
+    operation: keras.Operation
+    outputs: list[Tensor] = field(default_factory=list)
     suffixes: list[str] = field(default_factory=list)
 
 
 class Recorder:
-    """Notes the calls inside one run of a composite layer, in order, each layer before what it holds."""
+    """Records the calls inside one run of a composite layer, in order, each layer before the layers it contains.
+
+    Args:
+        path: The path of the composite layer, "" for the model itself.
+
+    Attributes:
+        calls: Layer path -> call.
+    """
 
     def __init__(self, path: str) -> None:
-        """`path` is the composite layer's own, "" for the model itself."""
         self.calls: dict[str, RecordedCall] = {}
         self._stack = [path]
         self._counts: Counter[tuple[str, str]] = Counter()
 
     @contextmanager
-    def watch(self, layer: Any) -> Iterator[None]:  # noqa: ANN401
-        """Records, in this thread, whatever runs inside `layer`; the layer is as before afterwards."""
+    def watch(self, layer: keras.Operation) -> Iterator[None]:
+        """Record whatever runs inside `layer` in this thread; restore the layer afterwards."""
         parts = list(parts_of(layer))
-        with _watching:
+        with _patched:
             before = [vars(part).get("call") for part in parts]
             for part in parts:
-                vars(part)["call"] = self._wrap(part, threading.get_ident())
+                vars(part)["call"] = self._recording_call(part, threading.get_ident())
             try:
                 yield
             finally:
                 for part, call in zip(parts, before, strict=True):
                     vars(part).pop("call") if call is None else vars(part).update(call=call)
 
-    def add(self, path: str, operation: Any, result: Any) -> None:  # noqa: ANN401
-        """Adds the composite's own result as the last row."""
-        self.calls[path] = RecordedCall(path, operation, *name_outputs(result))
-
-    def _wrap(self, part: Any, thread: int) -> Callable[..., Any]:  # noqa: ANN401
+    def _recording_call(self, part: keras.Operation, thread: int) -> Callable[..., Any]:
         original = part.call
 
-        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        def call(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - any layer's signature
+            """Run the layer and record its outputs."""
             if threading.get_ident() != thread:
                 return original(*args, **kwargs)
-            record = self._begin(part)
+            parent = self._stack[-1]
+            self._counts[parent, part.name] += 1
+            record = RecordedCall(join_path(parent, part.name, self._counts[parent, part.name]), part)
+            self.calls[record.path] = record
+            self._stack.append(record.path)
             try:
                 result = original(*args, **kwargs)
             finally:
@@ -72,37 +84,68 @@ class Recorder:
 
         return call
 
-    def _begin(self, part: Any) -> RecordedCall:  # noqa: ANN401
-        parent = self._stack[-1]
-        self._counts[parent, part.name] += 1
-        record = RecordedCall(join_path(parent, part.name, self._counts[parent, part.name]), part)
-        self.calls[record.path] = record
-        self._stack.append(record.path)
-        return record
+
+def run_step(step: Step, values: dict[Ref, Tensor]) -> Any:  # noqa: ANN401 - any structure of tensors
+    """Run one step and add its output tensors to `values`.
+
+    Returns:
+        The output in its own structure.
+    """
+    import keras
+
+    result = step.call(values)
+    values.update(zip(step.outputs, keras.tree.flatten(result), strict=False))
+    return result
 
 
-def parts_of(layer: Any) -> Iterator[Any]:  # noqa: ANN401
-    """All layers and operations that `layer` holds, at any depth, each once."""
+def run_recorded(step: Step, values: dict[Ref, Tensor]) -> Recorder:
+    """Run a composite step and add to `values` the output tensors of the layers inside it, too."""
+    recorder = Recorder(step.scope)
+    with recorder.watch(step.operation):
+        result = run_step(step, values)
+    if step.node is None:  # a model without a graph has no other row of its own
+        recorder.calls[step.path] = RecordedCall(step.path, step.operation, *name_outputs(result))
+    for path, call in recorder.calls.items():
+        values.update({(path, i): tensor for i, tensor in enumerate(call.outputs)})
+    return recorder
+
+
+def parts_of(layer: keras.Operation) -> Iterator[Any]:
+    """Iterate over all layers and operations inside `layer`, at any depth, each once."""
     seen = {id(layer)}
-    waiting = direct_parts(layer)[::-1]
+    waiting = _direct_parts(layer)[::-1]
     while waiting:
         part = waiting.pop()
         if id(part) not in seen:
             seen.add(id(part))
             yield part
-            waiting.extend(direct_parts(part)[::-1])
+            waiting.extend(_direct_parts(part)[::-1])
 
 
-def direct_parts(layer: Any) -> list[Any]:  # noqa: ANN401
-    """The layers and operations that `layer` itself holds; those of a graph without its inputs."""
-    graph = getattr(layer, "_functional", None) or layer
-    if hasattr(graph, "operations"):
-        return [operation for operation in graph.operations if type(operation).__name__ != "InputLayer"]
-    return list(getattr(layer, "_layers", []))
+def list_uncalled(layer: keras.Operation, path: str, called: Mapping[int, str]) -> Iterator[tuple[str, Any]]:
+    """Iterate over the layers inside `layer` that were not called, without the layers inside those.
+
+    Args:
+        layer: A composite layer.
+        path: Its path.
+        called: id of a layer that was called -> its path.
+
+    Yields:
+        The path and the layer.
+    """
+    for part in _direct_parts(layer):
+        if id(part) in called:
+            yield from list_uncalled(part, called[id(part)], called)
+        else:
+            yield join_path(path, part.name), part
 
 
-def name_outputs(result: Any) -> tuple[list[Any], list[str]]:  # noqa: ANN401
-    """The tensors of a layer's result, and what tells them apart: [""] for an only one, else "[0]" or "[name]"."""
+def name_outputs(result: Any) -> tuple[list[Tensor], list[str]]:  # noqa: ANN401 - any structure of tensors
+    """Flatten the output of a layer.
+
+    Returns:
+        The tensors, and what tells them apart: [""] for a single one, else "[0]" or "[name]" each.
+    """
     import keras
 
     found = [(path, x) for path, x in keras.tree.flatten_with_path(result) if hasattr(x, "shape")]
@@ -112,6 +155,14 @@ def name_outputs(result: Any) -> tuple[list[Any], list[str]]:  # noqa: ANN401
 
 
 def join_path(parent: str, name: str, call: int = 1) -> str:
-    """The path of a layer's n-th call inside a model: `outer/conv`, `outer/conv#2`."""
+    """Join the path of a layer's n-th call inside a model: `outer/conv`, `outer/conv#2`."""
     name = name if call == 1 else f"{name}#{call}"
     return f"{parent}/{name}" if parent else name
+
+
+def _direct_parts(layer: keras.Operation) -> list[Any]:
+    """List the layers and operations directly inside `layer`; those of a graph without its inputs."""
+    graph = getattr(layer, "_functional", None) or layer
+    if hasattr(graph, "operations"):
+        return [operation for operation in graph.operations if type(operation).__name__ != "InputLayer"]
+    return list(getattr(layer, "_layers", []))

@@ -37,7 +37,7 @@ def main() -> None:
 
 def activation_bytes(model: keras.Model) -> int:
     """Memory that the outputs of all layers take for one image, in bytes."""
-    from featlib.models.files.wrap import image_graph
+    from featlib.models.graph import image_graph
     from featlib.models.layers import describe_layers
 
     return sum(info.bytes_per_image or 0 for info in describe_layers(image_graph(model)))
@@ -47,11 +47,10 @@ def run_once(model: keras.Model) -> None:
     """Runs every layer on one black image: what a layer makes on the way is in no list of outputs."""
     import numpy as np
 
-    from featlib.models.files.wrap import image_graph
-    from featlib.models.graph.graph import NO_ROWS
+    from featlib.models.graph import NOT_PER_IMAGE, image_graph
 
     graph = image_graph(model)
-    refs = [ref for place, ref in graph.targets.values() if ref and place.reason in ("", NO_ROWS)]
+    refs = [ref for call, ref in graph.targets.values() if ref and call.reason in ("", NOT_PER_IMAGE)]
     graph.run(refs, np.zeros((1, *graph.input_shape), np.float32))
 
 

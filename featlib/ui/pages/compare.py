@@ -17,12 +17,12 @@ from featlib.models import (
     Backbone,
     LayerInfo,
     ModelChoice,
+    find_choice,
     find_layer,
     list_models,
     parse_model_name,
     weights_on_disk,
 )
-from featlib.models.applications.catalog import find_choice
 from featlib.recipes import CodeContext
 from featlib.ui.compute import cache
 from featlib.ui.compute.work import agreement, vectors

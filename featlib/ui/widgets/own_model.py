@@ -108,7 +108,7 @@ def _open(files: list[Any], labels: list[Any], holds: str, classes: int) -> Back
         if holds != WHOLE:
             network = f"{holds}(classes={classes})" if classes not in (0, 1000) else holds
             return load_backbone(network, weights=path, include_top=classes > 0, class_names=names)
-        return load_model_file(path, None, None, names, otherwise="none")
+        return load_model_file(path, None, None, names, default_preprocessing="none")
 
 
 def _file_name(name: str) -> str:

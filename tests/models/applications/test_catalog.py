@@ -12,10 +12,17 @@ import pytest
 from featlib.errors import ModelError
 from featlib.models import list_models, load_backbone, weights_on_disk
 from featlib.models.applications import catalog
-from featlib.models.applications.catalog import find_choice, keras_networks, weights_file
+from featlib.models.applications.catalog import (
+    check_options,
+    find_choice,
+    keras_networks,
+    keras_options,
+    weights_file,
+    write_model_name,
+)
 from featlib.models.applications.facts import FAMILIES, KERAS_FACTS
 from featlib.models.applications.layer_names import all_operations
-from featlib.models.applications.names import check_options, keras_options, parse_model_name, write_model_name
+from featlib.models.applications.names import parse_model_name
 from featlib.models.files.weights import _layer_paths, _stored_layers
 
 NETWORKS = dict(keras_networks(keras))
@@ -57,7 +64,7 @@ def asked_files(monkeypatch):
 
 
 def test_the_table_has_every_network_of_this_keras():
-    """Where this fails, Keras has new networks: measure them and add them to keras_facts.py."""
+    """Where this fails, Keras has new networks: measure them and add them to applications/facts.py."""
     assert sorted(NETWORKS) == sorted(KERAS_FACTS)
 
 
@@ -163,11 +170,11 @@ def test_a_network_that_the_table_does_not_know(monkeypatch):
 
 
 def test_another_keras_is_asked_for_unknown_names(monkeypatch):
-    assert catalog._keras_may_have_more()
+    assert catalog.keras_may_have_more()
     monkeypatch.setattr(catalog, "sys", SimpleNamespace(modules={}))
-    assert not catalog._keras_may_have_more()
+    assert not catalog.keras_may_have_more()
     monkeypatch.setattr(catalog, "MEASURED_WITH", "3.0.0")
-    assert catalog._keras_may_have_more()
+    assert catalog.keras_may_have_more()
 
 
 def test_weights_on_disk(tmp_path, monkeypatch):

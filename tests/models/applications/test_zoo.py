@@ -244,7 +244,7 @@ def test_names_that_only_look_automatic_stay():
 
 def test_a_live_model_must_say_how_it_wants_its_pixels():
     inputs = keras.Input((32, 32, 3))
-    with pytest.raises(ModelError, match="Say how.*'mobilenet_v2'"):
+    with pytest.raises(ModelError, match="is unknown.*'mobilenet_v2'"):
         load_backbone(keras.Model(inputs, keras.layers.Conv2D(2, 3)(inputs)))
     rescaled = keras.layers.Conv2D(2, 3)(keras.layers.Rescaling(1 / 255)(inputs))
     assert load_backbone(keras.Model(inputs, rescaled)).preprocessing.name == "none"

@@ -55,11 +55,11 @@ def test_the_person_s_own_names_and_preprocessing_win(pets_file):
 def test_what_the_file_does_not_show_is_asked_for_or_assumed(tmp_path):
     image = layers.Input((16, 16, 3), name="image")
     keras.Model(image, layers.Conv2D(2, 3, name="conv")(image), name="plain").save(tmp_path / "plain.keras")
-    with pytest.raises(ModelError, match="Say how 'plain' wants its pixels"):
+    with pytest.raises(ModelError, match="The preprocessing of 'plain' is unknown"):
         load_backbone(tmp_path / "plain.keras")
-    backbone = load_model_file(tmp_path / "plain.keras", None, None, None, otherwise="unit")
+    backbone = load_model_file(tmp_path / "plain.keras", None, None, None, default_preprocessing="unit")
     assert backbone.preprocessing.name == "unit"
-    assert "Nothing in the model shows how it wants its pixels" in backbone.notes[0]
+    assert "Nothing in the model shows how it expects its pixels" in backbone.notes[0]
 
 
 @pytest.mark.parametrize("path", ["none.keras", "folder/none.h5", "none.hdf5"])
@@ -88,7 +88,7 @@ def test_class_names(text, names):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(b"\xff\xfe\x00", "no UTF-8"), (b" \n\n", "no class names"), (b"cat\n" * 300_000, "at most 1,000,000 bytes")],
+    [(b"\xff\xfe\x00", "not UTF-8"), (b" \n\n", "no class names"), (b"cat\n" * 300_000, "at most 1,000,000 bytes")],
 )
 def test_no_class_names(text, message):
     with pytest.raises(ModelError, match=message):
@@ -174,5 +174,5 @@ def test_the_preprocessing_is_guessed_with_the_reason(build, name, reason):
 def test_a_layer_behind_the_first_kernel_says_nothing_about_the_pixels():
     image = layers.Input((32, 32, 3), name="image")
     model = keras.Model(image, layers.Rescaling(2.0)(layers.Conv2D(2, 3, name="conv")(image)), name="late")
-    with pytest.raises(ModelError, match="Say how 'late' wants its pixels"):
+    with pytest.raises(ModelError, match="The preprocessing of 'late' is unknown"):
         load_backbone(model)
