@@ -11,8 +11,8 @@ import sys
 from typing import Any
 
 from featlib.errors import ModelError
-from featlib.models.untrusted.h5_layout import check_h5
 from featlib.models.untrusted.h5_reader import LENGTH, SECONDS
+from featlib.models.untrusted.hdf5 import check_h5
 from featlib.models.untrusted.limits import limit_files_and_time, limit_memory
 
 ROOM = 2_000_000_000  # bytes, for a file of 200 MB in some copies

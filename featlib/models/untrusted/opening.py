@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from featlib.errors import ModelError
 from featlib.models.untrusted.child import run_child
 from featlib.models.untrusted.h5_reader import rewrite_h5
-from featlib.models.untrusted.inspecting import InspectedFile, inspect_bytes, read_file, refusal
+from featlib.models.untrusted.inspection import InspectedFile, inspect_bytes, read_file, refusal
 from featlib.models.untrusted.loading import first_line, load
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 
 from featlib.models import load_backbone
-from featlib.models.untrusted import config_rules, h5_layout, h5_reader, h5_work, inspecting, open_model_file, opening
+from featlib.models.untrusted import config_rules, h5_reader, h5_work, hdf5, inspection, open_model_file, opening
 from tests.models.oracle import check_all_taps
 
 SIDE = 80
@@ -64,9 +64,9 @@ WRAPPINGS = {
 @pytest.fixture
 def roomy_gate(monkeypatch):
     """Lets the largest networks in, and works in this process: others take seconds to start each time."""
-    for module, limit in ((inspecting, "MAX_FILE"), (h5_layout, "MAX_DECLARED"), (config_rules, "MAX_WEIGHTS")):
+    for module, limit in ((inspection, "MAX_FILE"), (hdf5, "MAX_DECLARED"), (config_rules, "MAX_WEIGHTS")):
         monkeypatch.setattr(module, limit, 10**10)
-    monkeypatch.setattr(inspecting, "read_h5", lambda data: h5_reader.H5Facts(**h5_work.facts(data)))
+    monkeypatch.setattr(inspection, "read_h5", lambda data: h5_reader.H5Facts(**h5_work.facts(data)))
     monkeypatch.setattr(opening, "rewrite_h5", h5_work.rewrite)
     monkeypatch.setattr(opening, "_try_out", lambda copy, folder, timeout: None)
 

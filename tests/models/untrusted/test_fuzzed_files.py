@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from featlib.errors import ModelError
 from featlib.models.untrusted import inspect_model_file
 from featlib.models.untrusted.config_rules import check_config
-from featlib.models.untrusted.h5_layout import check_h5
-from featlib.models.untrusted.inspecting import inspect_bytes
+from featlib.models.untrusted.hdf5 import check_h5
+from featlib.models.untrusted.inspection import inspect_bytes
 from featlib.models.untrusted.json_text import parse_json
 from featlib.models.untrusted.keras2 import repair_config
 from tests.models.untrusted.files import WEIGHTS, write

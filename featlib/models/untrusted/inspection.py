@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from featlib.errors import ModelError
+from featlib.models.untrusted.archive import read_members
 from featlib.models.untrusted.config_rules import check_config
-from featlib.models.untrusted.h5_layout import SIGNATURE
 from featlib.models.untrusted.h5_reader import copy_h5, read_h5
+from featlib.models.untrusted.hdf5 import SIGNATURE
 from featlib.models.untrusted.json_text import parse_json
 from featlib.models.untrusted.keras2 import repair_config
 from featlib.models.untrusted.wording import megabytes, shown
-from featlib.models.untrusted.zip_layout import read_members
 
 MAX_FILE = 200_000_000
 KINDS = "Allowed are model files of Keras: .keras, or .h5 with the whole model."
