@@ -1,6 +1,11 @@
-"""The gate for model files that a stranger may have written."""
+"""Validation of model files that anybody may have written; README.md describes the threat model."""
 
-from featlib.models.untrusted.inspection import InspectedFile, inspect_model_file, read_weights
-from featlib.models.untrusted.opening import OpenedModel, open_model_file
+from featlib.models.untrusted.opening import (
+    InspectedFile,
+    OpenedModel,
+    inspect_model_file,
+    open_model_file,
+    read_weights,
+)
 
 __all__ = ["InspectedFile", "OpenedModel", "inspect_model_file", "open_model_file", "read_weights"]

@@ -1,4 +1,4 @@
-"""What the config of a model may say: Keras' own classes, numbers of a sane size, and no file names."""
+"""What the config of an untrusted model may contain: Keras' own classes, numbers of a sane size, and no file names."""
 
 from __future__ import annotations
 
@@ -20,27 +20,30 @@ from featlib.models.untrusted.allow_lists import (
     WITHOUT_MODULE,
     names,
 )
-from featlib.models.untrusted.wording import megabytes, shown
+from featlib.models.untrusted.wording import quoted
+from featlib.text import format_bytes
 
 MAX_INTEGER = 65_536
-MAX_SHAPE = 1_000_000_000 // 4  # values of one float32 tensor of 1 GB
-MAX_WEIGHTS = 200_000_000  # bytes of one layer's kernel
+MAX_SHAPE = 2**30 // 4  # values of one float32 tensor of 1 GB
+MAX_WEIGHTS = 200 * 2**20  # bytes of one layer's kernel
 MAX_LAYERS = 10_000
-MAX_CALLS = 100_000  # of layers, when all inner models are written out
-MAX_MODELS = 16  # models inside each other
-MAX_ARRAY = 1_000_000  # numbers of one array written into the config
-# Names of numbers, seeds and words to look up: their size costs nothing.
+MAX_CALLS = 100_000  # layer calls when the model runs once
+MAX_MODELS = 16  # models nested in each other
+MAX_ARRAY = 1_000_000  # numbers of one array in the config
 MAX_NAME = 200
 NAME = re.compile(rf"[\w.:/> -]{{1,{MAX_NAME}}}")  # nothing that a page or a terminal would take for markup
+# Ids, seeds and values to look up: large ones cost no memory.
 ANY_INTEGER = names(
     "shared_object_id seed salt vocabulary bin_boundaries mean variance input_mean input_variance mask_value"
 )
-INSTEAD = "Build the network without it, or load it in Python yourself and give the keras.Model."
-FUNCTION_MODULES = frozenset({None, "builtins", "keras.activations", "keras.ops"})
+INSTEAD = "Build the network without it, or load the file in Python yourself and pass the keras.Model."
+FUNCTION_MODULES = frozenset({"builtins", "keras.activations", "keras.ops"})
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Context:
+    """Where in the config a value is."""
+
     layer: str = "the model"
     key: str = ""
     in_shape: bool = False
@@ -48,189 +51,163 @@ class _Place:
 
 
 def check_config(config: Any) -> None:  # noqa: ANN401
-    """Checks a model config before Keras sees it.
+    """Check a model config before Keras sees it.
 
     Args:
-        config: parsed JSON, `{"class_name": …, "config": …}`, in the form of Keras 3 or Keras 2.
+        config: Parsed JSON, `{"class_name": …, "config": …}`, as Keras 3 or Keras 2 writes it.
 
     Raises:
-        ModelError: it names a class, a function, a file or a number that is not allowed; the message names the layer.
+        ModelError: It names a class, a function, a file or a number that is not allowed; the message names the layer.
     """
     if not isinstance(config, dict) or config.get("class_name") is None or "config" not in config:
         raise ModelError("It describes no Keras model. Save one with model.save('name.keras').")
     name = config["class_name"]
     if isinstance(name, str) and name in LAYERS:
-        raise ModelError(f"It holds a single layer of class {shown(name)}; a Functional or Sequential model is needed.")
-    _visit(config, _Place(), layers=[0])
-    if name not in MODELS:
-        raise ModelError(f"It holds a {shown(name)}; a Functional or Sequential model is needed.")
-    if _calls(config) > MAX_CALLS:
         raise ModelError(
-            f"Running it once would call more than {MAX_CALLS:,} layers, because its inner models call each other over "
-            "and over; that is the most that is allowed."
+            f"It holds a single layer of class {quoted(name)}; a Functional or Sequential model is needed."
+        )
+    _visit(config, _Context(), layers=[0])
+    if name not in MODELS:
+        raise ModelError(f"It holds a {quoted(name)}; a Functional or Sequential model is needed.")
+    if _count_calls(config) > MAX_CALLS:
+        raise ModelError(
+            f"Its inner models call each other so often that running it once would call more than {MAX_CALLS:,} "
+            "layers, the most that are allowed."
         )
 
 
-def _visit(value: Any, place: _Place, layers: list[int]) -> None:  # noqa: ANN401
+def _visit(value: Any, context: _Context, layers: list[int]) -> None:  # noqa: ANN401
+    """Check a value and everything in it; `layers` holds the number of layers found so far."""
     if isinstance(value, dict):
-        _visit_dict(value, place, layers)
+        if "class_name" in value:
+            context = _check_class(value, context)
+            if value["class_name"] in ("__numpy__", "__tensor__"):
+                return
+        for key, child in value.items():
+            if key == "compile_config":
+                continue  # removed from the copy that Keras reads
+            if key == "layers" and isinstance(child, list):
+                layers[0] += len(child)
+                if layers[0] > MAX_LAYERS:
+                    raise ModelError(f"It has more than {MAX_LAYERS:,} layers, the most that are allowed.")
+            in_shape = context.in_shape or key == "build_config" or key.endswith(("shape", "shapes", "shapes_dict"))
+            _visit(child, replace(context, key=key, in_shape=in_shape), layers)
     elif isinstance(value, list):
-        _check_shape(value, place)
+        sides = [abs(item) or 1 for item in value if isinstance(item, int) and not isinstance(item, bool)]
+        if context.in_shape and math.prod(sides) > MAX_SHAPE:
+            raise ModelError(
+                f"Layer {quoted(context.layer)} has {quoted(context.key)} = {quoted(str(value))}, a tensor of "
+                f"{format_bytes(4 * math.prod(sides))} per image; at most {format_bytes(4 * MAX_SHAPE)} are allowed."
+            )
         for item in value:
-            _visit(item, place, layers)
+            _visit(item, context, layers)
     elif isinstance(value, int) and not isinstance(value, bool):
-        _check_integer(value, place)
+        limit = MAX_SHAPE if context.in_shape else MAX_INTEGER
+        if abs(value) > limit and context.key not in ANY_INTEGER:
+            raise ModelError(
+                f"Layer {quoted(context.layer)} has {quoted(context.key)} = {value:,}; at most {limit:,} is allowed."
+            )
 
 
-def _visit_dict(value: dict[str, Any], place: _Place, layers: list[int]) -> None:
-    if "class_name" in value:
-        place = _check_class(value, place)
-        if value["class_name"] in ("__numpy__", "__tensor__"):
-            return
-    for key, child in value.items():
-        if key == "compile_config":
-            continue  # dropped from the copy that Keras reads
-        if key == "layers" and isinstance(child, list):
-            _count_layers(len(child), layers)
-        shape = place.in_shape or key == "build_config" or key.endswith(("shape", "shapes", "shapes_dict"))
-        _visit(child, replace(place, key=key, in_shape=shape), layers)
-
-
-def _count_layers(count: int, layers: list[int]) -> None:
-    layers[0] += count
-    if layers[0] > MAX_LAYERS:
-        raise ModelError(f"It has more than {MAX_LAYERS:,} layers, the most that are allowed.")
-
-
-def _calls(model: Any) -> int:  # noqa: ANN401
-    """How many layers run when the model runs once, with inner models counted for each of their calls."""
+def _count_calls(model: Any) -> int:  # noqa: ANN401
+    """Count the layers that run when the model runs once, those of an inner model once for each of its calls."""
     config = model.get("config") if isinstance(model, dict) else None
     layers = config.get("layers") if isinstance(config, dict) else config
     if not isinstance(layers, list):
         return 1
-    return sum(_calls(layer) * _times(layer) for layer in layers)
+    nodes = [layer.get("inbound_nodes") if isinstance(layer, dict) else None for layer in layers]
+    times = [max(1, len(calls)) if isinstance(calls, list) else 1 for calls in nodes]
+    return sum(_count_calls(layer) * count for layer, count in zip(layers, times, strict=True))
 
 
-def _times(layer: Any) -> int:  # noqa: ANN401
-    nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else None
-    return max(1, len(nodes)) if isinstance(nodes, list) else 1
-
-
-def _check_integer(value: int, place: _Place) -> None:
-    limit = MAX_SHAPE if place.in_shape else MAX_INTEGER
-    if abs(value) > limit and place.key not in ANY_INTEGER:
-        raise ModelError(
-            f"Layer {shown(place.layer)} has {shown(place.key)} = {value:,}; at most {limit:,} is allowed."
-        )
-
-
-def _check_shape(value: list[Any], place: _Place) -> None:
-    if not place.in_shape:
-        return
-    values = math.prod(abs(item) or 1 for item in value if isinstance(item, int) and not isinstance(item, bool))
-    if values > MAX_SHAPE:
-        raise ModelError(
-            f"Layer {shown(place.layer)} has {shown(place.key)} = {shown(str(value))}, a tensor of "
-            f"{megabytes(4 * values)} for one image; at most {megabytes(4 * MAX_SHAPE)} are allowed."
-        )
-
-
-def _check_class(value: dict[str, Any], place: _Place) -> _Place:
-    name = value["class_name"]
+def _check_class(value: dict[str, Any], context: _Context) -> _Context:
+    """Check a serialized object, and return the context of what is inside it."""
+    name, config = value["class_name"], value.get("config")
     if not isinstance(name, str):
-        raise ModelError(f"Layer {shown(place.layer)} names a class by {shown(name)}; a class name is text.")
+        raise ModelError(f"Layer {quoted(context.layer)} names a class by {quoted(name)}; a class name is text.")
+    if name in ("__numpy__", "__tensor__"):
+        _check_array(config, context)
     if name in VALUE_FORMS:
-        _check_value_form(value, place)
-        return place
-    place = replace(place, layer=_layer_name(value, place))
-    _check_known(name, value, place)
-    if name == "function":
-        _check_function(value, place)
-    if name in LOOKUPS:
-        _check_vocabulary(value, place)
-    _check_kernel(name, value, place)
-    if name in MODELS:
-        place = replace(place, models=place.models + 1)
-    if place.models > MAX_MODELS:
-        raise ModelError(f"Model {shown(place.layer)} lies inside more than {MAX_MODELS} others, the most allowed.")
-    return place
-
-
-def _layer_name(value: dict[str, Any], place: _Place) -> str:
-    config = value.get("config")
-    found = [value.get("name"), config.get("name") if isinstance(config, dict) else None]
-    names = [name for name in found if isinstance(name, str)]
-    for name in names:
-        if not NAME.fullmatch(name):
+        return context
+    inner = config if isinstance(config, dict) else {}
+    given = [text for text in (value.get("name"), inner.get("name")) if isinstance(text, str)]
+    for text in given:
+        if not NAME.fullmatch(text):
             raise ModelError(
-                f"A layer is named {shown(name)}; allowed are at most {MAX_NAME} letters, digits, spaces and "
+                f"A layer is named {quoted(text)}; allowed are at most {MAX_NAME} letters, digits, spaces and "
                 "'_', '-', '.', ':', '/', '>'. Give it another name and save the model again."
             )
-    return names[0] if names else place.layer
-
-
-def _check_known(name: str, value: dict[str, Any], place: _Place) -> None:
-    module, registered = value.get("module"), value.get("registered_name")
+    context = replace(context, layer=given[0] if given else context.layer, models=context.models + (name in MODELS))
+    if context.models > MAX_MODELS:
+        raise ModelError(f"Model {quoted(context.layer)} is nested in more than {MAX_MODELS} others, the most allowed.")
     if name in REFUSED:
         raise ModelError(
-            f"Layer {shown(place.layer)} is of class {shown(name)}, which is refused: {REFUSED[name]}. {INSTEAD}"
+            f"Layer {quoted(context.layer)} is of class {quoted(name)}, which is refused: {REFUSED[name]}. {INSTEAD}"
         )
     if name == "function":
-        return
+        _check_function(value, context)
+    else:
+        _check_origin(value, context)
+    for key in ("vocabulary", "idf_weights") if name in LOOKUPS else ():
+        if isinstance(inner.get(key), str | dict):
+            raise ModelError(
+                f"Layer {quoted(context.layer)} has {quoted(key)} = {quoted(inner[key])}, which Keras would open as a "
+                "file; only a list of words is allowed."
+            )
+    _check_kernel(value, context)
+    return context
+
+
+def _check_origin(value: dict[str, Any], context: _Context) -> None:
+    """Refuse a class that is not one of Keras' own, or that claims to be one."""
+    name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
     if module is None:
         known = name in WITHOUT_MODULE
     else:
         known = isinstance(module, str) and name in MODULES.get(module, frozenset())
     if not known or registered not in (None, name):
         raise ModelError(
-            f"Layer {shown(place.layer)} is of class {shown(registered or name)}"
-            f"{f' from {shown(module)}' if module else ''}, which is not one of Keras' own; "
+            f"Layer {quoted(context.layer)} is of class {quoted(registered or name)}"
+            f"{f' from {quoted(module)}' if module else ''}, which is not one of Keras' own; "
             f"only files made of Keras' own layers are read. {INSTEAD}"
         )
 
 
-def _check_function(value: dict[str, Any], place: _Place) -> None:
+def _check_function(value: dict[str, Any], context: _Context) -> None:
+    """Refuse a function that is not one of Keras' activations."""
     name, module, registered = value.get("config"), value.get("module"), value.get("registered_name")
-    fits = registered in (None, "function", name) and (module is None or isinstance(module, str))
-    if not isinstance(name, str) or name not in ACTIVATIONS or module not in FUNCTION_MODULES or not fits:
+    known = isinstance(name, str) and name in ACTIVATIONS and registered in (None, "function", name)
+    if not known or not (module is None or (isinstance(module, str) and module in FUNCTION_MODULES)):
         raise ModelError(
-            f"Layer {shown(place.layer)} names the function {shown(name)} of {shown(module)}; allowed are only Keras' "
-            "activations, such as 'relu'."
+            f"Layer {quoted(context.layer)} names the function {quoted(name)} of {quoted(module)}; allowed are only "
+            "Keras' activations, such as 'relu'."
         )
 
 
-def _check_vocabulary(value: dict[str, Any], place: _Place) -> None:
-    config = value.get("config")
-    for key in ("vocabulary", "idf_weights"):
-        if isinstance(config, dict) and isinstance(config.get(key), str | dict):
-            raise ModelError(
-                f"Layer {shown(place.layer)} has {shown(key)} = {shown(config[key])}, which Keras would open as a "
-                "file; only a list of words is allowed."
-            )
-
-
-def _check_value_form(value: dict[str, Any], place: _Place) -> None:
-    if value["class_name"] not in ("__numpy__", "__tensor__"):
-        return
-    config = value.get("config")
+def _check_array(config: Any, context: _Context) -> None:  # noqa: ANN401
+    """Refuse an array in the config that does not consist of a reasonable amount of numbers."""
     dtype = config.get("dtype") if isinstance(config, dict) else None
     if not isinstance(config, dict) or not isinstance(dtype, str) or dtype not in ARRAY_DTYPES:
-        raise ModelError(f"Layer {shown(place.layer)} holds an array of type {shown(dtype)}; only numbers are allowed.")
-    if _numbers(config.get("value")) > MAX_ARRAY:
-        raise ModelError(f"Layer {shown(place.layer)} holds an array of more than {MAX_ARRAY:,} numbers in its config.")
+        raise ModelError(
+            f"Layer {quoted(context.layer)} holds an array of type {quoted(dtype)}; only numbers are allowed."
+        )
+    waiting, count = [config.get("value")], 0
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, dict | str):
+            raise ModelError(f"An array in the config holds {quoted(value)}; only numbers are allowed.")
+        if isinstance(value, list):
+            waiting += value
+    if count > MAX_ARRAY:
+        raise ModelError(
+            f"Layer {quoted(context.layer)} holds an array of more than {MAX_ARRAY:,} numbers in its config."
+        )
 
 
-def _numbers(value: Any) -> int:  # noqa: ANN401
-    if isinstance(value, list):
-        return sum(map(_numbers, value))
-    if isinstance(value, dict | str):
-        raise ModelError(f"An array in the config holds {shown(value)}; only numbers are allowed.")
-    return 1
-
-
-def _check_kernel(name: str, value: dict[str, Any], place: _Place) -> None:
-    """Refuses a kernel that cannot fit the file, where the config tells its size."""
-    config, built = value.get("config"), value.get("build_config")
+def _check_kernel(value: dict[str, Any], context: _Context) -> None:
+    """Refuse a kernel that cannot fit the file, where the config gives its size."""
+    name, config, built = value["class_name"], value.get("config"), value.get("build_config")
     if not isinstance(config, dict) or not isinstance(built, dict) or not isinstance(built.get("input_shape"), list):
         return
     channels = built["input_shape"][-1] if built["input_shape"] else 1
@@ -241,11 +218,11 @@ def _check_kernel(name: str, value: dict[str, Any], place: _Place) -> None:
         factors = [channels, config.get("filters"), *(kernel if isinstance(kernel, list) else [kernel])]
     else:
         return
-    numbers = [factor for factor in factors if isinstance(factor, int)]
     groups = config.get("groups")
-    size = 4 * math.prod(numbers) // (groups if isinstance(groups, int) and groups > 0 else 1)
+    size = 4 * math.prod(factor for factor in factors if isinstance(factor, int))
+    size //= groups if isinstance(groups, int) and groups > 0 else 1
     if size > MAX_WEIGHTS:
         raise ModelError(
-            f"Layer {shown(place.layer)} would have weights of {megabytes(size)}; at most {megabytes(MAX_WEIGHTS)} are "
-            "allowed."
+            f"Layer {quoted(context.layer)} would have weights of {format_bytes(size)}; at most "
+            f"{format_bytes(MAX_WEIGHTS)} are allowed."
         )

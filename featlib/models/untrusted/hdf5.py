@@ -1,218 +1,223 @@
-"""What an HDF5 file of weights may consist of: groups and plain arrays, reached by one way each, and nothing outside.
+"""Rewrite an untrusted HDF5 file as a new one that holds groups and plain arrays, and nothing else.
 
-The checks look at headers only; no array is read, so nothing large is allocated and no other file is opened.
+Everything is checked in the headers before anything is read: no link, external or virtual array is followed, and
+nothing larger than its declared size is unpacked.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
-import struct
 import zlib
 from typing import TYPE_CHECKING, Any
 
 from featlib.errors import ModelError
-from featlib.models.untrusted.wording import megabytes, shown
+from featlib.models.untrusted.wording import SAVE_AGAIN, quoted
+from featlib.text import format_bytes
 
 if TYPE_CHECKING:
     import h5py
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-MAX_DECLARED = 200_000_000  # bytes of all arrays together
+MAX_BYTES = 200 * 2**20  # of all arrays together, and of all attributes together
+MAX_ATTRIBUTE = 2**30  # bytes that reading one attribute could take
 MAX_OBJECTS = 50_000
 MAX_DEPTH = 64
-MAX_ATTRIBUTES = 1_000  # of one object
-MAX_ATTRIBUTE = 16_000_000  # bytes of one attribute
-MAX_NAMES = 4_000_000_000  # bytes that all names could at most take when read
 MAX_CHUNKS = 65_536
 GZIP, SHUFFLE = 1, 2
-PIPELINES = ((), (GZIP,), (SHUFFLE,), (SHUFFLE, GZIP))
-HEAP_OBJECT = struct.Struct("<H6xQ")
-HEAP = re.compile(rb"GCOL\x01.{3}(.{8})", re.DOTALL)  # the three bytes are reserved, and nobody looks at them
-AGAIN = "Save the model again with Keras."
+FILTERS = ((), (GZIP,), (SHUFFLE,), (SHUFFLE, GZIP))
+TEXT_BLOCK = re.compile(rb"GCOL\x01.{3}(.{8})", re.DOTALL)  # where variable-length text is stored; its size follows
+# Attributes that Keras and featlib read. No other is opened.
+ATTRIBUTES = ("name", "dtype", "backend", "keras_version", "model_config")
+NAME_LISTS = ("layer_names", "weight_names")  # a long list is split into layer_names0, layer_names1, …
+DAMAGE = (OSError, RuntimeError, ValueError, TypeError, OverflowError, LookupError, AttributeError, MemoryError)
 
 
-class H5Layout:
-    """Walks through one HDF5 file that lies in memory, and counts.
+def rewrite_h5(data: bytes, model_config: bytes | None = None) -> tuple[bytes, int]:
+    """Write the arrays of an HDF5 file contiguously and unfiltered into a new file.
 
-    Attributes:
-        arrays: how many arrays the file has.
-        declared: their bytes in memory.
-    """
+    Args:
+        data: The content of the file.
+        model_config: The text that replaces the attribute `model_config`; None copies the attribute as it is.
 
-    def __init__(self, data: bytes) -> None:
-        self.arrays = self.declared = 0
-        self._heap = _largest_heap(data)
-        self._names = self._objects = self._chunks = 0
-        self._seen: set[Any] = set()
-
-    def check(self, root: h5py.Group) -> None:
-        """Checks every object below a group.
-
-        Raises:
-            ModelError: a link, an array, a type or an amount that Keras never writes; the message gives its path.
-        """
-        from h5py import h5o
-
-        self._note(h5o.get_info(root.id), "/")
-        waiting = [(root.id, "", 0)]
-        while waiting:
-            group, path, depth = waiting.pop()
-            self._check_attributes(group, path or "/")
-            self._count(group.get_num_objs(), path)
-            if depth > MAX_DEPTH:
-                raise ModelError(f"Group {shown(path)} lies more than {MAX_DEPTH} groups deep. {AGAIN}")
-            waiting += [(child, f"{path}/{name}", depth + 1) for name, child in self._children(group, path)]
-
-    def _children(self, group: Any, path: str) -> list[tuple[str, Any]]:  # noqa: ANN401
-        import h5py
-        from h5py import h5d, h5g, h5l, h5o
-
-        groups = []
-        for name in list(h5py.Group(group)):
-            if not isinstance(name, str):
-                raise ModelError(f"A name in {shown(path or '/')} is not text. {AGAIN}")
-            here, key = f"{path}/{name}", name.encode("utf-8", "surrogateescape")
-            if group.links.get_info(key).type != h5l.TYPE_HARD:
-                raise ModelError(
-                    f"{shown(here)} is a link to another place or file; only the arrays themselves may be there."
-                )
-            info = h5o.get_info(group, key)
-            self._note(info, here)
-            if info.type == h5o.TYPE_GROUP:
-                groups.append((name, h5g.open(group, key)))
-            elif info.type == h5o.TYPE_DATASET:
-                self._check_array(h5d.open(group, key), here)
-            else:
-                raise ModelError(f"{shown(here)} is neither a group nor an array, which Keras never writes.")
-        return groups
-
-    def _note(self, info: Any, path: str) -> None:  # noqa: ANN401
-        if (info.fileno, info.addr) in self._seen:
-            raise ModelError(
-                f"{shown(path)} is a second way to an object of the same file (a loop of groups, or one array twice)."
-            )
-        self._seen.add((info.fileno, info.addr))
-
-    def _count(self, children: int, path: str) -> None:
-        self._objects += children
-        if self._objects > MAX_OBJECTS:
-            raise ModelError(f"It has more than {MAX_OBJECTS:,} groups and arrays (in {shown(path or '/')}). {AGAIN}")
-
-    def _check_array(self, array: Any, path: str) -> None:  # noqa: ANN401
-        from h5py import h5d
-
-        plan = array.get_create_plist()
-        layout = plan.get_layout()
-        if layout == h5d.VIRTUAL:
-            raise ModelError(
-                f"Array {shown(path)} is virtual: its values lie in other files. Only plain arrays are allowed."
-            )
-        if plan.get_external_count():
-            raise ModelError(f"Array {shown(path)} keeps its values in another file. Only plain arrays are allowed.")
-        _check_type(array.get_type(), path)
-        self._check_size(array, path)
-        self._check_attributes(array, path)
-        filters = tuple(plan.get_filter(i)[0] for i in range(plan.get_nfilters()))
-        if filters not in PIPELINES:
-            raise ModelError(
-                f"Array {shown(path)} is packed with filter {filters}; allowed are gzip and shuffle. {AGAIN}"
-            )
-        if layout == h5d.CHUNKED:
-            self._check_chunks(array, math.prod(plan.get_chunk()) * array.get_type().get_size(), filters, path)
-
-    def _check_size(self, array: Any, path: str) -> None:  # noqa: ANN401
-        size = math.prod(array.shape) * array.get_type().get_size()
-        self.arrays += 1
-        self.declared += size
-        if self.declared > MAX_DECLARED:
-            raise ModelError(
-                f"Array {shown(path)} of shape {tuple(array.shape)} takes {megabytes(size)}, and all arrays together "
-                f"more than {megabytes(MAX_DECLARED)}, the most that is allowed."
-            )
-
-    def _check_chunks(self, array: Any, chunk: int, filters: tuple[int, ...], path: str) -> None:  # noqa: ANN401
-        count = array.get_num_chunks()
-        self._chunks += count
-        if chunk > MAX_DECLARED or self._chunks > MAX_CHUNKS:
-            raise ModelError(f"Array {shown(path)} is cut into chunks that are too large or too many. {AGAIN}")
-        if GZIP in filters:
-            for i in range(count):
-                _check_gzip(array, array.get_chunk_info(i).chunk_offset, chunk, path)
-
-    def _check_attributes(self, owner: Any, path: str) -> None:  # noqa: ANN401
-        from h5py import h5a, h5t
-
-        count = h5a.get_num_attrs(owner)
-        if count > MAX_ATTRIBUTES:
-            raise ModelError(f"{shown(path)} has {count:,} attributes; at most {MAX_ATTRIBUTES:,} are allowed.")
-        for i in range(count):
-            attribute = h5a.open(owner, index=i)
-            kind, points = attribute.get_type(), math.prod(attribute.shape)
-            named = f"Attribute {shown(attribute.name.decode('utf-8', 'replace'))} of {shown(path)}"
-            if kind.get_class() not in (h5t.INTEGER, h5t.FLOAT, h5t.STRING, h5t.ENUM):
-                raise ModelError(f"{named} is neither text nor a number, which Keras never writes.")
-            if points * kind.get_size() > MAX_ATTRIBUTE:
-                raise ModelError(f"{named} has more than {megabytes(MAX_ATTRIBUTE)}, the most that is allowed.")
-            if kind.get_class() == h5t.STRING and kind.is_variable_str() and points > 1:
-                self._names += points * self._heap  # every name could be the same long one
-            if self._names > MAX_NAMES:
-                raise ModelError(f"{named} holds names that could take more than {megabytes(MAX_NAMES)} when read.")
-
-
-def open_h5(data: bytes) -> h5py.File:
-    """Opens an HDF5 file that lies in memory.
+    Returns:
+        The content of the new file and the number of arrays in it.
 
     Raises:
-        ModelError: it is damaged or cut off.
+        ModelError: The file is damaged, or holds something that Keras never writes; the message gives its path.
     """
     import h5py
 
     try:
-        return h5py.File(io.BytesIO(data), "r")
-    except (OSError, RuntimeError, ValueError, TypeError, OverflowError, KeyError, MemoryError) as error:
-        raise ModelError(f"The HDF5 file is damaged or cut off ({shown(str(error))}). {AGAIN}") from error
-
-
-def check_h5(data: bytes) -> tuple[H5Layout, bytes | None]:
-    """Checks a whole HDF5 file that lies in memory.
-
-    Args:
-        data: the file.
-
-    Returns:
-        The counts, and the text of the attribute model_config where the file has it.
-
-    Raises:
-        ModelError: it is damaged, or holds something that Keras never writes.
-    """
-    try:
-        with open_h5(data) as file:
-            layout = H5Layout(data)
-            layout.check(file)
-            _text(file, "keras_version")  # Keras writes it as a text, and nobody reads it here
-            return layout, _text(file, "model_config")
+        with (
+            h5py.File(io.BytesIO(data), "r") as source,
+            h5py.File("copy", "w", driver="core", backing_store=False, block_size=2**22) as target,
+        ):
+            rewriter = _Rewriter(data, target)
+            rewriter.copy(source)
+            if model_config is not None:
+                target.attrs["model_config"] = model_config
+            target.flush()
+            return target.id.get_file_image(), rewriter.arrays
     except ModelError:
         raise
-    except (OSError, RuntimeError, ValueError, TypeError, OverflowError, KeyError, MemoryError) as error:
-        raise ModelError(f"The HDF5 file is damaged ({shown(str(error))}). {AGAIN}") from error
+    except DAMAGE as error:
+        raise ModelError(f"The HDF5 file is damaged or cut off ({quoted(str(error))}). {SAVE_AGAIN}") from error
 
 
-def _text(file: h5py.File, name: str) -> bytes | None:
-    value = file.attrs.get(name)
-    if value is not None and not isinstance(value, str | bytes):
-        raise ModelError(f"Attribute {shown(name)} is not one text, which Keras always writes.")
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+def read_model_config(data: bytes) -> bytes | None:
+    """Read the JSON text that describes the model of a legacy `.h5` file.
+
+    Returns:
+        The text; None for a file of weights only.
+
+    Raises:
+        ModelError: The file is damaged, or the attribute is not a text.
+    """
+    import h5py
+
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            if "model_config" not in file.attrs:
+                return None
+            _check_attribute(file, "model_config", "/", _largest_text(data))
+            text = file.attrs["model_config"]
+    except ModelError:
+        raise
+    except DAMAGE as error:
+        raise ModelError(f"The HDF5 file is damaged or cut off ({quoted(str(error))}). {SAVE_AGAIN}") from error
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogateescape")
+    if not isinstance(text, bytes):
+        raise ModelError("Attribute 'model_config' is not one text, which Keras always writes.")
+    return bytes(text)
 
 
-def _check_type(kind: Any, path: str) -> None:  # noqa: ANN401
-    from h5py import h5t
+class _Rewriter:
+    """Copies one file into another and keeps count of what it holds."""
 
-    plain = kind.get_class() in (h5t.INTEGER, h5t.FLOAT, h5t.ENUM) and kind.get_size() <= 8
-    bfloat16 = kind.get_class() == h5t.OPAQUE and kind.get_size() == 2
-    if not plain and not bfloat16:
-        raise ModelError(f"Array {shown(path)} holds {_type_name(kind)}; allowed are arrays of numbers. {AGAIN}")
+    def __init__(self, data: bytes, target: h5py.File) -> None:
+        self.arrays = 0
+        self._target = target
+        self._declared = self._chunks = 0
+        self._largest_text = _largest_text(data)
+        self._seen: set[Any] = set()
+
+    def copy(self, source: h5py.File) -> None:
+        """Copy everything in a file."""
+        import h5py
+        from h5py import h5d, h5g, h5l, h5o
+
+        waiting = [(h5o.get_info(source.id), source.id, self._target, "", 0)]
+        objects = 0
+        while waiting:
+            info, group, target, path, depth = waiting.pop()
+            self._mark(info, path or "/")
+            self._copy_attributes(h5py.Group(group), target, path or "/")
+            objects += group.get_num_objs()
+            if objects > MAX_OBJECTS:
+                raise ModelError(f"It has more than {MAX_OBJECTS:,} groups and arrays. {SAVE_AGAIN}")
+            if depth > MAX_DEPTH:
+                raise ModelError(f"Group {quoted(path)} is nested more than {MAX_DEPTH} groups deep. {SAVE_AGAIN}")
+            for name in list(h5py.Group(group)):
+                here, key = f"{path}/{name}", name.encode("utf-8", "surrogateescape")
+                if group.links.get_info(key).type != h5l.TYPE_HARD:
+                    raise ModelError(f"{quoted(here)} is a link to another place or file; only arrays are allowed.")
+                info = h5o.get_info(group, key)
+                if info.type == h5o.TYPE_GROUP:
+                    waiting.append((info, h5g.open(group, key), target.create_group(name), here, depth + 1))
+                elif info.type == h5o.TYPE_DATASET:
+                    self._mark(info, here)
+                    array = h5d.open(group, key)
+                    self._check_array(array, here)
+                    copied = target.create_dataset(name, data=h5py.Dataset(array)[()])
+                    self._copy_attributes(h5py.Dataset(array), copied, here)
+                else:
+                    raise ModelError(f"{quoted(here)} is neither a group nor an array, which Keras never writes.")
+
+    def _mark(self, info: Any, path: str) -> None:  # noqa: ANN401
+        if (info.fileno, info.addr) in self._seen:
+            raise ModelError(
+                f"{quoted(path)} is a second path to an object of the same file (a loop of groups, or one array twice)."
+            )
+        self._seen.add((info.fileno, info.addr))
+
+    def _copy_attributes(self, source: h5py.HLObject, target: h5py.HLObject, path: str) -> None:
+        names = [*ATTRIBUTES, *NAME_LISTS]
+        for name in NAME_LISTS:
+            parts = (f"{name}{i}" for i in itertools.count())
+            names += itertools.takewhile(source.attrs.__contains__, parts)
+        for name in names:
+            if name in source.attrs:
+                _check_attribute(source, name, path, self._largest_text)
+                target.attrs[name] = source.attrs[name]
+            if self._target.id.get_filesize() > 2 * MAX_BYTES:
+                raise ModelError(f"Its attributes (in {quoted(path)}) take more than {format_bytes(MAX_BYTES)}.")
+
+    def _check_array(self, array: Any, path: str) -> None:  # noqa: ANN401
+        """Refuse an array whose values lie in other files, are not numbers, or are too many."""
+        from h5py import h5d, h5t
+
+        plan, kind = array.get_create_plist(), array.get_type()
+        if plan.get_layout() == h5d.VIRTUAL or plan.get_external_count():
+            raise ModelError(f"Array {quoted(path)} keeps its values in other files. Only plain arrays are allowed.")
+        number = kind.get_class() in (h5t.INTEGER, h5t.FLOAT, h5t.ENUM) and kind.get_size() <= 8
+        bfloat16 = kind.get_class() == h5t.OPAQUE and kind.get_size() == 2
+        if not number and not bfloat16:
+            raise ModelError(f"Array {quoted(path)} holds {_type_name(kind)}; allowed are numbers. {SAVE_AGAIN}")
+        size = math.prod(array.shape) * max(kind.get_size(), array.dtype.itemsize)
+        self.arrays += 1
+        self._declared += size
+        if self._declared > MAX_BYTES:
+            raise ModelError(
+                f"Array {quoted(path)} of shape {quoted(str(tuple(array.shape)))} takes {format_bytes(size)}, and all "
+                f"arrays together more than {format_bytes(MAX_BYTES)}, the most that is allowed."
+            )
+        filters = tuple(plan.get_filter(i)[0] for i in range(plan.get_nfilters()))
+        if filters not in FILTERS:
+            raise ModelError(
+                f"Array {quoted(path)} is compressed with filter {filters}; allowed are gzip and shuffle. {SAVE_AGAIN}"
+            )
+        if plan.get_layout() == h5d.CHUNKED:
+            self._check_chunks(array, math.prod(plan.get_chunk()) * kind.get_size(), GZIP in filters, path)
+
+    def _check_chunks(self, array: Any, size: int, gzip: bool, path: str) -> None:  # noqa: ANN401
+        """Refuse chunks that unpack to more than `size` bytes, which the HDF5 library would allocate."""
+        count = array.get_num_chunks()
+        self._chunks += count
+        if size > MAX_BYTES or self._chunks > MAX_CHUNKS:
+            raise ModelError(f"Array {quoted(path)} has chunks that are too large or too many. {SAVE_AGAIN}")
+        for i in range(count) if gzip else ():
+            unfiltered, packed = array.read_direct_chunk(array.get_chunk_info(i).chunk_offset)
+            try:
+                fits = unfiltered or len(zlib.decompressobj().decompress(packed, size + 1)) == size
+            except zlib.error:
+                fits = False
+            if not fits:
+                raise ModelError(f"Array {quoted(path)} does not unpack to the size it declares. {SAVE_AGAIN}")
+
+
+def _largest_text(data: bytes) -> int:
+    """Size in bytes of the largest block in which the file can keep a variable-length text."""
+    return max((int.from_bytes(size, "little") for size in TEXT_BLOCK.findall(data)), default=0)
+
+
+def _check_attribute(owner: h5py.HLObject, name: str, path: str, largest_text: int) -> None:
+    from h5py import h5a, h5t
+
+    attribute = h5a.open(owner.id, name.encode())
+    kind, values = attribute.get_type(), math.prod(attribute.shape)
+    if kind.get_class() not in (h5t.INTEGER, h5t.FLOAT, h5t.STRING):
+        raise ModelError(f"Attribute {quoted(name)} of {quoted(path)} holds {_type_name(kind)}; allowed is text.")
+    variable = kind.get_class() == h5t.STRING and kind.is_variable_str()
+    size = values * (largest_text if variable else kind.get_size())  # every value could be the same long text
+    if size > MAX_ATTRIBUTE:
+        raise ModelError(
+            f"Attribute {quoted(name)} of {quoted(path)} could take {format_bytes(size)} in memory; at most "
+            f"{format_bytes(MAX_ATTRIBUTE)} are allowed. {SAVE_AGAIN}"
+        )
 
 
 def _type_name(kind: Any) -> str:  # noqa: ANN401
@@ -227,43 +232,3 @@ def _type_name(kind: Any) -> str:  # noqa: ANN401
         h5t.OPAQUE: "raw bytes",
     }
     return names.get(kind.get_class(), "an unknown type")
-
-
-def _check_gzip(array: Any, offset: tuple[int, ...], chunk: int, path: str) -> None:  # noqa: ANN401
-    skipped, packed = array.read_direct_chunk(offset)
-    if skipped:
-        return
-    unpacker = zlib.decompressobj()
-    try:
-        size = len(unpacker.decompress(packed, chunk + 1))
-    except zlib.error:
-        raise ModelError(f"Array {shown(path)} is damaged: it does not unpack. {AGAIN}") from None
-    if size != chunk:
-        raise ModelError(f"Array {shown(path)} unpacks to another size than its chunks have: it is forged. {AGAIN}")
-
-
-def _largest_heap(data: bytes) -> int:
-    """Bytes of the largest block in which the file can keep texts of varying length.
-
-    The HDF5 library never comes back from some blocks whose objects do not fill them, so these are refused here.
-    """
-    largest = 0
-    for match in HEAP.finditer(data):
-        size = int.from_bytes(match.group(1), "little")
-        if not _fills(data, match.end(), match.start() + size):
-            raise ModelError(f"The HDF5 file is damaged: a block of texts does not fit. {AGAIN}")
-        largest = max(largest, size)
-    return largest
-
-
-def _fills(data: bytes, at: int, end: int) -> bool:
-    """Whether heap objects (number, count, 4 bytes, size, content in steps of 8 bytes) lie from `at` to `end`."""
-    if end > len(data):
-        return False
-    while end - at >= HEAP_OBJECT.size:
-        number, size = HEAP_OBJECT.unpack_from(data, at)
-        step = size if number == 0 else HEAP_OBJECT.size + (size + 7) // 8 * 8  # 0 is free room, counted whole
-        if step < HEAP_OBJECT.size:
-            return False
-        at += step
-    return at <= end

@@ -1,61 +1,60 @@
-"""JSON out of a stranger's file, parsed only after its size and depth are known."""
+"""JSON out of an untrusted file, of bounded size, depth and numbers."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any
 
 from featlib.errors import ModelError
-from featlib.models.untrusted.wording import megabytes, shown
+from featlib.models.untrusted.wording import quoted
+from featlib.text import format_bytes
 
-MAX_BYTES = 16_000_000
+MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 100
 MAX_VALUES = 1_000_000  # the largest stock network has 40,000
 MAX_DIGITS = 20
-TOKEN = re.compile(r'[\[\]{}]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def parse_json(data: bytes, name: str) -> Any:  # noqa: ANN401
-    """Parses JSON of bounded size, depth and numbers.
+    """Parse JSON.
 
     Args:
-        data: the text in UTF-8.
-        name: what the text is, for the message, for example "config.json".
+        data: The text in UTF-8.
+        name: What the text is, for messages, for example "config.json".
 
     Raises:
-        ModelError: it is too large, too deep, no JSON, or holds NaN, an infinite or a huge number, or a name twice.
+        ModelError: It is too large, too deep or not JSON, or holds NaN, an infinite or a huge number, or a key twice.
     """
     if len(data) > MAX_BYTES:
-        raise ModelError(f"Its {name} has {megabytes(len(data))}; at most {megabytes(MAX_BYTES)} are allowed.")
-    if data.count(b",") > MAX_VALUES or data.count(b"[") + data.count(b"{") > MAX_VALUES:
-        raise ModelError(f"Its {name} holds more than {MAX_VALUES:,} values, the most that are allowed.")
+        raise ModelError(f"Its {name} has {format_bytes(len(data))}; at most {format_bytes(MAX_BYTES)} are allowed.")
+    too_deep = f"Its {name} is nested deeper than {MAX_DEPTH} levels, the most that are allowed."
     try:
-        text = data.decode("utf-8")
-        _check_depth(text, name)
-        return json.loads(
-            text,
+        value = json.loads(
+            data.decode("utf-8"),
             parse_int=_integer,
-            parse_float=_number,
-            parse_constant=_number,
+            parse_float=_finite,
+            parse_constant=_finite,
             object_pairs_hook=_without_repeats,
         )
+    except RecursionError:
+        raise ModelError(too_deep) from None
     except ModelError:
         raise
     except ValueError as error:
         raise ModelError(
-            f"Its {name} is not valid JSON ({error}): the file is damaged; save the model again."
+            f"Its {name} is not valid JSON ({error}): the file is damaged. Save the model again."
         ) from error
-
-
-def _check_depth(text: str, name: str) -> None:
-    depth = 0
-    for match in TOKEN.finditer(text):
-        token = match.group()[0]
-        depth += 1 if token in "[{" else -1 if token in "]}" else 0
-        if depth > MAX_DEPTH:
-            raise ModelError(f"Its {name} nests brackets deeper than {MAX_DEPTH} levels, the most that are allowed.")
+    level, count = [value], 0
+    for _ in range(MAX_DEPTH + 1):
+        count += len(level)
+        if count > MAX_VALUES:
+            raise ModelError(f"Its {name} holds more than {MAX_VALUES:,} values, the most that are allowed.")
+        nested = [item for item in level if isinstance(item, dict | list)]
+        level = [child for item in nested for child in (item.values() if isinstance(item, dict) else item)]
+    if level:
+        raise ModelError(too_deep)
+    return value
 
 
 def _integer(text: str) -> int:
@@ -64,10 +63,10 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _number(text: str) -> float:
+def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ModelError(f"Its config holds the number {shown(text)}; only finite numbers are allowed.")
+        raise ModelError(f"Its config holds the number {quoted(text)}; only finite numbers are allowed.")
     return value
 
 

@@ -1,32 +1,51 @@
-"""A stranger's model file, opened: inspected, tried in a process of its own, then loaded."""
+"""Open untrusted model files: the app reads no file but the copy that the inspecting process wrote."""
 
 from __future__ import annotations
 
-import json
-import math
 import tempfile
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from featlib.errors import ModelError
-from featlib.models.untrusted.child import run_child
-from featlib.models.untrusted.h5_reader import rewrite_h5
-from featlib.models.untrusted.inspection import InspectedFile, inspect_bytes, read_file, refusal
-from featlib.models.untrusted.loading import first_line, load
+from featlib.models.untrusted.child import ask_child
+from featlib.models.untrusted.wording import escaped, keras_error, quoted
+from featlib.text import format_bytes
 
 if TYPE_CHECKING:
     import keras
 
+MAX_FILE = 200 * 2**20
+INSPECTION_SECONDS = 20
+INSPECTION = "featlib.models.untrusted.inspection"
+TRIAL = "featlib.models.untrusted.trial"
+ALLOWED_FILES = "Allowed are model files of Keras: .keras, or .h5 with the whole model."
+
+
+@dataclass(frozen=True)
+class InspectedFile:
+    """A model file that passed the inspection.
+
+    Attributes:
+        content: The file as it was rewritten: its repaired config and its arrays, and nothing else.
+        format: "keras" (a zip of Keras 3) or "h5" (a whole model in the legacy format), by its content.
+        repairs: What was repaired in its config, one sentence each; the file itself stays as it is.
+    """
+
+    content: bytes
+    format: str
+    repairs: tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A model out of a stranger's file.
+    """A model out of an untrusted file.
 
     Attributes:
-        model: not compiled.
-        repairs: what was repaired in the file's words, one sentence each; the file itself is as it was.
+        model: The model, not compiled.
+        repairs: What was repaired in its config, one sentence each; the file itself stays as it is.
     """
 
     model: keras.Model
@@ -34,65 +53,86 @@ class OpenedModel:
 
 
 def open_model_file(path: Path, *, timeout: float = 60) -> OpenedModel:
-    """Opens a model file that a stranger may have written.
+    """Open an untrusted model file.
 
-    The file is inspected without Keras, copied with its repairs to a temporary folder, loaded once in a process
-    of its own that has little memory, little time and little room to write, and only then loaded here.
+    One process inspects the file without Keras and rewrites it; another one loads and runs the rewritten copy, with
+    little memory and time. Only then is the copy loaded here.
 
     Args:
-        path: a `.keras` file, or a legacy `.h5` of a whole model.
-        timeout: seconds that the trial may take.
+        path: A `.keras` file, or a legacy `.h5` of a whole model.
+        timeout: Seconds that the trial may take.
 
     Raises:
-        ModelError: the file is refused; the message says by which step and why.
+        ModelError: The file is refused; the message says why.
     """
-    path = Path(path)
-    data = read_file(path)
-    inspected, members = inspect_bytes(path, data)
-    with tempfile.TemporaryDirectory(prefix="featlib-", ignore_cleanup_errors=True) as folder:
-        copy = _write_copy(inspected, members, data, Path(folder))
-        del data, members
+    inspected = inspect_model_file(path)
+    with tempfile.TemporaryDirectory(prefix="featlib-", ignore_cleanup_errors=True) as folder, _named(path):
+        copy = Path(folder) / f"model.{inspected.format}"
+        copy.write_bytes(inspected.content)
+        ask_child(TRIAL, [str(copy), str(max(1, round(timeout)))], timeout=timeout)
         try:
-            _try_out(copy, Path(folder), timeout)
-            return OpenedModel(_load(copy), inspected.repairs)
-        except ModelError as error:
-            raise refusal(path, error) from error
+            return OpenedModel(load_copy(copy), inspected.repairs)
+        except Exception as error:  # whatever an untrusted file makes Keras raise
+            raise ModelError(f"Keras refused it: {keras_error(error)}") from error
 
 
-def _write_copy(inspected: InspectedFile, members: dict[str, bytes], data: bytes, folder: Path) -> Path:
-    """Writes the file anew, so that Keras reads what was inspected and nothing else."""
-    config = json.dumps(inspected.config).encode()
-    if inspected.format == "keras":
-        copy = folder / "model.keras"
-        with zipfile.ZipFile(copy, "w") as archive:
-            for name, content in {**members, "config.json": config}.items():
-                archive.writestr(name, content)
-        return copy
-    copy = folder / "model.h5"
+def inspect_model_file(path: Path) -> InspectedFile:
+    """Inspect and rewrite a model file in a separate process, without Keras and without running anything in it.
+
+    Args:
+        path: A `.keras` file, or a legacy `.h5` of a whole model. The content decides, not the suffix.
+
+    Raises:
+        ModelError: The file is anything else, is damaged, or holds something that is not allowed.
+    """
+    with _open(Path(path)) as file:
+        answer, content = ask_child(INSPECTION, ["model"], timeout=INSPECTION_SECONDS, stdin=file)
+    return InspectedFile(content, str(answer["format"]), tuple(escaped(str(repair)) for repair in answer["repairs"]))
+
+
+def read_weights(path: Path) -> bytes:
+    """Read the weights of a `.weights.h5`, a legacy `.h5` or a `.keras` file in a separate process.
+
+    Returns:
+        The content of a new HDF5 file with the same arrays and names.
+
+    Raises:
+        ModelError: The file is anything else, is damaged, or holds something that Keras never writes.
+    """
+    with _open(Path(path)) as file:
+        return ask_child(INSPECTION, ["weights"], timeout=INSPECTION_SECONDS, stdin=file)[1]
+
+
+def load_copy(path: Path) -> keras.Model:
+    """Load a rewritten file, in the trial and after it in the same way."""
+    import keras
+
+    return keras.saving.load_model(str(path), compile=False, safe_mode=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Put the name of the file in front of a refusal, and let nothing in it act on a terminal or a page."""
     try:
-        copy.write_bytes(rewrite_h5(data, config))
+        yield
     except ModelError as error:
-        raise refusal(inspected.path, error) from error
-    return copy
+        raise ModelError(f"The file {quoted(path.name)} cannot be used. {escaped(str(error))}") from error
 
 
-def _try_out(copy: Path, folder: Path, timeout: float) -> None:
-    seconds = max(1, math.ceil(timeout))
-    output = run_child("featlib.models.untrusted.trial", [str(copy), str(seconds)], folder=folder, timeout=timeout)
-    try:
-        answer = json.loads(output)
-    except ValueError as error:
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    if not path.is_file():
+        raise ModelError(f"{quoted(path.name)} {'is a folder' if path.is_dir() else 'is not a file'}. {ALLOWED_FILES}")
+    size = path.stat().st_size
+    if size > MAX_FILE:
         raise ModelError(
-            "Loading it broke off without a reason, as it does for damaged files. Save it again."
-        ) from error
-    if answer["reason"] == "memory":
-        raise ModelError("Loading it needs more memory than the 4 GB that a model may take. Give a smaller network.")
-    if not answer["ok"]:
-        raise ModelError(f"Keras refused it: {answer['reason']}")
-
-
-def _load(copy: Path) -> keras.Model:
+            f"{quoted(path.name)} has {format_bytes(size)}; at most {format_bytes(MAX_FILE)} are read. "
+            "A trained model keeps its optimizer in the file, twice the size of its weights: load it with "
+            "compile=False and save it again."
+        )
     try:
-        return load(copy)
-    except Exception as error:  # whatever a stranger's file makes Keras raise
-        raise ModelError(f"Keras refused it: {first_line(error)}") from error
+        file = path.open("rb")
+    except OSError as error:
+        raise ModelError(f"{quoted(path.name)} cannot be read: {error.strerror}.") from error
+    with file, _named(path):
+        yield file

@@ -1,6 +1,6 @@
-"""Loads one model file in a process of its own with little room, and says how it went.
+"""Load a rewritten model file and run it once, in a process with little memory and time.
 
-Run as `python -m featlib.models.untrusted.trial FILE SECONDS`; the answer is one line of JSON on standard output.
+Run as `python -m featlib.models.untrusted.trial FILE SECONDS`, it answers as `ask_child` reads it.
 """
 
 from __future__ import annotations
@@ -9,68 +9,58 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from featlib.models.untrusted.limits import limit_files_and_time, limit_memory
-from featlib.models.untrusted.loading import first_line, load
+from featlib.models.graph import NOT_PER_IMAGE, image_graph
+from featlib.models.layers import describe_layers
+from featlib.models.untrusted.child import NEEDS_MEMORY, limit_files_and_time, limit_memory
+from featlib.models.untrusted.opening import load_copy
+from featlib.models.untrusted.wording import keras_error
+from featlib.text import format_bytes
 
-if TYPE_CHECKING:
-    import keras
-
-ROOM = 2_200_000_000  # bytes that loading may take on top of TensorFlow itself, which takes 1.8 GB of addresses
-MAX_ACTIVATIONS = 1_000_000_000  # bytes for one image
+MEMORY = 2_200_000_000  # bytes that loading may take on top of TensorFlow itself, which takes 1.8 GB of addresses
+MAX_ACTIVATIONS = 2**30  # bytes per image
 
 
 def main() -> None:
-    """Tries the file that the command line names."""
+    """Try the file that the command line names."""
     path, seconds = Path(sys.argv[1]), int(sys.argv[2])
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what TensorFlow and Keras print belongs to no answer
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what TensorFlow and Keras print is no part of the answer
     limit_files_and_time(seconds)
-    import keras
+    import keras  # noqa: F401 - before the memory is limited
 
-    limit_memory(ROOM)
-    answer.write(json.dumps(_try(keras, path)) + "\n")
-    answer.flush()
-    os._exit(0)  # nothing that a model left behind gets to run
-
-
-def activation_bytes(model: keras.Model) -> int:
-    """Memory that the outputs of all layers take for one image, in bytes."""
-    from featlib.models.graph import image_graph
-    from featlib.models.layers import describe_layers
-
-    return sum(info.bytes_per_image or 0 for info in describe_layers(image_graph(model)))
+    limit_memory(MEMORY)
+    reason = find_problem(path)
+    output.write(json.dumps({"refused": reason} if reason else {}) + "\n")
+    output.flush()
+    os._exit(0)  # skips whatever the model left to run at exit
 
 
-def run_once(model: keras.Model) -> None:
-    """Runs every layer on one black image: what a layer makes on the way is in no list of outputs."""
+def find_problem(path: Path) -> str:
+    """Load a model and run every layer on one black image.
+
+    Returns:
+        Why the model cannot be used; empty where it can.
+    """
     import numpy as np
 
-    from featlib.models.graph import NOT_PER_IMAGE, image_graph
-
-    graph = image_graph(model)
-    refs = [ref for call, ref in graph.targets.values() if ref and call.reason in ("", NOT_PER_IMAGE)]
-    graph.run(refs, np.zeros((1, *graph.input_shape), np.float32))
-
-
-def _try(keras: Any, path: Path) -> dict[str, Any]:  # noqa: ANN401
     try:
-        model = load(path)
-        needed = activation_bytes(model)
+        graph = image_graph(load_copy(path))
+        needed = sum(info.bytes_per_image or 0 for info in describe_layers(graph))
         if needed > MAX_ACTIVATIONS:
-            reason = (
-                f"The outputs of its layers take {needed / 1e6:,.0f} MB for one image; at most "
-                f"{MAX_ACTIVATIONS / 1e6:,.0f} MB are allowed. Give it a smaller input."
+            return (
+                f"The outputs of its layers take {format_bytes(needed)} per image; at most "
+                f"{format_bytes(MAX_ACTIVATIONS)} are allowed. Give it a smaller input."
             )
-            return {"ok": False, "reason": reason}
-        run_once(model)
+        # The list of outputs does not show what a layer needs while it runs.
+        calls = [ref for call, ref in graph.targets.values() if ref and call.reason in ("", NOT_PER_IMAGE)]
+        graph.run(calls, np.zeros((1, *graph.input_shape), np.float32))
     except MemoryError:
-        return {"ok": False, "reason": "memory"}
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's file makes Keras raise
+        return NEEDS_MEMORY
+    except Exception as error:  # noqa: BLE001 - whatever an untrusted file makes Keras raise
         exhausted = "ResourceExhausted" in type(error).__name__
-        return {"ok": False, "reason": "memory" if exhausted else first_line(error)}
-    return {"ok": True, "reason": ""}
+        return NEEDS_MEMORY if exhausted else f"Keras refused it: {keras_error(error)}"
+    return ""
 
 
 if __name__ == "__main__":

@@ -1,28 +1,32 @@
-"""A stranger's words inside our messages: short, and nothing that a terminal or a page would act on."""
+"""Untrusted text inside our messages: short, and with nothing that a terminal or a page would act on."""
 
 from __future__ import annotations
 
 from typing import Any
 
-LONGEST = 60
-MEGABYTE = 1_000_000
+MAX_QUOTED = 60
+MAX_REASON = 300
+SAVE_AGAIN = "Save the model again with Keras."
 
 
-def shown(value: Any) -> str:  # noqa: ANN401
-    """A value out of a model file, quoted, printable and short.
-
-    Returns:
-        For example "'block_1_expand'"; control characters, quotes and lone surrogates are escaped.
-    """
-    text = value if isinstance(value, str) else f"a {type(value).__name__}" if _deep(value) else repr(value)
-    text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    return "'" + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text) + "'"
+def escaped(text: str) -> str:
+    """Escape control characters, bidirectional marks and lone surrogates, as `repr` does."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def megabytes(count: int) -> str:
-    """A number of bytes for people, for example "17,180 MB"."""
-    return f"{count / MEGABYTE:,.0f} MB" if count >= MEGABYTE else f"{count:,} bytes"
+def quoted(value: Any) -> str:  # noqa: ANN401
+    """Quote a value out of a model file, for example "'block_1_expand'": escaped, and cut to 60 characters."""
+    if isinstance(value, dict | list):
+        value = f"a {type(value).__name__}"
+    text = value if isinstance(value, str) else repr(value)
+    return f"'{escaped(text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 1] + '…')}'"
 
 
-def _deep(value: Any) -> bool:  # noqa: ANN401
-    return isinstance(value, dict | list)
+def keras_error(error: BaseException) -> str:
+    """Say in one line why Keras refused a file, without the dump of the config that it adds."""
+    text = str(error).rsplit("Exception encountered: ", maxsplit=1)[-1]
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    reason = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    if isinstance(error, LookupError) or not reason:
+        reason = f"{type(error).__name__} {reason}".strip()
+    return escaped(reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…")

@@ -1,4 +1,4 @@
-"""Small tools that the tests of the gate make files with."""
+"""Tools that build the files of these tests."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ class Good:
 
     @property
     def members(self) -> dict[str, bytes]:
-        with zipfile.ZipFile(io.BytesIO(self.keras)) as archive:
-            return {name: archive.read(name) for name in archive.namelist()}
+        return members_of(self.keras)
 
     @property
     def config(self) -> dict[str, Any]:
         return json.loads(self.members[CONFIG])
+
+
+def members_of(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def zipped(members: list[tuple[str | zipfile.ZipInfo, bytes]], kind: int = zipfile.ZIP_STORED) -> bytes:

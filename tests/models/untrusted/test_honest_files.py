@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from featlib.models.untrusted import inspect_model_file, open_model_file
-from tests.models.untrusted.files import edited_h5_config, with_config, write
+from featlib.models.untrusted.inspection import inspect_model
+from tests.models.untrusted.files import CONFIG, METADATA, edited_h5_config, members_of, with_config, write
 from tests.models.untrusted.keras_2 import as_keras_2
 
 
@@ -156,25 +159,29 @@ def test_sequential_of_early_keras_2(tmp_path):
     )
 
 
-def test_old_homes_of_models(good, tmp_path):
+def test_old_homes_of_models(good):
     config = good.config
     config["module"] = "keras.src.engine.functional"
-    report = inspect_model_file(write(tmp_path, "model.keras", with_config(good, config)))
-    assert report.config["module"] == "keras.src.models.functional"
+    report = inspect_model(with_config(good, config))
+    assert _config(report)["module"] == "keras.src.models.functional"
     assert report.repairs == ("Renamed the old module of 1 model: Keras 3 keeps them elsewhere.",)
 
 
-def test_groups_of_2_are_left_alone(good, tmp_path):
+def test_groups_of_2_are_left_alone(good):
     config = good.config
     next(x for x in config["config"]["layers"] if x["class_name"] == "DepthwiseConv2D")["config"]["groups"] = 2
-    report = inspect_model_file(write(tmp_path, "model.keras", with_config(good, config)))
+    report = inspect_model(with_config(good, config))
     assert report.repairs == ()
-    assert [x["config"].get("groups") for x in report.config["config"]["layers"]].count(2) == 1
+    assert [x["config"].get("groups") for x in _config(report)["config"]["layers"]].count(2) == 1
 
 
 def test_content_decides_not_the_suffix(good, tmp_path):
     assert inspect_model_file(write(tmp_path, "model.keras", good.h5)).format == "h5"
     assert inspect_model_file(write(tmp_path, "model.h5", good.keras)).format == "keras"
+
+
+def _config(report):
+    return json.loads(members_of(report.content)[CONFIG])
 
 
 def _without_compile_config(value):
@@ -185,8 +192,8 @@ def _without_compile_config(value):
     return value
 
 
-def test_what_the_inspector_reports(good, tmp_path):
-    path = write(tmp_path, "model.keras", good.keras)
-    report = inspect_model_file(path)
-    assert (report.path, report.format, report.repairs) == (path, "keras", ())
-    assert report.config == _without_compile_config(good.config)
+def test_what_the_inspection_reports(good, tmp_path):
+    report = inspect_model_file(write(tmp_path, "model.keras", good.keras))
+    assert (report.format, report.repairs) == ("keras", ())
+    assert _config(report) == _without_compile_config(good.config)
+    assert json.loads(members_of(report.content)[METADATA]) == json.loads(good.members[METADATA])
