@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from featlib.errors import ModelError
 from featlib.models.graph import NOT_PER_IMAGE, image_graph
 from featlib.models.layers import describe_layers
 from featlib.models.untrusted.child import NEEDS_MEMORY, limit_files_and_time, limit_memory
@@ -58,8 +59,9 @@ def find_problem(path: Path) -> str:
     except MemoryError:
         return NEEDS_MEMORY
     except Exception as error:  # noqa: BLE001 - whatever an untrusted file makes Keras raise
-        exhausted = "ResourceExhausted" in type(error).__name__
-        return NEEDS_MEMORY if exhausted else f"Keras refused it: {keras_error(error)}"
+        if "ResourceExhausted" in type(error).__name__:
+            return NEEDS_MEMORY
+        return f"{'' if isinstance(error, ModelError) else 'Keras refused it: '}{keras_error(error)}"
     return ""
 
 
