@@ -64,7 +64,7 @@ def prepare(context: CodeContext) -> list[str]:
     blocks.append(f'''
 def prepare(images):
     """Resize and crop images to what the network expects: (n, {height}, {width}, 3) float32."""
-    # PIL's ImageOps.fit (bicubic) is close: 0.4 of 255 gray levels on average, cosine of the vectors 0.9999.
+    # PIL's ImageOps.fit (bicubic) differs by 1 gray level in about 0.3% of the values: cosine of vectors 0.99999.
     x = [backbone.resize(image.pixels) for image in images]
     x = np.stack(x).astype("float32")  # 0...255
     {context.backbone.preprocessing.code}
