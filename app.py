@@ -5,8 +5,8 @@ from dataclasses import replace
 import streamlit as st
 
 from featlib.recipes import feature_maps_code, predict_code, projection_code
-from featlib.ui.compute.work import look, network
-from featlib.ui.frame import code_context, image_set, link_to, page
+from featlib.ui.compute import network, trace
+from featlib.ui.frame import code_context, image_set, link_to, page, results
 from featlib.ui.pages.home import VIEWS_PERPLEXITY, bring_images, show_views
 from featlib.ui.widgets.panels import show_code, show_image, show_maps, show_prediction, show_vector
 from featlib.ui.widgets.pickers import pick_image, settle_layer
@@ -21,16 +21,16 @@ with page(
     item = images[pick_image(session, images)]
     backbone = network(session)
     layer = settle_layer(session, backbone)
-    trace = look(backbone, item)
-    output = trace.outputs[layer.path]
+    traced = trace(backbone, item)
+    output = traced.outputs[layer.path]
 
     photo, answer, maps = st.columns([1, 1.2, 1.8], gap="medium")
     with photo:
         st.markdown("**What goes in**")
-        show_image(trace, item)
+        show_image(traced, item)
     with answer:
         st.markdown("**What comes out**")
-        show_prediction(backbone, trace)
+        show_prediction(backbone, traced)
     with maps:
         st.markdown(f"**What it sees on the way**, at `{layer.path}`")
         if layer.kind == "maps":
@@ -50,7 +50,8 @@ with page(
         )
     )
     layers = list(dict.fromkeys([session.layer, backbone.feature_layer]))
-    show_views(session, backbone, layers)
+    with results(session):
+        show_views(session, backbone, layers)
     link_to("Projection", "Your images, any layer, PCA or t-SNE")
     show_code(
         {

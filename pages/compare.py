@@ -1,8 +1,8 @@
 """The same image through two networks, or through one with and without training."""
 
 from featlib.recipes import compare_code, predict_code
-from featlib.ui.compute.work import network
-from featlib.ui.frame import image_set, page
+from featlib.ui.compute import network
+from featlib.ui.frame import image_set, page, results
 from featlib.ui.pages.compare import Side, load_other, pick_other, pick_other_layer, show_sides, show_worth
 from featlib.ui.widgets.panels import show_code
 from featlib.ui.widgets.pickers import pick_image, pick_layer
@@ -20,7 +20,8 @@ with page(
     other_backbone = load_other(other)
     right = Side("right", other, other_backbone, pick_other_layer(session, left, other_backbone))
     show_sides([left, right], item)
-    show_worth(session, [left, right])
+    with results(session):
+        show_worth(session, [left, right])
     programs = {"Both networks": compare_code(left.scene, right.scene, left.layer.path, right.layer.path)}
     for side in (left, right):
         if side.backbone.prediction_layer:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from featlib.recipes import feature_maps_code
-from featlib.ui.compute.work import look, network
+from featlib.ui.compute import network, trace
 from featlib.ui.frame import code_context, image_set, page
 from featlib.ui.widgets.panels import (
     maps_controls,
@@ -21,8 +21,8 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
     item = images[pick_image(session, images)]
     backbone = network(session)
     layer = pick_layer(session, backbone)
-    trace = look(backbone, item)
-    output = trace.outputs[layer.path]
+    traced = trace(backbone, item)
+    output = traced.outputs[layer.path]
 
     left, right = st.container(key="beside").columns([1, 1.75], gap="medium")
     if layer.kind == "maps":
@@ -30,13 +30,13 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
             shown = maps_controls(session, output)
             show_maps(session, layer, output, page=shown)
         with left:
-            show_channel(session, trace, layer, output)
+            show_channel(session, traced, layer, output)
     else:
         with left:
-            show_image(trace, item)
+            show_image(traced, item)
         right.info(f"`{layer.path}` has no height and width any more, so there are no maps: this is its output.")
     with right:
         show_vector(session, layer, output)
     st.subheader("Through the network", anchor=False)
-    show_film_strip(backbone, trace)
+    show_film_strip(backbone, traced)
     show_code(feature_maps_code(code_context(session, backbone)))

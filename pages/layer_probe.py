@@ -6,8 +6,8 @@ import streamlit as st
 
 from featlib.recipes import layer_probe_code
 from featlib.transfer import stage_layers
-from featlib.ui.compute.work import network, say_left_out
-from featlib.ui.frame import code_context, image_set, link_to, page
+from featlib.ui.compute import network, warn_skipped
+from featlib.ui.frame import code_context, image_set, link_to, page, results
 from featlib.ui.pages.layer_probe import compute, show_curve
 from featlib.ui.pages.transfer import pick_label
 from featlib.ui.widgets.panels import show_code
@@ -29,17 +29,14 @@ with page(
         show_code(code, "this curve from the built-in views, which have labels")
     else:
         part = pick_part(session, images, column)
-        backbone = network(session, by=column)
+        backbone = network(session)
         settle_layer(session, backbone)
-        place = st.empty()  # what is computed takes the place of the old curve
-        with place.container():
+        with results(session):
             curve = compute(session, backbone, part, column)
-        if curve is not None:
-            with place.container():
-                say_left_out(curve.left_out)
-                show_curve(session, backbone, curve, column)
-                with st.container(horizontal=True):
-                    link_to("Transfer", "What this layer confuses")
-                    link_to("Projection", "How its vectors lie")
+            warn_skipped(curve.skipped)
+            show_curve(session, backbone, curve, column)
+            with st.container(horizontal=True):
+                link_to("Transfer", "What this layer confuses")
+                link_to("Projection", "How its vectors lie")
         limit = len(part) if len(part) < len(images) else None
         show_code(layer_probe_code(code_context(session, backbone), stage_layers(backbone), column, limit=limit))

@@ -1,7 +1,7 @@
 """`model.summary()` to pick from, and what the top is."""
 
 from featlib.recipes import summary_code
-from featlib.ui.compute.work import network
+from featlib.ui.compute import network
 from featlib.ui.frame import code_context, page
 from featlib.ui.pages.layers import layer_table, model_facts, show_top
 from featlib.ui.widgets.panels import show_code

@@ -1,10 +1,8 @@
 """What enters the network, and what a wrong preprocessing does."""
 
-import streamlit as st
-
 from featlib.recipes import preprocessing_code
-from featlib.ui.compute.work import network
-from featlib.ui.frame import code_context, image_set, page
+from featlib.ui.compute import network
+from featlib.ui.frame import code_context, image_set, page, results
 from featlib.ui.pages.entrance import enter
 from featlib.ui.pages.preprocessing import measure, pick_wrong, show_harm, show_sides, show_way
 from featlib.ui.widgets.panels import show_code
@@ -21,11 +19,10 @@ with page(
     wrong = pick_wrong(session, backbone)
     item = images[position]
     entrances = enter(backbone, wrong, item)
-    place = st.empty()  # what is computed takes the place of the progress
-    with place.container():
+    harm = None
+    with results(session):
         harm = measure(session, entrances, images, position)
-    if harm is not None:
-        with place.container():
+        if harm is not None:
             show_harm(entrances, harm)
     show_way(item, entrances)
     show_sides(entrances, harm)

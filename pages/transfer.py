@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-import streamlit as st
-
 from featlib.recipes import transfer_code
-from featlib.ui.compute.work import network, say_left_out
-from featlib.ui.frame import code_context, image_set, page
+from featlib.ui.compute import network, warn_skipped
+from featlib.ui.frame import code_context, image_set, page, results
 from featlib.ui.pages.transfer import compute, pick_label, show_accuracy, show_confusion, show_mistakes
 from featlib.ui.widgets.panels import show_code
 from featlib.ui.widgets.pickers import pick_layer, pick_part, settle_layer
@@ -25,17 +23,14 @@ with page(
         show_code(code, "this lesson from the built-in views, which have labels")
     else:
         part = pick_part(session, images, column)
-        backbone = network(session, by=column)
+        backbone = network(session)
         layer = pick_layer(session, backbone)
-        place = st.empty()  # what is computed takes the place of the old results
-        with place.container():
+        with results(session):
             lesson = compute(session, backbone, part, layer, column)
-        if lesson is not None:
-            with place.container():
-                say_left_out(lesson.left_out)
-                show_accuracy(session, lesson, column)
-                show_confusion(lesson)
-                show_mistakes(lesson)
+            warn_skipped(lesson.skipped)
+            show_accuracy(session, lesson, column)
+            show_confusion(lesson)
+            show_mistakes(lesson)
         show_code(
             transfer_code(code_context(session, backbone), column, limit=len(part) if len(part) < len(images) else None)
         )

@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-import streamlit as st
-
 from featlib.recipes import vectors_code
-from featlib.ui.compute.work import network, say_left_out
-from featlib.ui.frame import code_context, image_set, page
+from featlib.ui.compute import network, warn_skipped
+from featlib.ui.frame import code_context, image_set, page, results
 from featlib.ui.pages.vectors import download, pick_vector, show_matrix, show_neighbors, show_similarity, table
 from featlib.ui.widgets.panels import show_code
 from featlib.ui.widgets.pickers import pick_layer, pick_part, sample_column
@@ -19,17 +17,13 @@ with page(
     pick_vector(session, backbone)
     images = image_set(session)
     part = pick_part(session, images)
-    place = st.empty()  # what is computed takes the place of the old results
-    with place.container():
-        result = table(session, backbone, part)
-    if result is not None:
-        found, vectors = result
-        with place.container():
-            say_left_out(found.left_out)
-            show_matrix(vectors)
-            show_neighbors(session, images, found.images, vectors)
-            show_similarity(vectors)
-            download(vectors)
+    with results(session):
+        found, vectors = table(session, backbone, part)
+        warn_skipped(found.skipped)
+        show_matrix(vectors)
+        show_neighbors(session, images, found.images, vectors)
+        show_similarity(vectors)
+        download(vectors)
     code = vectors_code(
         replace(code_context(session, backbone, session.pooling), also=session.also),
         l2=session.l2,

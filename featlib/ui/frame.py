@@ -27,9 +27,10 @@ from featlib.models import (
     write_model_name,
 )
 from featlib.recipes import CodeContext
+from featlib.ui.compute import NotYetError, Stopped
 from featlib.ui.session import OWN, UPLOADS, Session, bind, current_session, write_url
 from featlib.ui.text import plain
-from featlib.ui.widgets.own_model import NotYetError, choose_own_model
+from featlib.ui.widgets.own_model import choose_own_model
 
 PAGES = (
     ("app.py", "Home", ":material/home:"),
@@ -88,7 +89,7 @@ def page(name: str, question: str, advice: str) -> Iterator[Session]:
 
 @contextmanager
 def error_boundary(session: Session) -> Iterator[None]:
-    """Shows a FeatlibError as one sentence, with the ways out where there are some."""
+    """Show a FeatlibError as one sentence, with the ways out if there are any; offer to resume what was stopped."""
     try:
         yield
     except WeightsNotFoundError as error:
@@ -96,10 +97,20 @@ def error_boundary(session: Session) -> Iterator[None]:
         with st.container(horizontal=True):
             st.button("Use random weights", on_click=setattr, args=(session, "weights", "random"))
             st.button(f"Use {DEFAULT_MODEL}", on_click=session.choose, args=("model", DEFAULT_MODEL), type="primary")
+    except Stopped:
+        st.info("Stopped.")
+        st.button("Resume", on_click=setattr, args=(session, "stopped", ""))
     except NotYetError as error:
         st.info(plain(error))
     except FeatlibError as error:
         st.error(plain(error))
+
+
+@contextmanager
+def results(session: Session) -> Iterator[None]:
+    """Hold the part of a page that is computed: an error, or a stopped computation, leaves the rest of the page."""
+    with st.container(), error_boundary(session):
+        yield
 
 
 def image_set(session: Session) -> ImageSet:

@@ -64,7 +64,6 @@ class Session:
         taken: what was loaded already from each upload widget.
         stopped: key of the work the person stopped.
         notices: what to say once.
-        said: what was said in the last run.
     """
 
     model: str = DEFAULT_MODEL
@@ -104,7 +103,6 @@ class Session:
     taken: dict[str, str] = field(default_factory=dict, metadata={"url": False})
     stopped: str = field(default="", metadata={"url": False})
     notices: list[str] = field(default_factory=list, metadata={"url": False})
-    said: list[str] = field(default_factory=list, metadata={"url": False})
 
     @property
     def uploads(self) -> ImageSet | None:
@@ -124,15 +122,12 @@ class Session:
             self.row = 0
         setattr(self, name, value)
         self.page = PAGE_AFTER.get(name, self.page)
+        self.stopped = ""  # another choice is another computation
 
     def take_notices(self) -> list[str]:
-        """What to say in this run."""
-        self.said, self.notices = self.notices, []
-        return self.said
-
-    def say_again(self) -> None:
-        """The next run comes by itself, so what was said in this one stays."""
-        self.notices = [*self.said, *self.notices]
+        """Return what to say in this run."""
+        notices, self.notices = self.notices, []
+        return notices
 
     def to_query(self) -> dict[str, str]:
         """The choices as URL parameters: the main ones always, the others where they differ from the default."""

@@ -48,21 +48,15 @@ def little_to_collect():
     gc.freeze()
 
 
-@pytest.fixture(autouse=True)
-def nothing_beside(monkeypatch):
-    """What is computed in the background would make the others' counts and times a matter of chance."""
-    from featlib.ui.compute import background
-
-    monkeypatch.setattr(background, "MAX_IMAGES", 0)
-
-
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
     """For tests that count or stop work: nothing has been computed yet, in memory or on disk."""
-    from featlib.ui.compute import background, cache
+    import streamlit as st
+
+    from featlib.ui.compute import traces, vector_store
 
     monkeypatch.setenv("FEATLIB_HOME", str(tmp_path / "home"))
-    caches = (cache.results, cache.traces, cache.shared, background.preparer)
+    caches = (st.cache_data, traces, vector_store)
     for one in caches:
         one.clear()
     yield
@@ -91,33 +85,52 @@ def outcome(tmp_path, monkeypatch):
     return execute
 
 
-class Extractions(list):
-    """(weights, layers, pooling, number of images) of each run of the engine, in order."""
+CHECKED = 2  # images on which a runtime is checked against Keras
 
-    rows: dict[str, list[str]]  # weights -> ids of the images whose rows came out
+
+class Passes(list):
+    """(weights, number of images) of each batch that went through a network, in order."""
 
     def images(self, weights="imagenet"):
-        return len(self.rows.get(weights, ()))
-
-    def clear(self):
-        super().clear()
-        self.rows.clear()
+        return sum(n for own, n in self if own == weights)
 
 
 @pytest.fixture
-def extracted(monkeypatch):
-    seen = Extractions()
-    seen.rows = {}
-    from featlib.features import Engine
-    from featlib.ui.compute import rows
+def passes(monkeypatch):
+    """What goes through networks, whichever way."""
+    from featlib.models import Backbone
 
-    class Spy(Engine):
-        def stream(self, images, n_images=None):
-            weights, layers = self.backbone.weights, tuple(tap.layer for tap in self.taps)
-            seen.append((weights, layers, self.taps[0].pooling, len(images)))
-            for chunk in super().stream(images, n_images):
-                seen.rows.setdefault(weights, []).extend(item.id for item in chunk.items)
-                yield chunk
+    seen = Passes()
+    original = Backbone.preprocess
 
-    monkeypatch.setattr(rows, "Engine", Spy)
+    def counted(self, pixels):
+        if len(pixels) != CHECKED:
+            seen.append((self.weights, len(pixels)))
+        return original(self, pixels)
+
+    monkeypatch.setattr(Backbone, "preprocess", counted)
     return seen
+
+
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Presses "Stop" after so many reports of progress: the run ends there, and the page runs again."""
+    import streamlit as st
+
+    from featlib.ui.compute.queue import Queue
+    from featlib.ui.session import current_session
+
+    def arrange(reports):
+        seen = []
+        original = Queue.share
+
+        def share(self, turn, on_wait):
+            seen.append(turn.key)
+            if len(seen) == reports:
+                current_session().stopped = turn.key
+                st.rerun()
+            original(self, turn, on_wait)
+
+        monkeypatch.setattr(Queue, "share", share)
+
+    return arrange

@@ -113,7 +113,7 @@ def nested(monkeypatch):
     import keras
 
     from featlib.models import load_backbone
-    from featlib.ui.compute import work
+    from featlib.ui import compute
 
     image, age = keras.Input((32, 48, 3), name="image"), keras.Input((4,), name="age")
     encoder = keras.Sequential(
@@ -128,7 +128,7 @@ def nested(monkeypatch):
     joined = keras.layers.Concatenate(name="joined")([vector, age])
     outputs = {"scores": keras.layers.Dense(2, name="scores")(vector), "both": joined}
     backbone = load_backbone(keras.Model([image, age], outputs, name="two_inputs"))
-    monkeypatch.setattr(work, "network", lambda session: backbone)
+    monkeypatch.setattr(compute, "network", lambda session: backbone)
     return backbone
 
 

@@ -56,16 +56,14 @@ def legend(at):
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("method", ["pca", "tsne"])
 def test_the_points_are_those_of_featlib(method, dimensions, views, vectors):
-    from featlib.ui.compute import cache
-    from featlib.ui.compute.rows import Rows
+    from featlib.ui.compute import compute_vectors, load_network
 
     at = open_page("projection", images="views", layer=LAYER)
     labelled(at.segmented_control, "Method").set_value(method)
     labelled(at.segmented_control, "Dimensions").set_value(dimensions)
     run(at)
-    backbone = cache.backbone("EfficientNetLite0", "imagenet", True, SIZE)
-    found = Rows(cache.shared(), backbone, views, [LAYER], "avg").found[LAYER]
-    X = np.stack([found[image_id] for image_id in views.ids])
+    backbone = load_network("EfficientNetLite0", "imagenet", True, SIZE)
+    X = compute_vectors(choices(at), backbone, views, [LAYER]).vectors[LAYER]
     np.testing.assert_allclose(X, vectors, rtol=1e-4, atol=1e-5)
     # From the app's own vectors: t-SNE makes another picture of vectors that differ in the last bit.
     wanted = project(X, method=method, n_components=dimensions).coordinates

@@ -182,14 +182,14 @@ def test_images_without_labels_are_offered_sets_with_labels():
     assert not at.error
 
 
-def test_the_same_picture_twice_is_two_images_and_one_computation(fresh, extracted):
+def test_the_same_picture_twice_is_two_images_and_one_computation(fresh, passes):
     png = encode(photo(), "PNG")
     at = upload(open_page(), [("a.png", png), ("b.png", png), *pictures(3)])
-    extracted.clear()
+    passes.clear()
     go(at, "vectors")
     assert not at.error
     assert choices(at).uploads.ids[0] == choices(at).uploads.ids[1]
-    assert sum(n for *_, n in extracted) <= 5
+    assert passes.images() <= 5
     assert values(at, "neighbors")[0] == 1
     assert data(at, "neighbors")["pictures"][0]["caption"] == "1.000 b.png"
 

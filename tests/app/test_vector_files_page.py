@@ -22,7 +22,6 @@ from featlib.features.files.records import Row
 from featlib.features.vectors import Origin, layer_columns
 from featlib.images import load_samples
 from featlib.images.item import digest_bytes
-from featlib.ui.compute import cache, work
 from featlib.ui.pages import vector_files, vector_view
 from tests.app.driver import (
     choices,
@@ -288,19 +287,12 @@ def test_nothing_there_is_no_mistake_of_the_link():
     assert not at.error
 
 
-def test_stopped_work_goes_on_when_asked(vectors_set, fresh):
+def test_stopped_work_resumes_when_asked(vectors_set, fresh, stop_after):
+    stop_after(1)
     at = opened(vectors_set[0])
-    key = ("pca of file", open_vectors(vectors_set[0]).fingerprint)
-    assert cache.results().get(key) is not None
-    cache.results.clear()
-    session = choices(at)
-    job = work.job_of(key)
-    session.stopped = job
-    run(at)
     assert "Stopped." in said(at)
     assert not elements(at, "plotly_chart")
-    assert cache.results().get(key) is None
-    press(at, "Go on")
+    press(run(at), "Resume")
     assert len(elements(at, "plotly_chart")) == 1
 
 

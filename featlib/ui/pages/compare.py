@@ -10,7 +10,7 @@ import streamlit as st
 
 from featlib import plots
 from featlib.errors import FeatlibError
-from featlib.features import feature_maps, raw_pixel_vectors
+from featlib.features import feature_maps
 from featlib.images import ImageItem, load_samples
 from featlib.models import (
     DEFAULT_MODEL,
@@ -24,8 +24,7 @@ from featlib.models import (
     weights_on_disk,
 )
 from featlib.recipes import CodeContext
-from featlib.ui.compute import cache
-from featlib.ui.compute.work import agreement, vectors
+from featlib.ui.compute import compute_all_vectors, load_network, neighbor_agreement, raw_pixels
 from featlib.ui.frame import code_context
 from featlib.ui.session import OWN, Session, bind
 from featlib.ui.text import plain
@@ -86,8 +85,7 @@ def pick_other(session: Session) -> Session:
 
 def load_other(other: Session) -> Backbone:
     """The network on the right."""
-    with st.spinner(f"Waking up {other.model} …", show_time=True):
-        return cache.backbone(other.model, other.weights, other.top, other.size)
+    return load_network(other.model, other.weights, other.top, other.size)
 
 
 def pick_other_layer(session: Session, left: Side, backbone: Backbone) -> LayerInfo:
@@ -112,7 +110,10 @@ def pick_other_layer(session: Session, left: Side, backbone: Backbone) -> LayerI
 
 def show_sides(sides: list[Side], item: ImageItem) -> None:
     """The classes and the first channels of both."""
-    outputs = [_outputs(side.backbone, item, [side.layer.path, *_classes(side)]) for side in sides]
+    outputs = [
+        _outputs(side.backbone.fingerprint, item.id, [side.layer.path, *_classes(side)], side.backbone, item)
+        for side in sides
+    ]
     longest = max(
         (float(part[path].max()) for side, part in zip(sides, outputs, strict=True) for path in _classes(side)),
         default=1,
@@ -133,25 +134,14 @@ def show_worth(session: Session, sides: list[Side]) -> None:
         "Twelve views of each of ten photos: cropped, mirrored, darker, grey. Good vectors put the views of one photo "
         "next to each other, so the 5 nearest others name a view's photo. How often they are right:"
     )
-    place = st.empty()
     images = load_samples("views")
     labels = images.labels_for("photo")
-    with place.container():
-        parts: list[dict[str, np.ndarray]] = []
-        for side in sides:
-            part = vectors(session, side.backbone, images, side.layers)
-            if part is None:
-                return
-            parts.append(part)
-    with place.container():
-        for column, side, part in zip(st.columns(len(sides), border=True), sides, parts, strict=True):
-            column.markdown(_title(side))
-            for path, X in part.items():
-                column.metric(plain(path), f"{agreement(X, labels):.0%}", help="global average of each channel")
-    raw = cache.results().get("raw pixels of the views")
-    if raw is None:
-        raw = agreement(raw_pixel_vectors(images), labels)
-        cache.results().put("raw pixels of the views", raw, 8)
+    parts = [compute_all_vectors(session, side.backbone, images, side.layers) for side in sides]
+    for column, side, part in zip(st.columns(len(sides), border=True), sides, parts, strict=True):
+        column.markdown(_title(side))
+        for path, X in part.items():
+            column.metric(plain(path), f"{neighbor_agreement(X, labels):.0%}", help="global average of each channel")
+    raw = neighbor_agreement(raw_pixels(images), labels)
     st.caption(f"Without any network, the pixels themselves, shrunk to 16 × 16: {raw:.0%}. Guessing: 10%.")
 
 
@@ -235,12 +225,9 @@ def _show_side(side: Side, outputs: dict[str, np.ndarray], longest: float) -> No
     )
 
 
-def _outputs(backbone: Backbone, item: ImageItem, layers: list[str]) -> dict[str, np.ndarray]:
-    """The outputs of some layers for one image, computed once: layer path -> array without the batch dimension."""
-    store = cache.results()
-    kept = {layer: store.get(("output", backbone.fingerprint, layer, item.id)) for layer in layers}
-    missing = [layer for layer, output in kept.items() if output is None]
-    for layer, output in (feature_maps(backbone, [item], missing) if missing else {}).items():
-        kept[layer] = output[0]
-        store.put(("output", backbone.fingerprint, layer, item.id), output[0], output.nbytes)
-    return kept  # type: ignore[return-value]
+@st.cache_data(show_spinner=False)
+def _outputs(
+    fingerprint: str, image_id: str, layers: list[str], _backbone: Backbone, _item: ImageItem
+) -> dict[str, np.ndarray]:
+    """Return the outputs of some layers for one image: layer path -> array without the batch dimension."""
+    return {layer: output[0] for layer, output in feature_maps(_backbone, [_item], layers).items()}

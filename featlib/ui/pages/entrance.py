@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import streamlit as st
 
 from featlib.errors import ModelError
 from featlib.images import ImageItem
 from featlib.models import PREPROCESSING, SIMPLE_PREPROCESSING, Backbone
-from featlib.ui.compute import cache
 
 Affine = tuple[np.ndarray, np.ndarray]  # (channels, channels) and (channels,): pixels @ first + second
 
@@ -42,13 +42,15 @@ def enter(backbone: Backbone, wrong: Backbone | None, item: ImageItem) -> list[E
 
 def resize(backbone: Backbone, item: ImageItem) -> tuple[np.ndarray, tuple[int, int]]:
     """The resized and cropped picture, and (height, width) of the file; a large file is decoded only once."""
-    key = ("resized", backbone.input_shape[:2], item.id)
-    found = cache.results().get(key)
-    if found is None:
-        pixels = item.pixels
-        found = backbone.resize(pixels), pixels.shape[:2]
-        cache.results().put(key, found, found[0].nbytes)
-    return found
+    return _resized(item.id, backbone.input_shape[:2], backbone, item)
+
+
+@st.cache_data(show_spinner=False)
+def _resized(
+    image_id: str, size: tuple[int, int], _backbone: Backbone, _item: ImageItem
+) -> tuple[np.ndarray, tuple[int, int]]:
+    pixels = _item.pixels
+    return _backbone.resize(pixels), pixels.shape[:2]
 
 
 def wrong_names(backbone: Backbone) -> list[str]:

@@ -12,8 +12,7 @@ from featlib import plots
 from featlib.errors import ImageError
 from featlib.images import MAX_BYTES, ImageProblem, ImageSet, load_images, load_samples
 from featlib.models import Backbone
-from featlib.ui.compute import cache
-from featlib.ui.compute.work import agreement, move_bar, projection, vectors
+from featlib.ui.compute import compute_all_vectors, compute_projection, neighbor_agreement, own_images
 from featlib.ui.session import UPLOADS, Session
 from featlib.ui.text import plain
 
@@ -49,19 +48,18 @@ def _take(session: Session, widget: str, uploaded: Any) -> None:  # noqa: ANN401
     session.taken[widget] = upload_id
     session.upload_problems = loaded.problems
     if len(loaded):
-        cache.own_images()[:] = [loaded]
+        own_images()[:] = [loaded]
         session.uploads_ref = weakref.ref(loaded)
         session.images, session.image = UPLOADS, 0
     st.rerun()
 
 
 def _load(files: list[Any], bar: st.delta_generator.DeltaGenerator) -> ImageSet:
+    def report(done: int, n: int) -> None:
+        bar.progress(done / n, text=f"Reading {done:,} of {n:,} images")
+
     try:
-        return load_images(
-            files,
-            name="your images",
-            on_progress=lambda done, n: move_bar(bar, done / n, f"Reading {done:,} of {n:,} images"),
-        )
+        return load_images(files, name="your images", on_progress=report)
     except ImageError as error:
         return ImageSet("your images", (), (ImageProblem("upload", str(error)),))
 
@@ -83,25 +81,14 @@ def show_views(session: Session, backbone: Backbone, layers: Sequence[str]) -> N
     """A projection of twelve views of each photo, from each of the layers."""
     images = load_samples("views")
     labels = images.labels_for("photo")
-    place = st.empty()  # what is computed takes the place of the old plots
-    with place.container():
-        parts = vectors(session, backbone, images, layers)
-        if parts is None:
-            return
-        results = {}
-        for path, X in parts.items():
-            key = (backbone.fingerprint, path, images.fingerprint)
-            result = projection(session, key, X, "tsne", 2, VIEWS_PERPLEXITY)
-            if result is None:
-                return
-            results[path] = result
-    with place.container():
-        for column, (path, result) in zip(st.columns(len(results)), results.items(), strict=True):
-            right = agreement(parts[path], labels)
-            column.markdown(f"**`{path}`** · the 5 nearest images name the photo right for **{right:.0%}**")
-            figure = plots.projection_scatter(
-                result, ids=images.ids, names=images.names, labels=labels, label_title="photo", height=420
-            )
-            column.plotly_chart(
-                figure, key=f"views {path}", alt=f"t-SNE of 12 views of each photo from {path}, coloured by photo."
-            )
+    parts = compute_all_vectors(session, backbone, images, layers)
+    results = {path: compute_projection(session, X, "tsne", 2, VIEWS_PERPLEXITY) for path, X in parts.items()}
+    for column, (path, result) in zip(st.columns(len(results)), results.items(), strict=True):
+        right = neighbor_agreement(parts[path], labels)
+        column.markdown(f"**`{path}`** · the 5 nearest images name the photo right for **{right:.0%}**")
+        figure = plots.projection_scatter(
+            result, ids=images.ids, names=images.names, labels=labels, label_title="photo", height=420
+        )
+        column.plotly_chart(
+            figure, key=f"views {path}", alt=f"t-SNE of 12 views of each photo from {path}, coloured by photo."
+        )

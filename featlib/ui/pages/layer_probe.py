@@ -9,11 +9,10 @@ import streamlit as st
 
 from featlib import plots
 from featlib.analysis import ProbeResult
-from featlib.features import raw_pixel_vectors
 from featlib.images import ImageSet
 from featlib.models import Backbone, find_layer
 from featlib.transfer import LayerProbe, stage_layers
-from featlib.ui.compute.work import batch, probe
+from featlib.ui.compute import compute_vectors, raw_pixels, train_probe
 from featlib.ui.session import Session, bind, widget_value
 from featlib.ui.text import plain
 from featlib.ui.widgets.pickers import format_shape
@@ -26,31 +25,26 @@ class Curve:
     Attributes:
         layers: the probes on the layers.
         pixels: the probe on shrunken raw pixels.
-        left_out: what to say of the images that were left out.
+        skipped: which images were skipped, and why.
     """
 
     layers: LayerProbe
     pixels: ProbeResult
-    left_out: str
+    skipped: str
 
 
-def compute(session: Session, backbone: Backbone, images: ImageSet, column: str) -> Curve | None:
-    """Probes the ends of all stages, from one forward pass; None where the work was stopped."""
+def compute(session: Session, backbone: Backbone, images: ImageSet, column: str) -> Curve:
+    """Probe the end of each stage, from one forward pass.
+
+    Raises:
+        Stopped: The person has stopped the computation.
+    """
     paths = stage_layers(backbone)
-    found = batch(session, backbone, images, paths)
-    if found is None:
-        return None
+    found = compute_vectors(session, backbone, images, paths)
     y = found.images.labels_for(column)
-    # The same keys as on the transfer page, so that no head is trained twice.
-    key = (found.images.fingerprint, tuple(y.tolist()))
-    results: list[ProbeResult] = []
-    for path in paths:
-        result = probe(session, (*key, path, backbone.fingerprint), path, lambda X=found.vectors[path]: X, y)  # type: ignore[misc]
-        if result is None:
-            return None
-        results.append(result)
-    pixels = probe(session, (*key, "pixels"), "raw pixels", lambda: raw_pixel_vectors(found.images), y)
-    return None if pixels is None else Curve(LayerProbe(paths, tuple(results)), pixels, found.left_out)
+    results = tuple(train_probe(session, found.vectors[path], y, path) for path in paths)
+    pixels = train_probe(session, raw_pixels(found.images), y, "raw pixels")
+    return Curve(LayerProbe(paths, results), pixels, found.skipped)
 
 
 def show_curve(session: Session, backbone: Backbone, curve: Curve, column: str) -> None:

@@ -11,7 +11,7 @@ from featlib import plots
 from featlib.analysis import cosine_similarity
 from featlib.images import ImageItem, ImageSet
 from featlib.models import PREPROCESSING, Backbone, find_layer
-from featlib.ui.compute.work import vectors
+from featlib.ui.compute import compute_all_vectors
 from featlib.ui.pages.entrance import Entrance, channel_names, find_affine, resize, wrong_names
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
@@ -85,19 +85,14 @@ def show_way(item: ImageItem, entrances: list[Entrance]) -> None:
 
 
 def measure(session: Session, entrances: list[Entrance], images: ImageSet, position: int) -> Harm | None:
-    """Runs the image, and several more, right and wrong; None where there is no wrong, or the person stopped it."""
+    """Runs the image, and several more, right and wrong; None where there is no wrong."""
     if len(entrances) < 2:
         return None
     right, wrong = (entrance.backbone for entrance in entrances)
     used = sorted({position, *range(min(SEVERAL, len(images)))})
     classes = right.prediction_layer
     layers = list(dict.fromkeys([right.feature_layer, *([classes] if classes else [])]))
-    rows: list[dict[str, np.ndarray]] = []
-    for backbone in (right, wrong):
-        part = vectors(session, backbone, images[used], layers)
-        if part is None:
-            return None
-        rows.append(part)
+    rows = [compute_all_vectors(session, backbone, images[used], layers) for backbone in (right, wrong)]
     here, layer = used.index(position), right.feature_layer
     cosines = np.array([_cosine(a, b) for a, b in zip(rows[0][layer], rows[1][layer], strict=True)])
     pairs = cosine_similarity(rows[0][layer])[np.triu_indices(len(used), 1)]

@@ -10,7 +10,7 @@ from featlib.analysis import Projection, perplexity_bounds
 from featlib.errors import FeatlibError
 from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo
-from featlib.ui.compute.work import Batch, agreement, batch, projection
+from featlib.ui.compute import Batch, compute_projection, compute_vectors, neighbor_agreement
 from featlib.ui.frame import error_boundary
 from featlib.ui.session import Session, bind, widget_value
 from featlib.ui.text import plain
@@ -77,11 +77,12 @@ def _perplexity_range(images: ImageSet) -> tuple[float, float]:
 
 def compute(
     session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo
-) -> tuple[Batch, Projection, np.ndarray | None] | None:
-    """The images with their vectors, their coordinates and what colours them; None where the work was stopped.
+) -> tuple[Batch, Projection, np.ndarray | None]:
+    """The images with their vectors, their coordinates and what colours them.
 
     Raises:
         FeatlibError: there are too few images.
+        Stopped: the person has stopped the work.
     """
     if len(images) < MIN_IMAGES:
         raise FeatlibError(
@@ -90,14 +91,9 @@ def compute(
         )
     predicted = backbone.prediction_layer if session.color == PREDICTED else None
     layers = list(dict.fromkeys([layer.path, *([predicted] if predicted else [])]))
-    found = batch(session, backbone, images, layers)
-    if found is None:
-        return None
-    key = (backbone.fingerprint, layer.path, found.images.fingerprint)
+    found = compute_vectors(session, backbone, images, layers)
     perplexity = perplexity_used(session, found.images)
-    result = projection(session, key, found.vectors[layer.path], session.method, session.dimensions, perplexity)
-    if result is None:
-        return None
+    result = compute_projection(session, found.vectors[layer.path], session.method, session.dimensions, perplexity)
     return found, result, _labels(session, backbone, found.images, found.vectors.get(predicted or ""))
 
 
@@ -119,7 +115,7 @@ def show_agreement(session: Session, X: np.ndarray, labels: np.ndarray | None) -
             st.button("Use the views", on_click=setattr, args=(session, "images", "views"))
     if labels is None or len(X) > MOST_COMPARED or not 1 < len(set(labels)) < len(labels):
         return
-    right = agreement(X, labels)
+    right = neighbor_agreement(X, labels)
     st.markdown(
         f"Before projecting, in all {X.shape[1]:,} dimensions, **{right:.0%}** of the images have the same "
         f"{plain(session.color)} as most of their 5 nearest."

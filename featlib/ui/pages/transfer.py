@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import streamlit as st
 
 from featlib import plots
 from featlib.analysis import ProbeResult
-from featlib.features import raw_pixel_vectors
 from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo
-from featlib.ui.compute import cache
-from featlib.ui.compute.work import batch, probe, vectors
+from featlib.ui.compute import compute_all_vectors, compute_vectors, load_network, raw_pixels, train_probe
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
 from featlib.ui.widgets.clickable import thumbnail_row
 
 MISTAKES = 18
-Heads = dict[str, tuple[tuple[object, ...], Callable[[], np.ndarray]]]  # name -> key, and what makes the vectors
 
 
 @dataclass(frozen=True)
@@ -30,14 +25,14 @@ class Lesson:
 
     Attributes:
         images: what was learned from.
-        left_out: what to say of the images that were left out.
+        skipped: which images were skipped, and why.
         layer: the probe on the chosen layer's vectors.
         random: the same layer with random weights; None where the network itself has random weights.
         pixels: the probe on shrunken raw pixels.
     """
 
     images: ImageSet
-    left_out: str
+    skipped: str
     layer: ProbeResult
     random: ProbeResult | None
     pixels: ProbeResult
@@ -72,39 +67,26 @@ def _obstacle(images: ImageSet, column: str) -> str:
     return "" if len(counts) > 1 else f"All {len(images)} images have the same “{column}”."
 
 
-def compute(session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo, column: str) -> Lesson | None:
-    """Probes the layer and what it is compared with; None where the work was stopped."""
-    trained = batch(session, backbone, images, [layer.path])
-    if trained is None:
-        return None
-    images, X = trained.images, trained.vectors[layer.path]
-    untrained = random = None
-    if backbone.weights == "imagenet":
-        untrained = cache.backbone(session.model, "random", session.top, session.size)
-        random = vectors(session, untrained, images, [layer.path])
-        if random is None:
-            return None
-    # The labels belong to the key: somebody else may have sorted the same pictures into other folders.
+def compute(session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo, column: str) -> Lesson:
+    """Probe the layer and what it is compared with.
+
+    Raises:
+        Stopped: The person has stopped the computation.
+    """
+    batch = compute_vectors(session, backbone, images, [layer.path])
+    images = batch.images
     y = images.labels_for(column)
-    key = (images.fingerprint, tuple(y.tolist()))
-    heads: Heads = {layer.path: ((*key, layer.path, backbone.fingerprint), lambda: X)}
-    if untrained and random:
-        heads["random weights"] = ((*key, layer.path, untrained.fingerprint), lambda: random[layer.path])
-    heads["raw pixels"] = ((*key, "pixels"), lambda: raw_pixel_vectors(images))
-    probes = _train(session, heads, y)
-    if probes is None:
-        return None
-    return Lesson(images, trained.left_out, probes[layer.path], probes.get("random weights"), probes["raw pixels"])
-
-
-def _train(session: Session, heads: Heads, y: np.ndarray) -> dict[str, ProbeResult] | None:
-    probes = {}
-    for name, (key, make_vectors) in heads.items():
-        result = probe(session, key, name, make_vectors, y)
-        if result is None:
-            return None
-        probes[name] = result
-    return probes
+    random = None
+    if backbone.weights == "imagenet":
+        untrained = load_network(session.model, "random", session.top, session.size)
+        random = compute_all_vectors(session, untrained, images, [layer.path])[layer.path]
+    return Lesson(
+        images,
+        batch.skipped,
+        layer=train_probe(session, batch.vectors[layer.path], y, layer.path),
+        random=None if random is None else train_probe(session, random, y, "random weights"),
+        pixels=train_probe(session, raw_pixels(images), y, "raw pixels"),
+    )
 
 
 def show_accuracy(session: Session, lesson: Lesson, column: str) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -18,12 +17,10 @@ from featlib.features.files.sample import sample_rows
 from featlib.images.read import exists, to_path
 from featlib.images.sources.names import clean_name
 from featlib.text import format_bytes, printable
-from featlib.ui.compute import cache
-from featlib.ui.compute.work import once, projection
+from featlib.ui.compute import NotYetError, Task, compute_projection
 from featlib.ui.pages.projection import METHODS, MIN_IMAGES, PERPLEXITY_STEP, TOOLS
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
-from featlib.ui.widgets.own_model import NotYetError
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 SIZES = (500, 1000, 2000, 5000, 10_000)
@@ -31,8 +28,6 @@ AXES = 50  # what t-SNE begins from
 FEW = 8
 PROBLEMS_HEIGHT = 220  # pixels; more of them are scrolled
 POOLINGS = {"avg": "average pooling", "max": "maximum pooling", "flatten": "flattened", "none": "as it comes"}
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,68 +142,43 @@ def drawn_rows(session: Session, dataset: VectorDataset) -> int:
     return min(_sizes(dataset), key=lambda size: abs(size - session.drawn))
 
 
-def compute(session: Session, dataset: VectorDataset) -> View | None:
-    """PCA of all rows, and what is drawn; None where the person has stopped the work.
+def compute(session: Session, dataset: VectorDataset) -> View:
+    """PCA of all rows, and what is drawn.
 
     Raises:
         FeatlibError: there are too few rows or columns, or the files are damaged.
+        Stopped: the person has stopped the work.
     """
     if len(dataset) < MIN_IMAGES or dataset.width < session.dimensions:
         raise FeatlibError(
             f"A projection to {session.dimensions} dimensions needs at least {MIN_IMAGES} rows of that many numbers; "
             f"this set has {len(dataset):,} of {dataset.width:,}. Extract more images, or another layer."
         )
-    pca = streamed(
-        session,
-        ("pca of file", dataset.fingerprint),
-        "PCA",
-        len(dataset),
-        lambda tell: fit_pca(
-            (batch.X for batch in dataset.batches(texts=False)), AXES, on_progress=lambda done, _: tell(done)
-        ),
-    )
-    if pca is None:
-        return None
+    key = dataset.fingerprint
+    pca = _pca(key, dataset, Task(session, f"pca {key}", "PCA", unit="rows"))
     most, by = drawn_rows(session, dataset), dataset.label_columns[0] if dataset.label_columns else None
-    key = ("sample of file", dataset.fingerprint, most)
-    drawn = streamed(
-        session, key, "Reading what is drawn", len(dataset), lambda tell: _draw(dataset, pca, most, by, tell)
-    )
-    if drawn is None:
-        return None
-    numbers, rows, coordinates = drawn
-    result = _project(session, key, pca, coordinates)
-    return None if result is None else View(pca, numbers, rows, result, by)
+    task = Task(session, f"sample {key} {most}", f"Reading {most:,} rows", unit="rows")
+    numbers, rows, coordinates = _sample(key, most, by, dataset, pca, task)
+    return View(pca, numbers, rows, _project(session, pca, coordinates), by)
 
 
-def streamed(
-    session: Session, key: tuple[object, ...], text: str, total: int, work: Callable[[Callable[[int], None]], T]
-) -> T | None:
-    """Does work that goes through a file, once for each `key`; None where the person has stopped it.
-
-    Args:
-        session: knows whether the person stopped this work.
-        key: tells this work from all other.
-        text: what it is, for the progress bar.
-        total: how many rows there are to go through.
-        work: is given what it tells how many rows are done.
-    """
-    return once(
-        session,
-        key,
-        text,
-        lambda move: work(lambda done: move(done / max(total, 1), f"{text}: {done:,} of {total:,} rows")),
-        _bytes,
-    )
+@st.cache_data(show_spinner=False)
+def _pca(fingerprint: str, _dataset: VectorDataset, _task: Task) -> StreamedPCA:
+    n = len(_dataset)
+    with _task.running(at_once=True) as report:
+        batches = (batch.X for batch in _dataset.batches(texts=False))
+        return fit_pca(batches, AXES, total=n, on_progress=report)
 
 
-def _bytes(result: Any) -> int:  # noqa: ANN401
-    """About how much memory a result takes."""
-    if isinstance(result, StreamedPCA):
-        return result.components.nbytes
-    if isinstance(result, tuple):
-        return sum(map(_bytes, result))
-    return result.nbytes if isinstance(result, np.ndarray) else 1000 * len(result) if isinstance(result, list) else 0
+@st.cache_data(show_spinner=False)
+def _sample(
+    fingerprint: str, most: int, by: str | None, _dataset: VectorDataset, _pca: StreamedPCA, _task: Task
+) -> tuple[np.ndarray, list[Row], np.ndarray]:
+    n = len(_dataset)
+    with _task.running(at_once=True) as report:
+        numbers = sample_rows(_dataset, most, by)
+        taken = _dataset.take(numbers, on_progress=lambda done: report(done, n))
+        return numbers, taken.rows, _pca.transform(taken.X)
 
 
 def _open(given: str) -> VectorDataset:
@@ -217,13 +187,12 @@ def _open(given: str) -> VectorDataset:
         raise FeatlibError(f"'{path}' is on another machine. Copy the set to this one, or connect it as a drive.")
     if not exists(path):
         raise NotYetError(f"There is no file or folder '{path}' on this machine.")
-    key = ("vector file", files_fingerprint(path))
-    found = cache.results().get(key)
-    if found is None:
-        with st.spinner("Looking into it …", show_time=True):
-            found = open_vectors(path)
-        cache.results().put(key, found, 100 * found.width)
-    return found
+    return _opened(files_fingerprint(path), path)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Looking into it …")
+def _opened(fingerprint: str, _path: Path) -> VectorDataset:
+    return open_vectors(_path)
 
 
 def _written_path(text: str) -> str:
@@ -281,19 +250,11 @@ def _pick_color(session: Session, dataset: VectorDataset) -> None:
     st.selectbox("Colour", dataset.label_columns, width=160, **bind("color"))
 
 
-def _draw(
-    dataset: VectorDataset, pca: StreamedPCA, most: int, by: str | None, tell: Callable[[int], None]
-) -> tuple[np.ndarray, list[Row], np.ndarray]:
-    numbers = sample_rows(dataset, most, by)
-    taken = dataset.take(numbers, on_progress=tell)
-    return numbers, taken.rows, pca.transform(taken.X)
-
-
-def _project(session: Session, key: tuple[object, ...], pca: StreamedPCA, coordinates: np.ndarray) -> Projection | None:
+def _project(session: Session, pca: StreamedPCA, coordinates: np.ndarray) -> Projection:
     k = session.dimensions
     if session.method == "tsne":
         perplexity = float(np.clip(session.perplexity, *_perplexity_range(len(coordinates))))
-        return projection(session, key, coordinates, "tsne", k, perplexity)
+        return compute_projection(session, coordinates, "tsne", k, perplexity)
     ratios = pca.explained_variance_ratio[:k]
     return Projection(coordinates[:, :k], "pca", k, ratios, None, None, 0)
 

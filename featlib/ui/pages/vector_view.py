@@ -20,8 +20,9 @@ from featlib.images.item import digest_bytes
 from featlib.images.read import read_path
 from featlib.images.sources.names import clean_name
 from featlib.text import printable
+from featlib.ui.compute import Task
 from featlib.ui.pages.projection import METHODS, PANEL
-from featlib.ui.pages.vector_files import View, serves_this_machine_alone, streamed
+from featlib.ui.pages.vector_files import View, serves_this_machine_alone
 from featlib.ui.session import Session, bind, widget_value
 from featlib.ui.text import plain
 from featlib.ui.widgets.clickable import thumbnail_row
@@ -78,11 +79,8 @@ def show_neighbors(session: Session, dataset: VectorDataset) -> None:
     if not session.row:
         return
     row = session.row - 1
-    key = ("neighbors in file", dataset.fingerprint, row)
-    found = streamed(session, key, "Comparing", len(dataset), lambda tell: _find(dataset, row, tell))
-    if found is None:
-        return
-    query, neighbors, rows = found
+    task = Task(session, f"neighbors {dataset.fingerprint} {row}", "Comparing", unit="rows")
+    query, neighbors, rows = _find(dataset.fingerprint, row, dataset, task)
     st.markdown(f"Nearest to **{plain(clean_name(query.name))}** by cosine similarity, the most alike first.")
     similarities = [f"{similarity:.3f}" for similarity in neighbors.similarities]
     numbers = [row, *neighbors.indices.tolist()]
@@ -250,12 +248,13 @@ def find_picture(row: Row) -> ImageItem:
     return item
 
 
-def _find(dataset: VectorDataset, row: int, tell: Callable[[int], None]) -> tuple[Row, Neighbors, list[Row]]:
-    if not 0 <= row < len(dataset):
-        raise FeatlibError(f"Rows are numbered 1 to {len(dataset):,}. Received: {row + 1}.")
-    query = dataset.take([row])
-    batches = (batch.X for batch in dataset.batches(texts=False))
-    found = stream_neighbors(
-        batches, query.X[0], without=row, n_neighbors=NEIGHBORS, on_progress=lambda done, _: tell(done)
-    )
-    return query.rows[0], found, dataset.take(found.indices).rows
+@st.cache_data(show_spinner=False)
+def _find(fingerprint: str, row: int, _dataset: VectorDataset, _task: Task) -> tuple[Row, Neighbors, list[Row]]:
+    n = len(_dataset)
+    if not 0 <= row < n:
+        raise FeatlibError(f"Rows are numbered 1 to {n:,}. Received: {row + 1}.")
+    with _task.running(at_once=True) as report:
+        query = _dataset.take([row])
+        batches = (batch.X for batch in _dataset.batches(texts=False))
+        found = stream_neighbors(batches, query.X[0], without=row, n_neighbors=NEIGHBORS, total=n, on_progress=report)
+        return query.rows[0], found, _dataset.take(found.indices).rows

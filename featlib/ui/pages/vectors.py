@@ -9,7 +9,7 @@ from featlib.analysis import cosine_similarity, find_neighbors
 from featlib.features import Origin, VectorTable, combine_layers, to_csv, to_npz, vector_engine
 from featlib.images import ImageSet
 from featlib.models import Backbone
-from featlib.ui.compute.work import Batch, batch
+from featlib.ui.compute import Batch, compute_vectors
 from featlib.ui.session import Session, bind
 from featlib.ui.widgets.clickable import thumbnail_row
 from featlib.ui.widgets.pickers import format_shape, layer_title, pick_image, positions_in
@@ -42,12 +42,10 @@ def pick_vector(session: Session, backbone: Backbone) -> None:
         st.toggle("Length 1 (L2)", help="Divide each layer's part by its Euclidean length.", **bind("l2"))
 
 
-def table(session: Session, backbone: Backbone, images: ImageSet) -> tuple[Batch, VectorTable] | None:
-    """The images, and their chosen vectors side by side, or None where the work was stopped."""
+def table(session: Session, backbone: Backbone, images: ImageSet) -> tuple[Batch, VectorTable]:
+    """The images, and their chosen vectors side by side."""
     layers = [session.layer, *([session.also] if session.also and session.also != session.layer else [])]
-    found = batch(session, backbone, images, layers, session.pooling)
-    if found is None:
-        return None
+    found = compute_vectors(session, backbone, images, layers, session.pooling)
     images = found.images
     return found, VectorTable(
         X=combine_layers(list(found.vectors.values()), layers, session.l2),

@@ -14,22 +14,17 @@ from featlib.models import (
     PREPROCESSING,
     SIMPLE_PREPROCESSING,
     Backbone,
-    find_layer,
     list_models,
     load_backbone,
     load_model_file,
     read_class_names,
 )
-from featlib.ui.compute import cache
+from featlib.ui.compute import class_count, import_tensorflow, own_models, written_class_names
 from featlib.ui.session import OWN, Session, bind
 from featlib.ui.text import plain
 
 WHOLE = "the whole model"
 MAX_NAME = 120  # bytes
-
-
-class NotYetError(FeatlibError):
-    """Something that the person has still to give: no mistake."""
 
 
 def choose_own_model(session: Session) -> None:
@@ -55,25 +50,6 @@ def choose_own_model(session: Session) -> None:
         _choose_names(session, session.own)
 
 
-def own_network(session: Session) -> Backbone:
-    """The person's own model, fed as they say.
-
-    Raises:
-        NotYetError: there is none yet.
-    """
-    own = session.own
-    if own is None:
-        raise NotYetError("There is no model of your own yet. Give its file in the sidebar, under “Network”.")
-    preprocessing = PREPROCESSING[session.pixels] if session.pixels else own.preprocessing
-    names = _names(session, own) or own.class_names
-    models = cache.own_models()
-    for model in models:
-        if (model.preprocessing.name, model.class_names) == (preprocessing.name, names):
-            return model
-    models[1:] = [own.adapted(preprocessing=preprocessing, class_names=names)]
-    return models[-1]
-
-
 def _take(session: Session, files: list[Any], holds: str, classes: int) -> None:
     """Opens what the widget holds, once. A model that was brought before stays where the new one is refused."""
     models = [file for file in files if not file.name.lower().endswith(".txt")]
@@ -88,7 +64,7 @@ def _take(session: Session, files: list[Any], holds: str, classes: int) -> None:
         session.own_problem, session.taken[OWN] = str(error), upload
         return
     session.own_problem, session.taken[OWN] = "", upload  # only now: a click in between begins anew
-    cache.own_models()[:] = [own]
+    own_models()[:] = [own]
     session.own_ref = weakref.ref(own)
     session.choose("layer", "")
     session.pixels, session.own_names = "", ""
@@ -100,7 +76,7 @@ def _open(files: list[Any], labels: list[Any], holds: str, classes: int) -> Back
         raise FeatlibError(
             f"One model at a time. Received {len(files)} files: take the others away with their crosses."
         )
-    cache.import_tensorflow()
+    import_tensorflow()
     names = read_class_names(labels[0].getvalue()) if labels else None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / _file_name(files[0].name)
@@ -131,20 +107,10 @@ def _choose_pixels(session: Session, own: Backbone) -> None:
 
 def _choose_names(session: Session, own: Backbone) -> None:
     """Asks for the names of the classes where no labels.txt has told them."""
-    count = _class_count(own)
+    count = class_count(own)
     if not count or own.class_names is not None:
         return
     st.text_area(f"Names of its {count} classes, one a line", placeholder="cat\ndog", **bind("own_names"))
-    if session.own_names.strip() and _names(session, own) is None:
+    if session.own_names.strip() and written_class_names(session, own) is None:
         lines = len([line for line in session.own_names.splitlines() if line.strip()])
         st.caption(f":material/warning: {lines} names for {count} classes: not used yet.")
-
-
-def _names(session: Session, own: Backbone) -> tuple[str, ...] | None:
-    """The names that the person has written, where there are as many as classes."""
-    lines = tuple(line.strip() for line in session.own_names.splitlines() if line.strip())
-    return lines if lines and len(lines) == _class_count(own) else None
-
-
-def _class_count(own: Backbone) -> int:
-    return (find_layer(own, own.prediction_layer).output_shape[0] or 0) if own.prediction_layer else 0

@@ -1,0 +1,97 @@
+"""The network that a person has chosen: one by name, shared by all visitors, or their own file."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from functools import cache
+
+import streamlit as st
+
+from featlib.errors import FeatlibError
+from featlib.models import PREPROCESSING, Backbone, find_layer, load_backbone
+from featlib.ui.session import OWN, Session
+
+
+class NotYetError(FeatlibError):
+    """Something that the person has still to provide: no mistake."""
+
+
+def network(session: Session) -> Backbone:
+    """Return the chosen network; the first call imports TensorFlow and reads the weights.
+
+    Raises:
+        NotYetError: The person has chosen to bring a model and has not done so yet.
+        FeatlibError: The network is unavailable.
+    """
+    if session.model == OWN:
+        return _own_network(session)
+    return load_network(session.model, session.weights, session.top, session.size)
+
+
+def load_network(model: str, weights: str, include_top: bool, size: int) -> Backbone:
+    """Return a network by name, loaded once for all visitors.
+
+    Args:
+        model: The name, as for `load_backbone`.
+        weights: "imagenet" or "random".
+        include_top: Whether to keep the classification layers.
+        size: Height and width of the input in pixels; 0 for the network's own.
+    """
+    doing = "Loading" if "tensorflow" in sys.modules else "Starting TensorFlow and loading"
+    with st.spinner(f"{doing} {model} …", show_time=True):
+        return _cached_backbone(model, weights, include_top, size)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _cached_backbone(model: str, weights: str, include_top: bool, size: int) -> Backbone:
+    import_tensorflow()
+    shape = (size, size, 3) if size else None
+    return load_backbone(model, weights=weights, include_top=include_top, input_shape=shape)
+
+
+@st.cache_resource(scope="session", show_spinner=False)
+def own_models() -> list[Backbone]:
+    """Return where the person's own model lives until the session ends: as read from the file, and as adapted."""
+    return []
+
+
+@cache
+def import_tensorflow() -> None:
+    """Import TensorFlow, once, in the way that suits a server."""
+    # Without this the terminal of everybody without a graphics card shows an error from CUDA. What goes wrong in
+    # TensorFlow's C++ code still comes as an exception, and what ends the process is still logged.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Streamlit collects garbage twice after every run, and no page moves meanwhile: 0.3 s each with TensorFlow's
+    # 350,000 objects, which are never garbage; 0.01 s without them. What belongs to the sessions of this moment is
+    # not collected either, which is why uploads live in `own_images` and `own_models`.
+    import keras  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
+def _own_network(session: Session) -> Backbone:
+    own = session.own
+    if own is None:
+        raise NotYetError("There is no model of your own yet. Upload its file in the sidebar, under “Network”.")
+    preprocessing = PREPROCESSING[session.pixels] if session.pixels else own.preprocessing
+    names = written_class_names(session, own) or own.class_names
+    models = own_models()
+    for model in models:
+        if (model.preprocessing.name, model.class_names) == (preprocessing.name, names):
+            return model
+    models[1:] = [own.adapted(preprocessing=preprocessing, class_names=names)]
+    return models[-1]
+
+
+def written_class_names(session: Session, own: Backbone) -> tuple[str, ...] | None:
+    """Return the class names that the person has written, if there are as many as classes."""
+    lines = tuple(line.strip() for line in session.own_names.splitlines() if line.strip())
+    return lines if lines and len(lines) == class_count(own) else None
+
+
+def class_count(own: Backbone) -> int:
+    """Return the number of classes of a model; 0 if it has no classification head."""
+    return (find_layer(own, own.prediction_layer).output_shape[0] or 0) if own.prediction_layer else 0

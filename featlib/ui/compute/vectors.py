@@ -1,0 +1,196 @@
+"""The vectors of a set of images: one pass through the network for all stage outputs, cached for all visitors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from featlib.errors import FeatlibError, ImageError
+from featlib.features import Engine, EngineOptions, Pooling, Tap
+from featlib.features.store.lookup import POOLED
+from featlib.images import ImageItem, ImageSet
+from featlib.models import Backbone
+from featlib.text import format_bytes
+from featlib.transfer import stage_layers
+from featlib.ui.compute.cache import vector_store
+from featlib.ui.compute.progress import Task
+from featlib.ui.session import Session
+from featlib.ui.text import plain
+
+MAX_BYTES = 256 * 2**20  # of the vectors that a page asks for
+MAX_REASONS_SHOWN = 3
+
+Arrays = dict[str, np.ndarray]  # layer path -> (n, D) float32
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Vectors of a set of images.
+
+    Attributes:
+        images: The images that have a row: those that could be read.
+        vectors: Layer path -> (n, D) float32.
+        skipped: Which images have no row, and why, in one sentence; empty if all have one.
+    """
+
+    images: ImageSet
+    vectors: Arrays
+    skipped: str = ""
+
+
+class _IncompleteError(Exception):
+    """Carries a result past the cache: images that cannot be read now may be readable later."""
+
+    def __init__(self, arrays: Arrays, reasons: dict[int, str]) -> None:
+        self.arrays, self.reasons = arrays, reasons  # position -> why the image cannot be read
+
+
+def compute_vectors(
+    session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: Pooling = "avg"
+) -> Batch:
+    """Return the vectors of several layers.
+
+    The first call for a set computes all stage outputs as well, so that another layer needs no further pass. An image
+    that has gone or changed is skipped.
+
+    Args:
+        session: Knows whether the person has stopped this computation.
+        backbone: The network.
+        images: The images.
+        layers: Layer paths.
+        pooling: "avg", "max" or "flatten".
+
+    Raises:
+        FeatlibError: The vectors would not fit into memory.
+        ImageError: No image can be read.
+        Stopped: The person has stopped this computation.
+    """
+    _check_size(backbone, images, layers, pooling)
+    wanted = tuple(dict.fromkeys(layers))
+    stages = _stages_to_add(backbone, images, wanted, pooling)
+    arrays: Arrays = {}
+    reasons: dict[int, str] = {}
+    try:
+        if stages:
+            task = _task(session, backbone, images, pooling)
+            every = tuple(dict.fromkeys([*stages, *wanted]))
+            arrays = _stage_vectors(backbone.fingerprint, images.fingerprint, pooling, backbone, images, every, task)
+        missing = tuple(layer for layer in wanted if layer not in arrays)
+        if missing:
+            task = _task(session, backbone, images, pooling, missing)
+            arrays |= _layer_vectors(backbone.fingerprint, images.fingerprint, pooling, missing, backbone, images, task)
+    except _IncompleteError as found:
+        reasons = found.reasons
+        kept = [i for i in range(len(images)) if i not in reasons]
+        arrays = {layer: array[kept] for layer, array in arrays.items()} | found.arrays
+    skipped = _describe_skipped(len(images), list(reasons.values()))
+    if len(reasons) == len(images):
+        raise ImageError(skipped or "There are no images.")
+    if reasons:
+        images = images[kept]
+    return Batch(images, {layer: arrays[layer] for layer in wanted}, skipped)
+
+
+def compute_all_vectors(session: Session, backbone: Backbone, images: ImageSet, layers: Sequence[str]) -> Arrays:
+    """Return average-pooled vectors as `compute_vectors`, where each image needs its row.
+
+    Raises:
+        FeatlibError: The vectors would not fit into memory.
+        ImageError: An image cannot be read.
+        Stopped: The person has stopped this computation.
+    """
+    batch = compute_vectors(session, backbone, images, layers)
+    if batch.skipped:
+        raise ImageError(batch.skipped)
+    return batch.vectors
+
+
+def warn_skipped(skipped: str) -> None:
+    """Name the images that a page does without."""
+    if skipped:
+        st.warning(plain(skipped))
+
+
+# The layers that were asked for first come along with the stages: one pass is enough. They are no part of the key.
+@st.cache_data(show_spinner=False)
+def _stage_vectors(
+    fingerprint: str,
+    images_fingerprint: str,
+    pooling: Pooling,
+    _backbone: Backbone,
+    _images: ImageSet,
+    _layers: tuple[str, ...],
+    _task: Task,
+) -> Arrays:
+    return _run(_backbone, _images, _layers, pooling, _task)
+
+
+@st.cache_data(show_spinner=False)
+def _layer_vectors(
+    fingerprint: str,
+    images_fingerprint: str,
+    pooling: Pooling,
+    layers: tuple[str, ...],
+    _backbone: Backbone,
+    _images: ImageSet,
+    _task: Task,
+) -> Arrays:
+    return _run(_backbone, _images, layers, pooling, _task)
+
+
+def _run(backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: Pooling, task: Task) -> Arrays:
+    engine = Engine(backbone, [Tap(layer, pooling) for layer in layers], EngineOptions(store=vector_store()))
+    with task.running(at_once=True) as on_progress:
+        found, parts = engine.run(images.items, on_progress=on_progress)
+    arrays = dict(zip(layers, parts, strict=True))
+    reasons = {i: entry.reason for i, entry in enumerate(found) if not isinstance(entry, ImageItem)}
+    if reasons:
+        raise _IncompleteError(arrays, reasons)
+    return arrays
+
+
+def _task(
+    session: Session, backbone: Backbone, images: ImageSet, pooling: Pooling, layers: tuple[str, ...] = ()
+) -> Task:
+    """Return the task of a pass; what is not pooled, or made by code of a stranger, is not in the store."""
+    is_stored = pooling in POOLED and not backbone.has_own_code
+    return Task(
+        session,
+        " ".join(["vectors", backbone.fingerprint, images.fingerprint, pooling, *layers]),
+        f"Running {plain(backbone.name)}",
+        unit="images",
+        note="" if is_stored else "These vectors are not stored on disk: if you stop, the computation starts over.",
+    )
+
+
+def _stages_to_add(backbone: Backbone, images: ImageSet, wanted: Sequence[str], pooling: Pooling) -> tuple[str, ...]:
+    """Return the layers computed in the first pass over a set, whatever is asked for; none where that is too large."""
+    if pooling not in POOLED:
+        return ()
+    stages = (*stage_layers(backbone), *([backbone.prediction_layer] if backbone.prediction_layer else []))
+    size = _row_size(backbone, {*stages, *wanted}, pooling)
+    return stages if size * len(images) * 4 <= MAX_BYTES else ()
+
+
+def _row_size(backbone: Backbone, layers: Iterable[str], pooling: Pooling) -> int:
+    return sum(shape[0] for shape in Engine(backbone, [Tap(layer, pooling) for layer in layers]).shapes)
+
+
+def _check_size(backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: Pooling) -> None:
+    size = _row_size(backbone, layers, pooling)
+    if size * len(images) * 4 > MAX_BYTES:
+        raise FeatlibError(
+            f"{len(images):,} vectors of {size:,} numbers take {format_bytes(size * len(images) * 4)}; at most "
+            f"{format_bytes(MAX_BYTES)} are allowed here. Choose average pooling, a later layer or fewer images."
+        )
+
+
+def _describe_skipped(n_images: int, reasons: Sequence[str]) -> str:
+    if not reasons:
+        return ""
+    more = f" And {len(reasons) - MAX_REASONS_SHOWN:,} more." if len(reasons) > MAX_REASONS_SHOWN else ""
+    shown = " ".join(reasons[:MAX_REASONS_SHOWN])
+    return f"{len(reasons):,} of {n_images:,} images were skipped: {shown}{more}"
