@@ -1,7 +1,7 @@
-"""Streams images of any number through a network: decoded beside it, batch by batch, in order, bad ones told.
+"""Stream any number of images through a network, batch by batch and in order.
 
-Threads read, decode and resize ahead of the network, never more than a few batches. What the store knows is not read
-or computed again.
+Threads read, decode and resize a few batches ahead of the network, each writing its pixels into the batch that will
+enter it. From there on vectors stay in matrices. What the vector cache knows is neither read nor computed.
 """
 
 from __future__ import annotations
@@ -11,34 +11,29 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from featlib.errors import CancelledError, FeatlibError, ImageError
-from featlib.features.cores import cores
-from featlib.features.runtimes import Precision, Runtime, RuntimeName, check_runtime, make_runtime
-from featlib.features.store.lookup import KeptVectors
+from featlib.features.runtimes import Precision, RuntimeName, check_runtime, cores, make_runtime
+from featlib.features.store.lookup import VectorLookup, path_of
 from featlib.features.store.store import VectorStore
 from featlib.features.taps import Tap, check_pooling
 from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
 from featlib.models import Backbone, find_layer
 from featlib.progress import OnProgress
 
-LOOKED_UP = 256  # images asked for in the store at once
-MAX_CHUNK = 1024  # images in a chunk that need no network
-
 
 @dataclass(frozen=True)
 class Chunk:
-    """What became of the next images.
+    """The results of the next images.
 
     Attributes:
-        found: one entry an image, in order: an ImageItem, or an ImageProblem where it could not be read.
-        outputs: one float32 array a tap, with a row for each ImageItem, in order.
+        found: One entry per image, in order: an ImageItem, or an ImageProblem where it could not be read.
+        outputs: One float32 array per tap, with a row for each ImageItem, in order.
     """
 
     found: tuple[ImageItem | ImageProblem, ...]
@@ -48,25 +43,6 @@ class Chunk:
     def items(self) -> tuple[ImageItem, ...]:
         """The images that the rows belong to."""
         return tuple(found for found in self.found if isinstance(found, ImageItem))
-
-
-@dataclass
-class _Slot:
-    """One image on its way: its pixels where the network is to run, else its rows, or what is wrong with it."""
-
-    found: ImageItem | ImageProblem
-    pixels: np.ndarray | None = None
-    rows: list[np.ndarray] | None = None
-    seen: os.stat_result | None = None  # what its file looked like before it was read; None where it was not
-
-
-@dataclass
-class _Part:
-    """The next images, with at most one batch for the network among them."""
-
-    slots: list[_Slot]
-    runtime: Runtime | None = None
-    job: Future[list[_Slot]] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,25 +106,19 @@ class Engine:
         Raises:
             FeatlibError: The runtime cannot run this network.
         """
-        backbone, taps, options = self.backbone, self.taps, self.options
-        kept = KeptVectors(options.store, backbone, taps, options.precision)
-        workers = cores()
-        whole = len(images) if n_images is None else n_images
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="featlib-engine")
-        running: deque[_Part] = deque()
+        size, total = self.options.batch_size, len(images) if n_images is None else n_images
+        lookup = VectorLookup(self.options.store, self.backbone, self.taps, self.options.precision)
+        pool = ThreadPoolExecutor(cores(), thread_name_prefix="featlib-engine")
+        parts = (images[start : start + size] for start in range(0, len(images), size))
+        running: deque[_Batch] = deque()
         try:
-            slots = _slots(backbone, images, kept, pool, ahead=options.batch_size + workers)
-            for part in _parts(slots, options.batch_size):
-                if any(slot.pixels is not None for slot in part.slots):
-                    part.runtime = make_runtime(
-                        backbone, taps, options.runtime, precision=options.precision, n_images=whole
-                    )
-                    part.job = pool.submit(_compute, part.slots, backbone, part.runtime)
-                running.append(part)
-                while len(running) > (part.runtime.at_once if part.runtime else 1):
-                    yield _finish(running.popleft(), self.shapes, kept)
+            for batch in _start_ahead((_Batch(self, part, lookup, pool) for part in parts), 1 + cores() // size):
+                batch.compute(total)
+                running.append(batch)
+                while len(running) > batch.at_once:
+                    yield running.popleft().finish()
             while running:
-                yield _finish(running.popleft(), self.shapes, kept)
+                yield running.popleft().finish()
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -183,6 +153,99 @@ class Engine:
         return found, arrays if rows == len(images) else [array[:rows].copy() for array in arrays]
 
 
+class _Batch:
+    """The next images on their way through the engine; making it starts to read those that the cache does not know.
+
+    Attributes:
+        at_once: The number of batches that the network should compute at the same time.
+    """
+
+    at_once = 1
+
+    def __init__(
+        self, engine: Engine, images: Sequence[Pending], lookup: VectorLookup, pool: ThreadPoolExecutor
+    ) -> None:
+        self._engine, self._lookup, self._pool = engine, lookup, pool
+        self._rows = [np.empty((len(images), *shape), np.float32) for shape in engine.shapes]
+        self._items = lookup.identify(images)
+        self._known = lookup.read(self._items, self._rows)
+        # A file that is not known is read afresh: it may hold something else by now.
+        self._found: list[Any] = [
+            item if item and (known or not path_of(image)) else image
+            for image, item, known in zip(images, self._items, self._known, strict=True)
+        ]
+        self._unread = [i for i in np.flatnonzero(~self._known).tolist() if not isinstance(images[i], ImageProblem)]
+        self._pixels = np.empty((len(self._unread), *engine.backbone.input_shape[:2], 3), np.uint8)
+        jobs = zip(self._unread, self._pixels, strict=True)
+        self._reads = [pool.submit(_read_image, self._found[i], pixels) for i, pixels in jobs]
+        self._network: Future[list[np.ndarray]] | None = None
+        self._computed: list[int] = []
+
+    def compute(self, n_images: int) -> None:
+        """Wait until the images are read, and start the network on those that the cache does not know.
+
+        Args:
+            n_images: By which "auto" chooses the runtime.
+        """
+        for i, read in zip(self._unread, self._reads, strict=True):
+            self._found[i] = read.result()[0]
+        identified_late = [None if item else found for item, found in zip(self._items, self._found, strict=True)]
+        self._known |= self._lookup.read(identified_late, self._rows)
+        todo = [j for j, i in enumerate(self._unread) if isinstance(self._found[i], ImageItem) and not self._known[i]]
+        if not todo:
+            return
+        backbone, options = self._engine.backbone, self._engine.options
+        runtime = make_runtime(
+            backbone, self._engine.taps, options.runtime, precision=options.precision, n_images=n_images
+        )
+        self.at_once = runtime.at_once
+        self._computed = [self._unread[j] for j in todo]
+        pixels = self._pixels if len(todo) == len(self._pixels) else self._pixels[todo]
+        self._network = self._pool.submit(lambda: runtime.run(backbone.preprocess(pixels)))
+
+    def finish(self) -> Chunk:
+        """Wait for the network, store what it computed, and put the rows together."""
+        rows = self._rows
+        if self._network is not None:
+            outputs = self._network.result()
+            self._lookup.write([self._found[i] for i in self._computed], outputs)
+            if len(self._computed) == len(self._found):
+                rows = outputs
+            else:
+                for matrix, output in zip(rows, outputs, strict=True):
+                    matrix[self._computed] = output
+        states = (read.result()[1] for read in self._reads)
+        self._lookup.note([(self._found[i], state) for i, state in zip(self._unread, states, strict=True)])
+        good = [isinstance(found, ImageItem) for found in self._found]
+        return Chunk(tuple(self._found), tuple(rows if all(good) else (matrix[good] for matrix in rows)))
+
+
+def _start_ahead(batches: Iterator[_Batch], count: int) -> Iterator[_Batch]:
+    """Yield each batch when `count` more have been started."""
+    started: deque[_Batch] = deque()
+    for batch in batches:
+        started.append(batch)
+        if len(started) > count:
+            yield started.popleft()
+    yield from started
+
+
+def _read_image(
+    image: Candidate | ImageItem, pixels: np.ndarray
+) -> tuple[ImageItem | ImageProblem, os.stat_result | None]:
+    """Read an image into (height, width, 3) pixels; return it, and the state of its file before it was read."""
+    seen = None
+    if path := path_of(image):
+        with suppress(OSError, ValueError):  # reading it tells what is wrong
+            seen = path.stat()
+    try:
+        opened = open_image(image)
+        pixels[...] = opened.resized(*pixels.shape[:2])
+        return opened.item, seen
+    except ImageError as error:
+        return ImageProblem(image.name, str(error)), None
+
+
 def raise_for_problems(found: Sequence[ImageItem | ImageProblem]) -> None:
     """Raise ImageError where an image could not be read, for callers that need a row for each."""
     problems = [entry.reason for entry in found if isinstance(entry, ImageProblem)]
@@ -199,100 +262,3 @@ def _row_shape(backbone: Backbone, tap: Tap) -> tuple[int, ...]:
     if tap.pooling == "flatten":
         return (math.prod(shape),)
     return shape if tap.pooling is None else shape[-1:]
-
-
-def _slots(
-    backbone: Backbone, images: Sequence[Pending], kept: KeptVectors, pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[_Slot]:
-    """Reads and decodes in threads, a bounded number of images ahead, and gives them back in order."""
-    waiting: deque[_Slot | Future[_Slot]] = deque()
-    for entry in _looked_up(images, kept):
-        if isinstance(entry, _Slot):
-            waiting.append(entry)
-        else:
-            waiting.append(pool.submit(_read, entry, backbone.input_shape[:2], kept))
-        if len(waiting) > ahead:
-            yield _result(waiting.popleft())
-    while waiting:
-        yield _result(waiting.popleft())
-
-
-def _looked_up(images: Sequence[Pending], kept: KeptVectors) -> Iterator[_Slot | Pending]:
-    rest = iter(images)
-    while part := list(islice(rest, LOOKED_UP)):
-        known = kept.look_up(part)
-        for image in part:
-            if isinstance(image, ImageProblem):
-                yield _Slot(image)
-            elif id(image) in known:
-                item, rows = known[id(image)]
-                yield _Slot(item, rows=rows)
-            else:
-                yield image
-
-
-def _read(image: Pending, size: tuple[int, int], kept: KeptVectors) -> _Slot:
-    if isinstance(image, ImageProblem):
-        return _Slot(image)
-    try:
-        seen = _look_at(image)
-        opened = open_image(image)
-        rows = kept.rows_of(opened.item)
-        if rows:  # an item's file was not opened for that, and may hold something else by now
-            return _Slot(opened.item, rows=rows, seen=None if isinstance(image, ImageItem) else seen)
-        return _Slot(opened.item, opened.resized(*size), seen=seen)
-    except ImageError as error:
-        return _Slot(ImageProblem(image.name, str(error)))
-
-
-def _look_at(image: Candidate | ImageItem) -> os.stat_result | None:
-    path = image.path if isinstance(image, ImageItem) else image.source
-    try:
-        return path.stat() if isinstance(path, Path) else None
-    except (OSError, ValueError):
-        return None  # reading it will tell what is wrong
-
-
-def _result(entry: _Slot | Future[_Slot]) -> _Slot:
-    return entry if isinstance(entry, _Slot) else entry.result()
-
-
-def _parts(slots: Iterator[_Slot], batch_size: int) -> Iterator[_Part]:
-    part: list[_Slot] = []
-    needed = 0
-    for slot in slots:
-        part.append(slot)
-        needed += slot.pixels is not None
-        if needed == batch_size or len(part) == MAX_CHUNK:
-            yield _Part(part)
-            part, needed = [], 0
-    if part:
-        yield _Part(part)
-
-
-def _compute(part: Sequence[_Slot], backbone: Backbone, network: Runtime) -> list[_Slot]:
-    """Runs the network for those that need it, and returns them."""
-    slots = [slot for slot in part if slot.pixels is not None]
-    outputs = network.run(backbone.preprocess(np.stack([slot.pixels for slot in slots])))  # type: ignore[misc]
-    for i, slot in enumerate(slots):
-        slot.rows, slot.pixels = [output[i] for output in outputs], None
-    return slots
-
-
-def _finish(part: _Part, shapes: Sequence[tuple[int, ...]], kept: KeptVectors) -> Chunk:
-    if part.job is not None:
-        computed = part.job.result()
-        kept.keep([(slot.found, slot.rows) for slot in computed if isinstance(slot.found, ImageItem) and slot.rows])
-    kept.note(list(_read_files(part.slots)))
-    rows = [slot.rows for slot in part.slots if slot.rows is not None]
-    outputs = [np.empty((len(rows), *shape), np.float32) for shape in shapes]
-    for i, row in enumerate(rows):
-        for output, value in zip(outputs, row, strict=True):
-            output[i] = value
-    return Chunk(tuple(slot.found for slot in part.slots), tuple(outputs))
-
-
-def _read_files(part: Sequence[_Slot]) -> Iterator[tuple[Path, os.stat_result, str]]:
-    for slot in part:
-        if isinstance(slot.found, ImageItem) and slot.found.path is not None and slot.seen is not None:
-            yield slot.found.path, slot.seen, slot.found.id

@@ -8,6 +8,7 @@ with batch normalizations folded. Its variables stay variables: freezing them ga
 from __future__ import annotations
 
 import importlib.util
+import os
 import queue
 import threading
 import warnings
@@ -19,7 +20,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from featlib.errors import FeatlibError, FeatlibWarning
-from featlib.features.cores import cores
 from featlib.features.taps import Tap, check_rows, run_eagerly, tap_and_pool
 from featlib.models import Backbone
 
@@ -32,6 +32,7 @@ OPENVINO_IMAGES = 1000  # from here OpenVINO saves more than the seconds in whic
 COMPILED = 16  # graphs kept for each backbone
 SLICE = 4  # images that OpenVINO takes at once: more are slower, and take more memory
 TOLERANCE = 1e-4  # of the largest value
+THREADS = "FEATLIB_THREADS"  # the environment variable that gives a process its share of the machine
 
 Run = Callable[[np.ndarray], list[np.ndarray]]
 
@@ -129,6 +130,22 @@ def check_runtime(runtime: RuntimeName, precision: Precision) -> None:
 def has_openvino() -> bool:
     """Whether OpenVINO is installed (the extra `fast`)."""
     return importlib.util.find_spec("openvino") is not None
+
+
+def cores() -> int:
+    """Return the number in the environment variable FEATLIB_THREADS, or else the cores that this process may use.
+
+    Raises:
+        FeatlibError: The variable holds something other than a whole number of at least 1.
+    """
+    threads = os.environ.get(THREADS, "").strip()
+    if threads:
+        if not threads.isdecimal() or not int(threads):
+            raise FeatlibError(f"{THREADS} must be a whole number of at least 1. Received: {threads!r}.")
+        return int(threads)
+    if hasattr(os, "sched_getaffinity"):  # fewer than the machine has under `taskset`, a scheduler or a container
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 _guard = threading.Lock()

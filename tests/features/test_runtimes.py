@@ -13,8 +13,7 @@ import pytest
 
 import featlib.features.runtimes as runtimes
 from featlib.errors import FeatlibError
-from featlib.features.cores import cores
-from featlib.features.runtimes import make_runtime
+from featlib.features.runtimes import cores, make_runtime
 from featlib.features.taps import Tap, run_eagerly, tap_and_pool
 from featlib.models import load_backbone
 

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from featlib.errors import FeatlibError, FeatlibWarning
-from featlib.features.cores import THREADS
 from featlib.features.engine import Engine, EngineOptions
 from featlib.features.jobs.shards import ShardFolder
-from featlib.features.runtimes import Precision, RuntimeName
+from featlib.features.runtimes import THREADS, Precision, RuntimeName
 from featlib.features.taps import Pooling
 from featlib.features.vectors import combine_layers, vector_engine
 from featlib.images import Pending

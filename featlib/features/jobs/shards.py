@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from featlib.errors import FeatlibError
-from featlib.features.cores import cores
 from featlib.features.files.atomic import DAMAGE, why, write_whole, write_with
 from featlib.features.files.formats import WRITERS
 from featlib.features.files.parquet import SHARDS, open_parquet, read_schema
 from featlib.features.files.records import Contents, piece_rows, row_of
 from featlib.features.jobs.lock import drop_lock, hold_lock
 from featlib.features.jobs.partial import Job
+from featlib.features.runtimes import cores
 from featlib.features.vectors import Origin, layer_columns
 from featlib.images import ImageItem, ImageProblem
 

@@ -1,92 +1,108 @@
-"""What the store knows of images on their way through the engine."""
+"""Look up the vectors of images on their way through the engine."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from featlib.features.store.store import VectorStore
 from featlib.features.taps import Tap
-from featlib.images import Candidate, ImageItem, Pending
+from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
 from featlib.models import Backbone
 
-POOLED = ("avg", "max")  # what is small enough to keep
-VERSION = 1  # of how pixels come to the network; a new one leaves what was kept before behind
+CACHEABLE_POOLINGS = ("avg", "max")  # small enough to store
+VERSION = 1  # of the way from pixels to the network; a new one ignores all vectors stored before
 
 
-def space_of(backbone: Backbone, tap: Tap, precision: str = "float32") -> str:
-    """The name under which the store keeps a layer's vectors: everything that they depend on but the image."""
+def cache_key(backbone: Backbone, tap: Tap, precision: str = "float32") -> str:
+    """Name a layer's vectors in the store by everything that they depend on except the image."""
     return f"{backbone.name} {tap.layer} {tap.pooling} {precision} {backbone.fingerprint}/{VERSION}"
 
 
-@dataclass(frozen=True)
-class KeptVectors:
+class VectorLookup:
     """The part of a store that belongs to some layers of a network; without a store it knows nothing.
 
-    Attributes:
-        store: the store, or None.
-        backbone: the network.
-        taps: layers and poolings.
+    Args:
+        store: The store, or None.
+        backbone: The network.
+        taps: Layers and poolings.
         precision: "float32" or "bfloat16".
     """
 
-    store: VectorStore | None
-    backbone: Backbone
-    taps: Sequence[Tap]
-    precision: str
-
-    def look_up(self, images: Sequence[Pending]) -> dict[int, tuple[ImageItem, list[np.ndarray]]]:
-        """Finds what the store knows without reading a file: id(image) -> the item, and one row a tap."""
-        spaces = self._spaces()
-        if self.store is None or not spaces:
-            return {}
-        items = {id(image): item for image, item in self._identify(images)}
-        rows = self._rows(self.store, spaces, [item.id for item in items.values()])
-        return {key: (item, row) for (key, item), row in zip(items.items(), rows, strict=True) if row}
-
-    def rows_of(self, item: ImageItem) -> list[np.ndarray] | None:
-        """One row a tap, or None where one of them is not kept."""
-        spaces = self._spaces()
-        return self._rows(self.store, spaces, [item.id])[0] if self.store is not None and spaces else None
-
-    def keep(self, computed: Sequence[tuple[ImageItem, list[np.ndarray]]]) -> None:
-        """Puts rows into the store: for each image one row a tap."""
-        if self.store is not None:
-            for i, tap in enumerate(self.taps):
-                if self._is_kept(tap):
-                    space = space_of(self.backbone, tap, self.precision)
-                    self.store.put(space, {item.id: rows[i] for item, rows in computed})
-
-    def note(self, files: Sequence[tuple[Path, os.stat_result, str]]) -> None:
-        """Notes digests of files, with what the files looked like before they were read."""
-        if self.store is not None and files:
-            self.store.note_digests({path: (seen, digest) for path, seen, digest in files})
-
-    def _spaces(self) -> list[str]:
-        """The names of all taps, or none where one of them is not kept, so that the network has to run anyway."""
-        if not all(self._is_kept(tap) for tap in self.taps):
-            return []
-        return [space_of(self.backbone, tap, self.precision) for tap in self.taps]
-
-    def _is_kept(self, tap: Tap) -> bool:
-        return tap.pooling in POOLED and not self.backbone.has_own_code
-
-    @staticmethod
-    def _rows(store: VectorStore, spaces: Sequence[str], ids: Sequence[str]) -> list[list[np.ndarray] | None]:
-        columns = [store.get(space, ids) for space in spaces]
-        return [
-            [row for row in rows if row is not None] if all(row is not None for row in rows) else None
-            for rows in zip(*columns, strict=True)
+    def __init__(
+        self, store: VectorStore | None, backbone: Backbone, taps: Sequence[Tap], precision: str = "float32"
+    ) -> None:
+        cached = store is not None and not backbone.has_own_code
+        self._store = store
+        self._keys = [
+            cache_key(backbone, tap, precision) if cached and tap.pooling in CACHEABLE_POOLINGS else None
+            for tap in taps
         ]
+        # Where one tap is not cached the network has to run anyway.
+        self._readable = store if all(self._keys) else None
 
-    def _identify(self, images: Sequence[Pending]) -> Iterable[tuple[Pending, ImageItem]]:
-        yield from ((image, image) for image in images if isinstance(image, ImageItem))
-        files = [(c, c.source) for c in images if isinstance(c, Candidate) and isinstance(c.source, Path)]
-        digests = self.store.digests([path for _, path in files]) if self.store else []
-        for (candidate, path), digest in zip(files, digests, strict=True):
-            if digest is not None:
-                yield candidate, ImageItem(digest, candidate.name, dict(candidate.labels), path.absolute())
+    def identify(self, images: Sequence[Pending]) -> list[ImageItem | None]:
+        """Identify images without reading a file; None where that is not possible."""
+        if self._readable is None:
+            return [None] * len(images)
+        paths = {
+            i: path for i, image in enumerate(images) if not isinstance(image, ImageItem) and (path := path_of(image))
+        }
+        digests = dict(zip(paths, self._readable.digests([*paths.values()]), strict=True)) if paths else {}
+        items: list[ImageItem | None] = []
+        for i, image in enumerate(images):
+            item = image if isinstance(image, ImageItem) else None
+            if isinstance(image, Candidate):
+                if digest := digests.get(i):
+                    item = ImageItem(digest, image.name, dict(image.labels), paths[i].absolute())
+                elif isinstance(image.source, bytes):
+                    item = open_image(image).item
+            items.append(item)
+        return items
+
+    def read(self, images: Sequence[Pending | None], rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Read the vectors of identified images.
+
+        Args:
+            images: n entries; what is not an ImageItem counts as unknown.
+            rows: One (n, D) float32 array per tap, into which the vectors are written.
+
+        Returns:
+            (n,) bool: where all taps are known.
+        """
+        known = np.array([isinstance(image, ImageItem) for image in images], dtype=bool)
+        if self._readable is None or not known.any():
+            return np.zeros(len(images), dtype=bool)
+        ids = [image.id if isinstance(image, ImageItem) else None for image in images]
+        for key, matrix in zip(self._keys, rows, strict=True):
+            known &= self._readable.read_into(str(key), ids, matrix)
+        return known
+
+    def write(self, items: Sequence[Pending], outputs: Sequence[np.ndarray]) -> None:
+        """Store one (n, D) matrix per tap, with a row for each image."""
+        for key, matrix in zip(self._keys, outputs, strict=True):
+            if self._store is not None and key is not None:
+                rows = {item.id: row for item, row in zip(items, matrix, strict=True) if isinstance(item, ImageItem)}
+                self._store.put(key, rows)
+
+    def note(self, files: Sequence[tuple[Pending, os.stat_result | None]]) -> None:
+        """Note the digests of files that were read, with their state before that."""
+        if self._store is not None:
+            self._store.note_digests(
+                {
+                    item.path: (seen, item.id)
+                    for item, seen in files
+                    if isinstance(item, ImageItem) and item.path is not None and seen is not None
+                }
+            )
+
+
+def path_of(image: Pending) -> Path | None:
+    """Return the file of an image; None where it comes from memory or an archive."""
+    if isinstance(image, ImageProblem):
+        return None
+    source = image.path if isinstance(image, ImageItem) else image.source
+    return source if isinstance(source, Path) else None

@@ -92,6 +92,27 @@ class VectorStore:
         found = self._run(lambda connection: read(connection, text_bytes(space), keys), nothing)
         return [found.get(key) for key in keys]
 
+    def read_into(self, space: str, ids: Sequence[str | None], out: np.ndarray) -> np.ndarray:
+        """Read the vectors of n images into the rows of a matrix.
+
+        Args:
+            space: How they were made.
+            ids: n image ids; None for an image that is not known.
+            out: (n, D) float32; the rows of other images stay as they are.
+
+        Returns:
+            (n,) bool: which rows were read.
+        """
+        keys = [None if image is None else pack_id(image) for image in ids]
+        empty: dict[bytes, np.ndarray] = {}
+        asked = [key for key in keys if key is not None]
+        found = self._run(lambda connection: read(connection, text_bytes(space), asked), empty) if asked else empty
+        known = np.zeros(len(keys), dtype=bool)
+        for i, key in enumerate(keys):
+            if key is not None and (vector := found.get(key)) is not None and vector.shape == out.shape[1:]:
+                out[i], known[i] = vector, True
+        return known
+
     def put(self, space: str, rows: Mapping[str, np.ndarray]) -> None:
         """Keeps vectors, all or none of them, in place of what was kept for the same images.
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from featlib.errors import FeatlibError, ImageError
 from featlib.features import Engine, EngineOptions, Pooling, Tap
-from featlib.features.store.lookup import POOLED
+from featlib.features.store.lookup import CACHEABLE_POOLINGS
 from featlib.images import ImageItem, ImageSet
 from featlib.models import Backbone
 from featlib.text import format_bytes
@@ -156,7 +156,7 @@ def _task(
     session: Session, backbone: Backbone, images: ImageSet, pooling: Pooling, layers: tuple[str, ...] = ()
 ) -> Task:
     """Return the task of a pass; what is not pooled, or made by code of a stranger, is not in the store."""
-    is_stored = pooling in POOLED and not backbone.has_own_code
+    is_stored = pooling in CACHEABLE_POOLINGS and not backbone.has_own_code
     return Task(
         session,
         " ".join(["vectors", backbone.fingerprint, images.fingerprint, pooling, *layers]),
@@ -168,7 +168,7 @@ def _task(
 
 def _stages_to_add(backbone: Backbone, images: ImageSet, wanted: Sequence[str], pooling: Pooling) -> tuple[str, ...]:
     """Return the layers computed in the first pass over a set, whatever is asked for; none where that is too large."""
-    if pooling not in POOLED:
+    if pooling not in CACHEABLE_POOLINGS:
         return ()
     stages = (*stage_layers(backbone), *([backbone.prediction_layer] if backbone.prediction_layer else []))
     size = _row_size(backbone, {*stages, *wanted}, pooling)
