@@ -8,8 +8,16 @@ from featlib.recipes import feature_maps_code, predict_code, projection_code
 from featlib.ui.compute import network, trace
 from featlib.ui.frame import code_context, image_set, link_to, page, results
 from featlib.ui.pages.home import VIEWS_PERPLEXITY, bring_images, show_views
-from featlib.ui.widgets.panels import show_code, show_image, show_maps, show_prediction, show_vector
-from featlib.ui.widgets.pickers import pick_image, settle_layer
+from featlib.ui.widgets import (
+    pick_image,
+    resolve_channels,
+    resolve_layer,
+    show_code,
+    show_image,
+    show_maps,
+    show_prediction,
+    show_vector,
+)
 
 with page(
     "Home",
@@ -20,9 +28,9 @@ with page(
     images = image_set(session)
     item = images[pick_image(session, images)]
     backbone = network(session)
-    layer = settle_layer(session, backbone)
+    layer = resolve_layer(session, backbone)
     traced = trace(backbone, item)
-    output = traced.outputs[layer.path]
+    output = resolve_channels(session, layer, traced.outputs[layer.path])
 
     photo, answer, maps = st.columns([1, 1.2, 1.8], gap="medium")
     with photo:
@@ -30,13 +38,13 @@ with page(
         show_image(traced, item)
     with answer:
         st.markdown("**What comes out**")
-        show_prediction(backbone, traced)
+        show_prediction(backbone, traced.outputs.get(backbone.prediction_layer or ""))
     with maps:
         st.markdown(f"**What it sees on the way**, at `{layer.path}`")
         if layer.kind == "maps":
-            show_maps(session, layer, output, count=15, columns=5)
+            show_maps(session, output, page=1, per_page=15, columns=5)
             link_to("Feature maps", "All channels, any layer")
-    show_vector(session, layer, output)
+    show_vector(session, output)
 
     st.subheader("Many images at once", anchor=False)
     st.markdown(

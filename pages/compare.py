@@ -4,8 +4,7 @@ from featlib.recipes import compare_code, predict_code
 from featlib.ui.compute import network
 from featlib.ui.frame import image_set, page, results
 from featlib.ui.pages.compare import Side, load_other, pick_other, pick_other_layer, show_sides, show_worth
-from featlib.ui.widgets.panels import show_code
-from featlib.ui.widgets.pickers import pick_image, pick_layer
+from featlib.ui.widgets import pick_image, pick_layer, show_code
 
 with page(
     "Side by side",

@@ -5,8 +5,11 @@ import streamlit as st
 from featlib.recipes import feature_maps_code
 from featlib.ui.compute import network, trace
 from featlib.ui.frame import code_context, image_set, page
-from featlib.ui.widgets.panels import (
+from featlib.ui.widgets import (
     maps_controls,
+    pick_image,
+    pick_layer,
+    resolve_channels,
     show_channel,
     show_code,
     show_film_strip,
@@ -14,7 +17,6 @@ from featlib.ui.widgets.panels import (
     show_maps,
     show_vector,
 )
-from featlib.ui.widgets.pickers import pick_image, pick_layer
 
 with page("Feature maps", "What does each channel answer to?", "Pick an image, a layer, a channel.") as session:
     images = image_set(session)
@@ -22,21 +24,21 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
     backbone = network(session)
     layer = pick_layer(session, backbone)
     traced = trace(backbone, item)
-    output = traced.outputs[layer.path]
+    output = resolve_channels(session, layer, traced.outputs[layer.path])
 
     left, right = st.container(key="beside").columns([1, 1.75], gap="medium")
     if layer.kind == "maps":
         with right:
-            shown = maps_controls(session, output)
-            show_maps(session, layer, output, page=shown)
+            maps_controls(output)
+            show_maps(session, output, page=output.page)
         with left:
-            show_channel(session, traced, layer, output)
+            show_channel(session, traced, output)
     else:
         with left:
             show_image(traced, item)
         right.info(f"`{layer.path}` has no height and width any more, so there are no maps: this is its output.")
     with right:
-        show_vector(session, layer, output)
+        show_vector(session, output)
     st.subheader("Through the network", anchor=False)
     show_film_strip(backbone, traced)
     show_code(feature_maps_code(code_context(session, backbone)))

@@ -10,8 +10,7 @@ from featlib.ui.compute import network, warn_skipped
 from featlib.ui.frame import code_context, image_set, link_to, page, results
 from featlib.ui.pages.layer_probe import compute, show_curve
 from featlib.ui.pages.transfer import pick_label
-from featlib.ui.widgets.panels import show_code
-from featlib.ui.widgets.pickers import pick_part, settle_layer
+from featlib.ui.widgets import pick_part, resolve_layer, show_code
 
 with page(
     "Best layer",
@@ -22,7 +21,7 @@ with page(
     column = pick_label(session, images)
     if column is None:
         backbone = network(session)
-        settle_layer(session, backbone)
+        resolve_layer(session, backbone)
         code = layer_probe_code(
             replace(code_context(session, backbone), images="views"), stage_layers(backbone), "photo"
         )
@@ -30,7 +29,7 @@ with page(
     else:
         part = pick_part(session, images, column)
         backbone = network(session)
-        settle_layer(session, backbone)
+        resolve_layer(session, backbone)
         with results(session):
             curve = compute(session, backbone, part, column)
             warn_skipped(curve.skipped)

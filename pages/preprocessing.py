@@ -5,8 +5,7 @@ from featlib.ui.compute import network
 from featlib.ui.frame import code_context, image_set, page, results
 from featlib.ui.pages.entrance import enter
 from featlib.ui.pages.preprocessing import measure, pick_wrong, show_harm, show_sides, show_way
-from featlib.ui.widgets.panels import show_code
-from featlib.ui.widgets.pickers import pick_image
+from featlib.ui.widgets import pick_image, show_code
 
 with page(
     "What goes in",

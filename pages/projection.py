@@ -4,8 +4,7 @@ from featlib.recipes import projection_code
 from featlib.ui.compute import network, warn_skipped
 from featlib.ui.frame import code_context, image_set, page, results
 from featlib.ui.pages.projection import compute, perplexity_used, pick_projection, show_agreement, show_projection
-from featlib.ui.widgets.panels import show_code
-from featlib.ui.widgets.pickers import pick_layer, pick_part, sample_column
+from featlib.ui.widgets import pick_layer, pick_part, sample_column, show_code
 
 with page("Projection", "Do like pictures lie together?", "Change the layer and watch them move.") as session:
     backbone = network(session)

@@ -6,8 +6,7 @@ from featlib.recipes import transfer_code
 from featlib.ui.compute import network, warn_skipped
 from featlib.ui.frame import code_context, image_set, page, results
 from featlib.ui.pages.transfer import compute, pick_label, show_accuracy, show_confusion, show_mistakes
-from featlib.ui.widgets.panels import show_code
-from featlib.ui.widgets.pickers import pick_layer, pick_part, settle_layer
+from featlib.ui.widgets import pick_layer, pick_part, resolve_layer, show_code
 
 with page(
     "Transfer",
@@ -18,7 +17,7 @@ with page(
     column = pick_label(session, images)
     if column is None:
         backbone = network(session)
-        settle_layer(session, backbone)
+        resolve_layer(session, backbone)
         code = transfer_code(replace(code_context(session, backbone), images="views"), "photo")
         show_code(code, "this lesson from the built-in views, which have labels")
     else:

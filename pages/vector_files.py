@@ -4,7 +4,7 @@ from featlib.recipes.vector_files import vector_files_code
 from featlib.ui.frame import page, results
 from featlib.ui.pages.vector_files import choose_vectors, compute, pick_view, program_path, show_facts
 from featlib.ui.pages.vector_view import show_download, show_neighbors, show_view
-from featlib.ui.widgets.panels import show_code
+from featlib.ui.widgets import show_code
 
 with page(
     "Vector files",

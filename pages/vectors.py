@@ -6,8 +6,7 @@ from featlib.recipes import vectors_code
 from featlib.ui.compute import network, warn_skipped
 from featlib.ui.frame import code_context, image_set, page, results
 from featlib.ui.pages.vectors import download, pick_vector, show_matrix, show_neighbors, show_similarity, table
-from featlib.ui.widgets.panels import show_code
-from featlib.ui.widgets.pickers import pick_layer, pick_part, sample_column
+from featlib.ui.widgets import pick_layer, pick_part, sample_column, show_code
 
 with page(
     "Vectors", "What is an image to the network?", "A row of numbers: images that are alike have rows that are alike."

@@ -120,6 +120,8 @@ class Session:
             self.layer, self.also, self.size, self.page = "", "", 0, 0
         if name == "file" and value != self.file:
             self.row = 0
+        if name == "images" and value != self.images:
+            self.image = 0
         setattr(self, name, value)
         self.page = PAGE_AFTER.get(name, self.page)
         self.stopped = ""  # another choice is another computation

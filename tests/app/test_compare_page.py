@@ -113,7 +113,7 @@ def test_weights_that_are_here_are_offered_and_wanted_first():
 def test_without_the_top_there_are_no_classes():
     at = open_page("compare", top=0)
     assert not has(at, "plotly_chart", "classes")
-    assert said(at).count("It ends at head_relu and names no classes.") == 2
+    assert said(at).count("It ends at head_relu and has no classification head.") == 2
     assert len(at.code) == 1
 
 

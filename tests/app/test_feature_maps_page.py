@@ -91,7 +91,7 @@ def test_channels_are_sorted(maps, sort):
 def test_a_shared_scale_changes_the_colours_and_not_the_order():
     at = open_page("feature_maps", layer=WIDE)
     before = data(at, "maps")
-    labelled(at.segmented_control, "Colours span").set_value("shared")
+    labelled(at.segmented_control, "Color scale").set_value("shared")
     after = data(run(at), "maps")
     assert after["source"] != before["source"]
     assert after["tiles"] == before["tiles"]
@@ -158,14 +158,14 @@ def test_a_layer_with_fewer_channels_has_no_page_and_no_channel_out_of_range():
 
 def test_the_end_of_a_stage_is_one_click():
     at = open_page("feature_maps")
-    ends = labelled(at.segmented_control, "Ends")
+    ends = labelled(at.segmented_control, "Stage outputs")
     assert ends.value == "block4_add"
     ends.set_value("block10_add")
     run(at)
     assert at.query_params["layer"] == "block10_add"
     assert labelled(at.selectbox, "Layer").value == "block10_add"
     labelled(at.selectbox, "Layer").set_value("block9_add")
-    assert labelled(run(at).segmented_control, "Ends").value is None
+    assert labelled(run(at).segmented_control, "Stage outputs").value is None
 
 
 def test_the_vector_is_the_mean_of_each_channel(maps):
@@ -187,15 +187,7 @@ def test_a_layer_without_height_and_width_shows_its_vector(page, layer, size, li
 
 
 @pytest.mark.parametrize(
-    ("page", "layer"),
-    [
-        *(
-            (page, layer)
-            for page in ("layers", "vectors", "projection")
-            for layer in ("input", "avg_pool", "predictions")
-        ),
-        ("transfer", "avg_pool"),
-    ],
+    ("page", "layer"), [("vectors", "input"), ("projection", "predictions"), ("transfer", "avg_pool")]
 )
 def test_any_kind_of_layer_is_fine_on_any_page(page, layer):
     at = open_page(page, layer=layer, images="views")
@@ -218,15 +210,15 @@ def test_the_film_strip_goes_through_the_stages(lite96):
 def test_a_long_set_is_walked_in_steps():
     at = open_page("feature_maps", images="views")
     assert values(at, "shelf") == list(range(10))
-    at.button(key="shelf after").click()
+    at.button(key="shelf next").click()
     run(at)
     assert values(at, "shelf") == list(range(10, 20))
     assert at.query_params["image"] == "10"
     labelled(at.selectbox, "Image (").set_value(119)
     run(at)
     assert values(at, "shelf") == list(range(110, 120))
-    assert at.button(key="shelf after").disabled
-    at.button(key="shelf before").click()
+    assert at.button(key="shelf next").disabled
+    at.button(key="shelf previous").click()
     assert values(run(at), "shelf") == list(range(100, 110))
 
 
@@ -238,13 +230,20 @@ def test_a_smaller_set_begins_at_its_first_image():
     assert data(at, "shelf")["selected"] == 0
 
 
+def test_an_image_that_is_not_there_is_named_and_the_first_shown():
+    at = open_page("feature_maps", image=999)
+    assert ["image=999 among 10 images" in warning.value for warning in at.warning] == [True]
+    assert at.query_params["image"] == "0"
+    assert not run(at).warning
+
+
 def test_home_names_what_is_in_the_photo(lite96, photos):
     at = open_page(image=4)
     bars = traces(at, "prediction")[0]
     probabilities = feature_maps(lite96, photos[4:5], "predictions")[0]
     best = lite96.class_names[probabilities.argmax()]
     assert best == "coffeepot", "an espresso, seen in 96 pixels"
-    assert f"likeliest classes: {best} {probabilities.max():.0%}" in element(at, "plotly_chart", "prediction").proto.alt
+    assert f"Top 5 predictions: {best} {probabilities.max():.0%}" in element(at, "plotly_chart", "prediction").proto.alt
     np.testing.assert_allclose(np.sort(np.ravel(bars["x"]))[::-1], np.sort(probabilities)[::-1][:5], rtol=1e-3)
 
 

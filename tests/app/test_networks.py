@@ -77,7 +77,7 @@ def test_taking_the_weights_choice_away_keeps_it():
 def test_without_the_top_home_says_why_there_are_no_classes():
     at = open_page(top=0)
     assert not has(at, "plotly_chart", "prediction")
-    assert "ends at head_relu and names no classes" in said(at)
+    assert "ends at head_relu and has no classification head" in said(at)
     labelled(at.toggle, "Include top").set_value(True)
     run(at)
     assert has(at, "plotly_chart", "prediction")

@@ -132,7 +132,7 @@ def test_a_link_sets_the_widgets():
     assert labelled(at.selectbox, "Image (").value == 17
     assert labelled(at.selectbox, "Layer").value == "block_5_expand_relu"
     assert labelled(at.selectbox, "Sort by").value == "mean"
-    assert labelled(at.segmented_control, "Colours span").value == "shared"
+    assert labelled(at.segmented_control, "Color scale").value == "shared"
     assert labelled(at.number_input, "Channel").value == 7
     assert at.pagination[0].value == 2
     at = open_page("vectors", **EVERYTHING)

@@ -14,7 +14,7 @@ from featlib.analysis import channel_statistics, sort_channels
 from featlib.images import load_images
 from featlib.models import ModelGraph
 from featlib.ui.compute import cache
-from featlib.ui.widgets.panels import CHANNELS_ON_A_PAGE, TILE
+from featlib.ui.widgets.panels import CHANNELS_PER_PAGE, TILE
 from tests.benchmarks.networks import Network
 
 
@@ -61,4 +61,4 @@ def _look(network: Network, item: Any) -> tuple[int, int, list[float]]:
 
 def _draw(maps: np.ndarray) -> bytes:
     order = sort_channels(channel_statistics(maps[np.newaxis]), "mean")
-    return plots.mosaic(maps, order[:CHANNELS_ON_A_PAGE], scale="channel", tile=TILE, columns=6).png
+    return plots.mosaic(maps, order[:CHANNELS_PER_PAGE], scale="channel", tile=TILE, columns=6).png

@@ -112,7 +112,7 @@ def test_on_a_phone_the_maps_come_before_the_large_pictures(server, visitor):
     for width in (1400, 390):
         visitor.page.set_viewport_size({"width": width, "height": 844})
         visitor.open(server.url + "/feature_maps?image=3&layer=block10_add&channel=100")
-        places = [visitor.page.get_by_role("button", name="Channel 100:"), visitor.see("channel 100 over it")]
+        places = [visitor.page.get_by_role("button", name="Channel 100:"), visitor.see("channel 100 overlaid")]
         tops[width] = [place.bounding_box()["y"] for place in places]
     assert tops[390][0] < tops[390][1] - 300
     assert abs(tops[1400][0] - tops[1400][1]) < 300, "side by side"
@@ -125,7 +125,7 @@ def test_another_photo_is_picked_on_the_shelf(server, visitor):
     visitor.see("coffee as the network sees it")
     visitor.settle()
     assert visitor.query()["image"] == "4"
-    chart = visitor.page.locator('[aria-label*="The five likeliest classes"], [alt*="The five likeliest classes"]')
+    chart = visitor.page.locator('[aria-label*="Top 5 predictions"], [alt*="Top 5 predictions"]')
     assert "espresso" in (chart.first.get_attribute("aria-label") or chart.first.get_attribute("alt"))
 
 

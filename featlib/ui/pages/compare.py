@@ -28,9 +28,7 @@ from featlib.ui.compute import compute_all_vectors, load_network, neighbor_agree
 from featlib.ui.frame import code_context
 from featlib.ui.session import OWN, Session, bind
 from featlib.ui.text import plain
-from featlib.ui.widgets.classes import show_classes
-from featlib.ui.widgets.panels import TILE
-from featlib.ui.widgets.pickers import format_shape, layer_title
+from featlib.ui.widgets import TILE, format_shape, layer_title, show_prediction
 
 CHANNELS, COLUMNS = 15, 5
 USUAL_SIZE = 224
@@ -207,9 +205,9 @@ def _classes(side: Side) -> list[str]:
 def _show_side(side: Side, outputs: dict[str, np.ndarray], longest: float) -> None:
     st.markdown(_title(side))
     for path in _classes(side):
-        show_classes(side.backbone, outputs[path], f"classes {side.name}", longest)
+        show_prediction(side.backbone, outputs[path], f"classes {side.name}", longest)
     if not _classes(side):
-        st.info(f"It ends at {plain(side.backbone.feature_layer)} and names no classes.")
+        st.info(f"It ends at {plain(side.backbone.feature_layer)} and has no classification head.")
     st.markdown(f"**{plain(side.layer.path)}** · {format_shape(side.layer.output_shape)}")
     output = outputs[side.layer.path]
     if side.layer.kind != "maps":

@@ -15,7 +15,7 @@ from featlib.transfer import LayerProbe, stage_layers
 from featlib.ui.compute import compute_vectors, raw_pixels, train_probe
 from featlib.ui.session import Session, bind, widget_value
 from featlib.ui.text import plain
-from featlib.ui.widgets.pickers import format_shape
+from featlib.ui.widgets import format_shape
 
 
 @dataclass(frozen=True)

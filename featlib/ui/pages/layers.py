@@ -13,7 +13,7 @@ from featlib.models import Backbone, LayerInfo, find_layer, list_models
 from featlib.ui.frame import link_to
 from featlib.ui.session import Session, widget_value
 from featlib.ui.text import plain
-from featlib.ui.widgets.pickers import format_shape
+from featlib.ui.widgets import format_shape
 
 KINDS = {
     "maps": "feature maps",

@@ -15,8 +15,7 @@ from featlib.ui.compute import compute_all_vectors
 from featlib.ui.pages.entrance import Entrance, channel_names, find_affine, resize, wrong_names
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
-from featlib.ui.widgets.classes import show_classes
-from featlib.ui.widgets.pickers import format_shape
+from featlib.ui.widgets import format_shape, show_prediction
 
 SEVERAL = 10  # images over which the harm is averaged
 PICTURE_SIDE = 448
@@ -138,9 +137,9 @@ def show_sides(entrances: list[Entrance], harm: Harm | None) -> None:
             st.markdown(f"```python\n{preprocessing.code}\n```")
             _show_numbers(entrance, f"numbers {i}")
             if harm and harm.probabilities:
-                st.markdown("**The five likeliest classes**")
+                st.markdown("**Top 5 predictions**")
                 longest = max(float(part.max()) for part in harm.probabilities)
-                show_classes(entrance.backbone, harm.probabilities[i], f"classes {i}", longest)
+                show_prediction(entrance.backbone, harm.probabilities[i], f"classes {i}", longest)
     if harm and harm.probabilities and entrances[0].backbone.weights == "random":
         st.caption("The weights are random, so these classes mean nothing. Choose ImageNet weights to see the harm.")
 

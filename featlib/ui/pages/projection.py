@@ -14,7 +14,7 @@ from featlib.ui.compute import Batch, compute_projection, compute_vectors, neigh
 from featlib.ui.frame import error_boundary
 from featlib.ui.session import Session, bind, widget_value
 from featlib.ui.text import plain
-from featlib.ui.widgets.clickable import thumbnail_row
+from featlib.ui.widgets import thumbnail_row
 
 METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 TOOLS = {"click": "click one", "lasso": "lasso many"}

@@ -14,7 +14,7 @@ from featlib.models import Backbone, LayerInfo
 from featlib.ui.compute import compute_all_vectors, compute_vectors, load_network, raw_pixels, train_probe
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
-from featlib.ui.widgets.clickable import thumbnail_row
+from featlib.ui.widgets import thumbnail_row
 
 MISTAKES = 18
 

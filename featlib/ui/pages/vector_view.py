@@ -25,7 +25,7 @@ from featlib.ui.pages.projection import METHODS, PANEL
 from featlib.ui.pages.vector_files import View, serves_this_machine_alone
 from featlib.ui.session import Session, bind, widget_value
 from featlib.ui.text import plain
-from featlib.ui.widgets.clickable import thumbnail_row
+from featlib.ui.widgets import thumbnail_row
 
 NEIGHBORS = 8
 MOST_IN_CSV = 500_000  # rows; the file is made in memory

@@ -11,8 +11,7 @@ from featlib.images import ImageSet
 from featlib.models import Backbone
 from featlib.ui.compute import Batch, compute_vectors
 from featlib.ui.session import Session, bind
-from featlib.ui.widgets.clickable import thumbnail_row
-from featlib.ui.widgets.pickers import format_shape, layer_title, pick_image, positions_in
+from featlib.ui.widgets import format_shape, layer_title, pick_image, positions_in, thumbnail_row
 
 POOLINGS = {"avg": "average (GAP)", "max": "maximum", "flatten": "flatten"}
 HEATMAP_ROWS = 40

@@ -1,4 +1,4 @@
-"""Pictures that can be picked, by mouse or keyboard: the tiles of one picture, or a row of thumbnails."""
+"""Clickable pictures, for mouse and keyboard: the tiles of one picture, or a row of thumbnails."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRID_CSS = """
   box-shadow: 0 0 0 2px var(--st-background-color); }
 """
 
-# Names are a stranger's text: they only ever become attributes and text nodes, never HTML.
+# Names are untrusted text: they only become attributes and text nodes, never HTML.
 GRID_JS = """
 export default function({ data, parentElement, setTriggerValue }) {
   let grid = parentElement.querySelector(".grid");
@@ -108,15 +108,15 @@ _thumbnail_row = st.components.v2.component("featlib_thumbnail_row", css=ROW_CSS
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of a picture that can be picked.
+    """A clickable part of a picture.
 
     Attributes:
-        value: what picking it means.
-        label: what it shows, for hovering and for screen readers.
-        x: left edge in pixels of the picture.
-        y: top edge in pixels of the picture.
-        width: in pixels of the picture.
-        height: in pixels of the picture.
+        value: The value passed to `on_pick`.
+        label: What it shows, for the tooltip and screen readers.
+        x: Left edge in pixels of the picture.
+        y: Top edge in pixels of the picture.
+        width: Width in pixels of the picture.
+        height: Height in pixels of the picture.
     """
 
     value: int
@@ -137,16 +137,16 @@ def picture_grid(
     selected: int | None = None,
     on_pick: Callable[[int], None] | None = None,
 ) -> None:
-    """Shows a picture and calls `on_pick` with the value of the tile a person picks.
+    """Show a picture whose tiles can be clicked.
 
     Args:
-        key: unique on the page.
-        png: the picture.
-        size: (width, height) of the picture in pixels; it shrinks where the page is narrower.
-        tiles: the parts that can be picked.
-        alt: what the picture shows.
-        selected: the value of the tile that is marked.
-        on_pick: called before the page runs again.
+        key: Unique on the page.
+        png: The picture.
+        size: (width, height) of the picture in pixels; it shrinks on a narrower page.
+        tiles: The clickable parts.
+        alt: Alternative text.
+        selected: Value of the tile that is marked.
+        on_pick: Called with the value of the clicked tile, before the page runs again.
     """
     data = {
         "source": _data_url(png),
@@ -156,7 +156,7 @@ def picture_grid(
         "alt": alt,
         "selected": selected,
     }
-    _picture_grid(key=key, data=data, on_picked_change=_when_picked(key, on_pick))
+    _picture_grid(key=key, data=data, on_picked_change=_callback(key, on_pick))
 
 
 def thumbnail_row(
@@ -169,16 +169,17 @@ def thumbnail_row(
     on_pick: Callable[[int], None] | None = None,
     side: int = 96,
 ) -> None:
-    """Shows images as thumbnails with captions, and calls `on_pick` with the value of the one a person picks.
+    """Show images as thumbnails with captions.
 
     Args:
-        key: unique on the page.
-        images: the images.
-        values: what picking each means.
-        captions: a line below each; the images' names if None.
-        selected: the value of the image that is marked.
-        on_pick: called before the page runs again; without it the thumbnails are only looked at.
-        side: width of a thumbnail in pixels.
+        key: Unique on the page.
+        images: The images.
+        values: One value per image, passed to `on_pick`.
+        captions: A line below each; the images' names if None.
+        selected: Value of the image that is marked.
+        on_pick: Called with the value of the clicked image, before the page runs again; None for pictures that are
+            not clickable.
+        side: Width of a thumbnail in pixels.
     """
     pictures = [
         {
@@ -190,16 +191,16 @@ def thumbnail_row(
         for item, value, caption in zip(images, values, captions or [i.name for i in images], strict=True)
     ]
     data = {"pictures": pictures, "side": side, "selected": selected, "pickable": on_pick is not None}
-    _thumbnail_row(key=key, data=data, on_picked_change=_when_picked(key, on_pick))
+    _thumbnail_row(key=key, data=data, on_picked_change=_callback(key, on_pick))
 
 
-def _when_picked(key: str, on_pick: Callable[[int], None] | None) -> Callable[[], None]:
-    def picked() -> None:
+def _callback(key: str, on_pick: Callable[[int], None] | None) -> Callable[[], None]:
+    def call() -> None:
         value = widget_value(key)["picked"]
         if on_pick and value is not None:
             on_pick(int(value))
 
-    return picked
+    return call
 
 
 def _data_url(png: bytes) -> str:

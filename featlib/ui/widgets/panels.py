@@ -1,12 +1,14 @@
-"""Parts of pages: a layer's maps, a channel, a vector, a prediction, the code."""
+"""What a network computes for one image: predictions, feature maps, one channel, the vector; and the page's code."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
 from featlib import plots
-from featlib.analysis import channel_statistics, pool, sort_channels
+from featlib.analysis import ChannelStatistics, channel_statistics, pool, sort_channels
 from featlib.features import Trace
 from featlib.images import ImageItem
 from featlib.models import Backbone, LayerInfo, top_classes
@@ -15,7 +17,7 @@ from featlib.ui.text import plain
 from featlib.ui.widgets.clickable import Tile, picture_grid
 from featlib.ui.widgets.pickers import format_shape
 
-CHANNELS_ON_A_PAGE = 48
+CHANNELS_PER_PAGE = 48
 TILE = 84
 SORTS = {
     "index": "index",
@@ -23,39 +25,76 @@ SORTS = {
     "max": "maximum, highest first",
     "sparsity": "share of zeros, lowest first",
 }
-SCALES = {"channel": "each channel", "shared": "all channels"}
+SCALES = {"channel": "per channel", "shared": "shared"}
 
 
-def show_prediction(backbone: Backbone, trace: Trace) -> None:
-    """The five likeliest classes, or why there are none."""
-    if backbone.prediction_layer is None:
-        end = backbone.layers[-1].path
+@dataclass(frozen=True, eq=False)
+class LayerOutput:
+    """A layer's output for one image, and how its channels are shown.
+
+    Attributes:
+        layer: The layer.
+        maps: (h, w, c) float32; (1, 1, c) where the layer has no height and width.
+        vector: (c,), the global average of each channel.
+        statistics: Of each channel.
+        order: (c,) channels in the order that the session asks for.
+        page: The page of channels to show, from 1.
+        n_pages: The number of pages.
+    """
+
+    layer: LayerInfo
+    maps: np.ndarray
+    vector: np.ndarray
+    statistics: ChannelStatistics
+    order: np.ndarray
+    page: int
+    n_pages: int
+
+
+def resolve_channels(session: Session, layer: LayerInfo, output: np.ndarray) -> LayerOutput:
+    """Sort the channels of a layer, and bring the selected channel and page into its range."""
+    maps = output if output.ndim == 3 else output.reshape(1, 1, -1)
+    statistics = channel_statistics(maps[np.newaxis])
+    order = sort_channels(statistics, session.sort)  # type: ignore[arg-type]
+    n_pages = -(-len(order) // CHANNELS_PER_PAGE)
+    session.channel = min(session.channel, len(order) - 1)
+    session.page = min(session.page, n_pages) if n_pages > 1 else 0
+    page_of_channel = int(np.flatnonzero(order == session.channel)[0]) // CHANNELS_PER_PAGE + 1
+    vector = pool(maps[np.newaxis])[0]
+    return LayerOutput(layer, maps, vector, statistics, order, session.page or page_of_channel, n_pages)
+
+
+def show_prediction(
+    backbone: Backbone, probabilities: np.ndarray | None, key: str = "prediction", longest: float | None = None
+) -> None:
+    """Show the five most probable classes as bars, or why there are none.
+
+    Args:
+        backbone: Names the classes.
+        probabilities: (classes,) of one image; None if the network has no classification head.
+        key: Unique on the page.
+        longest: The probability of the longest bar on the page, to draw several charts on one scale.
+    """
+    if probabilities is None:
         advice = " Switch on “Include top”." if backbone.weights in ("imagenet", "random") else ""
-        st.info(plain(f"This network ends at {end} and names no classes.{advice}"))
+        end = plain(backbone.layers[-1].path)
+        st.info(f"This network ends at {end} and has no classification head.{advice}")
         return
-    probabilities = trace.outputs[backbone.prediction_layer]
     best = top_classes(probabilities)
     names = [backbone.class_name(i) for i in best]
     figure = plots.prediction_bars(names, probabilities[best])
-    said = ", ".join(f"{name} {probabilities[i]:.0%}" for name, i in zip(names, best, strict=True))
-    st.plotly_chart(
-        figure, key="prediction", alt=f"The five likeliest classes: {said}.", config={"displayModeBar": False}
-    )
+    if longest is not None:
+        figure.update_xaxes(range=[0, longest * 1.3])
+    listed = ", ".join(f"{name} {probabilities[i]:.0%}" for name, i in zip(names, best, strict=True))
+    st.plotly_chart(figure, key=key, alt=f"Top 5 predictions: {listed}.", config={"displayModeBar": False})
 
 
 def show_maps(
-    session: Session,
-    layer: LayerInfo,
-    maps: np.ndarray,
-    *,
-    count: int = CHANNELS_ON_A_PAGE,
-    columns: int = 6,
-    page: int = 1,
+    session: Session, output: LayerOutput, *, page: int, per_page: int = CHANNELS_PER_PAGE, columns: int = 6
 ) -> None:
-    """One page of the layer's channels as tiles to pick from, sorted and scaled as the session says."""
-    order = _channel_order(session, maps)
-    first = (page - 1) * count
-    picture = plots.mosaic(maps, order[first : first + count], scale=session.scale, tile=TILE, columns=columns)  # type: ignore[arg-type]
+    """Show one page of the layer's channels as tiles to pick from, with the session's color scale."""
+    channels = output.order[(page - 1) * per_page : page * per_page]
+    picture = plots.mosaic(output.maps, channels, scale=session.scale, tile=TILE, columns=columns)  # type: ignore[arg-type]
     tiles = [
         Tile(
             value=channel,
@@ -67,71 +106,63 @@ def show_maps(
         )
         for i, (channel, (low, high)) in enumerate(zip(picture.channels, picture.ranges, strict=True))
     ]
+    height, width, count = output.maps.shape
     picture_grid(
-        f"maps {layer.path}",
+        f"maps {output.layer.path}",
         picture.png,
         (picture.codes.shape[1], picture.codes.shape[0]),
         tiles,
-        alt=f"{len(tiles)} of {maps.shape[-1]} channels of {layer.path}, {format_shape(maps.shape[:2])} places each.",
+        alt=f"{len(tiles)} of {count:,} channels of {output.layer.path}, {height} × {width} positions each.",
         selected=session.channel,
         on_pick=lambda channel: session.choose("channel", channel),
     )
 
 
-def _channel_order(session: Session, maps: np.ndarray) -> np.ndarray:
-    return sort_channels(channel_statistics(maps[np.newaxis]), session.sort)  # type: ignore[arg-type]
-
-
-def maps_controls(session: Session, maps: np.ndarray) -> int:
-    """How the channels are ordered, coloured and paged, and which one is looked at; returns the page to show."""
-    channels = maps.shape[-1]
-    pages = -(-channels // CHANNELS_ON_A_PAGE)
-    session.page = min(session.page, pages) if pages > 1 else 0
-    session.channel = min(max(session.channel, 0), channels - 1)
-    place = int(np.flatnonzero(_channel_order(session, maps) == session.channel)[0])
-    page = session.page or place // CHANNELS_ON_A_PAGE + 1
+def maps_controls(output: LayerOutput) -> None:
+    """Show how the channels are sorted, colored and paged, and which one is selected."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Sort by", list(SORTS), format_func=lambda key: SORTS[key], width=200, **bind("sort"))
+        st.selectbox("Sort by", list(SORTS), format_func=SORTS.__getitem__, width=200, **bind("sort"))
         st.segmented_control(
-            "Colours span",
+            "Color scale",
             list(SCALES),
-            format_func=lambda key: SCALES[key],
+            format_func=SCALES.__getitem__,
             required=True,
-            help="Each channel by itself shows its form; all channels together make the tiles comparable.",
+            help="A scale per channel shows its structure; a shared one makes the tiles comparable.",
             **bind("scale"),
         )
-        st.number_input("Channel", 0, channels - 1, step=1, width=120, **bind("channel"))
-        if pages > 1:
-            st.pagination(pages, width="stretch", **bind("page", shown=page))
-    return page
+        st.number_input("Channel", 0, len(output.order) - 1, step=1, width=120, **bind("channel"))
+        if output.n_pages > 1:
+            st.pagination(output.n_pages, width="stretch", **bind("page", shown=output.page))
 
 
-def show_channel(session: Session, trace: Trace, layer: LayerInfo, maps: np.ndarray) -> None:
-    """One channel: enlarged, laid over the photo, its values as numbers and as a histogram."""
-    channel = session.channel
-    values = maps[..., channel]
-    stats = channel_statistics(maps[np.newaxis])
+def show_channel(session: Session, trace: Trace, output: LayerOutput) -> None:
+    """Show one channel: over the photo, enlarged, its statistics and the distribution of its values."""
+    channel, stats = session.channel, output.statistics
+    values = output.maps[..., channel]
+    path = output.layer.path
     sides = st.columns(2)
-    sides[0].image(
-        trace.image, output_format="PNG", width="stretch", alt="What the network sees.", caption="what enters"
-    )
+    sides[0].image(trace.image, output_format="PNG", width="stretch", alt="What the network sees.", caption="input")
     sides[1].image(
         plots.overlay(trace.image, values),
         output_format="PNG",
         width="stretch",
-        alt=f"Channel {channel} of {layer.path} laid over the photo.",
-        caption=f"channel {channel} over it",
+        alt=f"Channel {channel} of {path} overlaid on the photo.",
+        caption=f"channel {channel} overlaid",
     )
     st.image(
         plots.channel_image(values),
         output_format="PNG",
         width="stretch",
-        alt=f"Channel {channel} of {layer.path}, enlarged.",
-        caption=f"channel {channel} of {layer.path}: {format_shape(values.shape)} places",
+        alt=f"Channel {channel} of {path}, enlarged.",
+        caption=f"channel {channel} of {path}: {format_shape(values.shape)} positions",
     )
-    numbers = {"mean": stats.mean, "max": stats.max, "zeros": stats.sparsity}
-    for column, (name, value) in zip(st.columns(3), numbers.items(), strict=True):
-        column.metric(name, f"{value[channel]:.0%}" if name == "zeros" else f"{value[channel]:.3g}")
+    numbers = {
+        "mean": f"{stats.mean[channel]:.3g}",
+        "max": f"{stats.max[channel]:.3g}",
+        "zeros": f"{stats.sparsity[channel]:.0%}",
+    }
+    for column, (label, number) in zip(st.columns(3), numbers.items(), strict=True):
+        column.metric(label, number)
     if stats.dead[channel]:
         st.caption("This channel is zero everywhere for this image.")
     st.plotly_chart(
@@ -141,41 +172,36 @@ def show_channel(session: Session, trace: Trace, layer: LayerInfo, maps: np.ndar
     )
 
 
-def show_vector(session: Session, layer: LayerInfo, output: np.ndarray, *, height: int = 240) -> None:
-    """The layer's global-average-pooled vector for one image as bars, the picked channel marked."""
-    vector = pool(output[np.newaxis])[0] if output.ndim == 3 else output.reshape(-1)
-    session.channel = min(max(session.channel, 0), len(vector) - 1)
-    made = (
-        f"global average of each channel: {format_shape(output.shape)} → {len(vector):,}"
-        if output.ndim == 3
-        else "its output"
-    )
-    st.markdown(f"**The vector** of `{layer.path}` · {made}")
+def show_vector(session: Session, output: LayerOutput) -> None:
+    """Show the layer's vector for one image as bars, with the selected channel marked."""
+    vector, source = output.vector, "its output"
+    if output.layer.kind == "maps":
+        source = f"global average of each channel: {format_shape(output.maps.shape)} → {len(vector):,}"
+    st.markdown(f"**The vector** of `{output.layer.path}` · {source}")
     top = int(vector.argmax())
     st.plotly_chart(
-        plots.channel_bars(vector, selected=session.channel, height=height),
+        plots.channel_bars(vector, selected=session.channel),
         key="vector",
         alt=f"{len(vector):,} values from {vector.min():.3g} to {vector.max():.3g}; channel {top} is the largest.",
     )
 
 
 def show_film_strip(backbone: Backbone, trace: Trace) -> None:
-    """The same image through the stages of the network."""
+    """Show the image and its feature maps at the end of each stage."""
     ends = [info for info in backbone.layers if info.stage_end]
-    stages = [("what enters", trace.image)] + [
+    stages = [("input", trace.image)] + [
         (f"{info.path}\n{format_shape(info.output_shape)}", trace.outputs[info.path].mean(-1)) for info in ends
     ]
-    strip = plots.film_strip(stages)
     st.image(
-        strip,
+        plots.film_strip(stages),
         output_format="PNG",
-        alt=f"The image and the mean over channels at the end of each of {len(ends)} stages: ever coarser.",
+        alt=f"The image and the mean over channels at the end of each of {len(ends)} stages, coarser and coarser.",
     )
-    st.caption("Each picture is the mean over all channels at the end of a stage, coloured over its own values.")
+    st.caption("The mean over all channels at the end of each stage, each picture with its own color scale.")
 
 
 def show_image(trace: Trace, item: ImageItem) -> None:
-    """The picture as the network sees it."""
+    """Show the image as the network sees it."""
     height, width = trace.image.shape[:2]
     st.image(
         trace.image,
@@ -187,7 +213,7 @@ def show_image(trace: Trace, item: ImageItem) -> None:
 
 
 def show_code(code: str | dict[str, str], made: str = "what is on this page") -> None:
-    """The program that makes what is on screen, or several, each with its title; `made` says what it makes."""
+    """Show the program that reproduces the page, or several by title; `made` says what it reproduces."""
     st.divider()
     with st.expander(f"**The code** · the program that makes {made}"):
         if isinstance(code, str):

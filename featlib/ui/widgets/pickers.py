@@ -1,4 +1,4 @@
-"""Choosing an image, a layer, a part of a large set."""
+"""Widgets to choose an image, a layer, or a sample of a large set."""
 
 from __future__ import annotations
 
@@ -12,51 +12,61 @@ from featlib.ui.text import plain
 from featlib.ui.widgets.clickable import thumbnail_row
 
 SHELF = 10  # thumbnails shown at a time
-LIMITS = (300, 1000, 3000)  # images a batch page may be limited to
+LIMITS = (300, 1000, 3000)  # images that a page with many images may be limited to
+
+
+def resolve_image(session: Session, images: ImageSet) -> int:
+    """Return the index of the selected image; if there is no such image, say so and select the first.
+
+    Raises:
+        FeatlibError: If there are no images.
+    """
+    if not len(images):
+        raise FeatlibError("There are no images to show. Choose another set in the sidebar, or upload some on Home.")
+    if session.image >= len(images):
+        st.warning(f"There is no image={session.image} among {len(images):,} images; the first is shown.")
+        session.image = 0
+    return session.image
 
 
 def pick_image(session: Session, images: ImageSet, part: ImageSet | None = None) -> int:
-    """Shows a shelf of thumbnails around the chosen image.
+    """Show a row of thumbnails around the selected image.
 
     Args:
-        session: knows the chosen image, as a position in `images`.
-        images: the whole set.
-        part: the images to choose from; all if None.
+        session: The choices; the selected image is a position in `images`.
+        images: The whole set.
+        part: The images to choose from; all if None. If the selected image is not one of them, the first is shown,
+            and the choice stays for other pages.
 
     Returns:
-        The chosen image's position in `part`.
-
-    Raises:
-        FeatlibError: there are no images.
+        The position in `part` of the image to show.
     """
-    if not len(images):
-        raise FeatlibError("There is no image to look at. Choose another set in the sidebar, or upload some on Home.")
+    selected = resolve_image(session, images)
     positions = positions_in(images, images if part is None else part)
-    if session.image not in positions:
-        session.image = positions[0]
-    here = positions.index(session.image)
+    here = positions.index(selected) if selected in positions else 0
     first = here // SHELF * SHELF
     shelf = positions[first : first + SHELF]
     if len(positions) > SHELF:
-        _pick_by_name(session, images, positions, first)
+        _shelf_controls(session, images, positions, here)
     thumbnail_row(
         f"shelf {images.fingerprint} {first}",
         images[shelf],
         shelf,
-        selected=session.image,
-        on_pick=lambda value: setattr(session, "image", value),
+        selected=positions[here],
+        on_pick=lambda value: session.choose("image", value),
         side=84,
     )
     return here
 
 
 def positions_in(images: ImageSet, part: ImageSet) -> list[int]:
-    """Where in `images` each item of its part stands. Goes by the item, since the same picture may be there twice."""
+    """Return where in `images` each item of `part` is; compares items, since a picture may occur twice."""
     where = {id(item): i for i, item in enumerate(images.items)}
     return [where[id(item)] for item in part.items]
 
 
-def _pick_by_name(session: Session, images: ImageSet, positions: list[int], first: int) -> None:
+def _shelf_controls(session: Session, images: ImageSet, positions: list[int], here: int) -> None:
+    first = here // SHELF * SHELF
     last = min(first + SHELF, len(positions))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -64,27 +74,45 @@ def _pick_by_name(session: Session, images: ImageSet, positions: list[int], firs
             positions,
             format_func=lambda i: f"{i + 1} · {images.names[i]}",
             width=320,
-            **bind("image"),
+            **bind("image", shown=positions[here]),
         )
-        for icon, start, words in (
-            (":material/chevron_left:", first - SHELF, "before"),
-            (":material/chevron_right:", first + SHELF, "after"),
+        for icon, start, name in (
+            (":material/chevron_left:", first - SHELF, "previous"),
+            (":material/chevron_right:", first + SHELF, "next"),
         ):
             usable = 0 <= start < len(positions)
             st.button(
                 "",
-                key=f"shelf {words}",
+                key=f"shelf {name}",
                 icon=icon,
                 disabled=not usable,
-                help=f"The {SHELF} images {words}",
-                on_click=setattr,
-                args=(session, "image", positions[start] if usable else session.image),
+                help=f"The {name} {SHELF} images",
+                on_click=session.choose,
+                args=("image", positions[start] if usable else session.image),
             )
 
 
+def resolve_layer(session: Session, backbone: Backbone) -> LayerInfo:
+    """Return the selected layer; if a selected layer is not one of this network, say so and select the default."""
+    default = default_layer(backbone)
+    session.layer = session.layer or default
+    for name, fallback in (("layer", default), ("also", "")):
+        path = getattr(session, name)
+        if not path:
+            continue
+        try:
+            find_layer(backbone, path)
+        except FeatlibError as error:
+            setattr(session, name, fallback)
+            st.warning(plain(f"{error}{f' Showing {fallback!r}.' if fallback else ''}"))
+    if session.also == session.layer:
+        session.also = ""
+    return find_layer(backbone, session.layer)
+
+
 def pick_layer(session: Session, backbone: Backbone) -> LayerInfo:
-    """Shows all layers to search in, and the ends of the stages to jump to; returns the chosen layer."""
-    chosen = settle_layer(session, backbone)
+    """Show a searchable list of all layers and the stage outputs to jump to; return the selected layer."""
+    selected = resolve_layer(session, backbone)
     infos = {info.path: info for info in backbone.layers}
     ends = [info.path for info in backbone.layers if info.stage_end]
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -96,61 +124,43 @@ def pick_layer(session: Session, backbone: Backbone) -> LayerInfo:
             **bind("layer"),
         )
         st.segmented_control(
-            "Ends of the stages",
+            "Stage outputs",
             ends,
             format_func=lambda path: format_shape(infos[path].output_shape),
             help="The last layer at each resolution, a good first choice: " + ", ".join(f"`{end}`" for end in ends),
-            **bind("layer", second="_end", shown=chosen.path if chosen.path in ends else None),
+            **bind("layer", second="_end", shown=selected.path if selected.path in ends else None),
         )
-    return chosen
-
-
-def settle_layer(session: Session, backbone: Backbone) -> LayerInfo:
-    """Makes sure that the chosen layers are layers of this network, says so where they are not; returns the first."""
-    if not session.layer:
-        session.layer = default_layer(backbone)
-    for name, default in (("layer", default_layer(backbone)), ("also", "")):
-        path = getattr(session, name)
-        if not path:
-            continue
-        try:
-            find_layer(backbone, path)
-        except FeatlibError as error:
-            setattr(session, name, default)
-            st.warning(plain(f"{error}{f' Showing {default!r}.' if default else ''}"))
-    if session.also == session.layer:
-        session.also = ""
-    return find_layer(backbone, session.layer)
+    return selected
 
 
 def default_layer(backbone: Backbone) -> str:
-    """A layer in the middle of the network: small enough to see forms, large enough to see places."""
+    """Return a layer in the middle of the network: small enough to show shapes, large enough to show positions."""
     ends = [info.path for info in backbone.layers if info.stage_end]
     return ends[min(2, len(ends) - 1)] if ends else backbone.feature_layer
 
 
 def layer_title(info: LayerInfo) -> str:
-    """A layer in one line: its name, the shape of its output, and the models it is inside of."""
-    around, _, name = info.path.rpartition("/")
+    """Describe a layer in one line: its name, the shape of its output, and the models that contain it."""
+    outer, _, name = info.path.rpartition("/")
     title = f"{name} · {format_shape(info.output_shape)}"
-    return f"{title} · in {around}" if around else title
+    return f"{title} · in {outer}" if outer else title
 
 
 def format_shape(shape: tuple[int | None, ...]) -> str:
-    """(28, 28, 40) as "28 × 28 × 40"."""
+    """Write (28, 28, 40) as "28 × 28 × 40"."""
     return " × ".join("?" if side is None else f"{side:,}" for side in shape)
 
 
 def pick_part(session: Session, images: ImageSet, by: str | None = None) -> ImageSet:
-    """The part of a large set that a batch page works on, drawn with a fixed seed.
+    """Show how many images of a large set are used, and return that sample, drawn with a fixed seed.
 
     Args:
-        session: knows how many images to use.
-        images: the whole set.
-        by: the label column of which each label gets an equal share; the first if None.
+        session: The choices.
+        images: The whole set.
+        by: Label column; the sample has equally many of each of its labels. The first column if None.
 
     Returns:
-        The part, or the set itself where it is small.
+        The sample, or `images` if the set is small.
     """
     if len(images) <= min(LIMITS):
         return images
@@ -162,12 +172,12 @@ def pick_part(session: Session, images: ImageSet, by: str | None = None) -> Imag
         options,
         format_func=lambda n: f"all {n:,}" if n == len(images) else f"{n:,} of {len(images):,}",
         width=220,
-        help=f"Drawn with a fixed seed{f', an equal share of each {by}' if by else ''}.",
+        help=f"A random sample with a fixed seed{f', equally many of each {by}' if by else ''}.",
         **bind("limit", shown=shown),
     )
     return images.sample(shown, by=by)
 
 
 def sample_column(images: ImageSet) -> str | None:
-    """The label column that a part of the set is drawn by: the first."""
+    """Return the label column by which a set is sampled: the first."""
     return images.label_columns[0] if images.label_columns else None
