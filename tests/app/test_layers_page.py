@@ -14,7 +14,7 @@ def test_the_table_lists_every_layer_of_the_network(lite96):
     assert table["Parameters"].sum() == lite96.model.count_params()
     row = table.set_index("Layer").loc["block4_add"]
     assert row["Output shape"] == "12 × 12 × 40"
-    assert row["Memory per image"] == 12 * 12 * 40 * 4 / 1024
+    assert row["Memory"] == 12 * 12 * 40 * 4 / 1024
     assert row["★◆"] == "◆"
     assert row["Output"] == "feature maps"
     assert table.set_index("Layer").loc["predictions", "Output"] == "class probabilities"
@@ -31,7 +31,7 @@ def test_a_picked_row_is_the_chosen_layer_on_every_page(lite96):
     assert data(go(at, "feature_maps"), "maps")["alt"].startswith("48 of 112 channels of block9_add")
 
 
-@pytest.mark.parametrize("column", ["●", "#", "★◆", "Class", "Sees", "Memory per image"])
+@pytest.mark.parametrize("column", ["●", "#", "★◆", "Class", "Receptive field", "Memory"])
 def test_any_cell_is_as_good_as_its_row(column):
     at = open_page("layers")
     select(at, at.dataframe[0], rows=[], columns=[], cells=[[5, column]])
@@ -146,7 +146,7 @@ def test_layers_of_inner_models_stand_indented_under_it(nested):
     at.text_input[0].set_value("encoder/wide")
     run(at)
     assert list(at.dataframe[0].value["Layer"]) == ["\u2003\u2003wide"]
-    assert list(at.dataframe[0].value["Sees"]) == ["3 × 11"]
+    assert list(at.dataframe[0].value["Receptive field"]) == ["3 × 11"]
     assert list(at.dataframe[0].value["Stride"]) == [2]
 
 
@@ -156,11 +156,11 @@ def test_what_was_guessed_is_said_and_the_top_of_an_own_model_is_not_explained(n
     assert "With and without the top" not in said(at)
 
 
-def test_a_layer_that_cannot_be_had_says_why_and_the_choice_stays(nested):
+def test_an_unavailable_layer_says_why_and_the_choice_stays(nested):
     at = open_page("layers", layer="encoder/conv")
     table = at.dataframe[0].value
     number = next(info.index for info in nested.layers if info.path == "joined")
-    assert table["Cannot be had:"][number] == nested.layers[number].reason != ""
+    assert table["Unavailable"][number] == nested.layers[number].reason != ""
     select(at, at.dataframe[0], rows=[], columns=[], cells=[[number, "Layer"]])
     assert choices(at).layer == "encoder/conv"
     assert [nested.layers[number].reason in warning.value for warning in at.warning] == [True]
@@ -170,10 +170,10 @@ def test_a_layer_that_cannot_be_had_says_why_and_the_choice_stays(nested):
 def test_the_filters_are_the_kinds_that_there_are(nested):
     at = open_page("layers")
     show = labelled(at.segmented_control, "Show")
-    assert show.options == ["all", "suggested", "feature maps", "vector", "cannot be had"]
+    assert show.options == ["all", "suggested", "feature maps", "vector", "unavailable"]
     for name, wanted in {
         "vector": {info.path for info in nested.layers if info.kind == "vector" and not info.reason},
-        "cannot be had": {info.path for info in nested.layers if info.reason},
+        "unavailable": {info.path for info in nested.layers if info.reason},
         "suggested": {i.path for i in nested.layers if i.stage_end or i.path == nested.feature_layer},
     }.items():
         labelled(at.segmented_control, "Show").set_value(name)
@@ -190,6 +190,6 @@ def test_suggested_layers_are_marked_and_can_be_picked_from_the_short_list(lite9
     assert list(table["★◆"]) == ["◆"] * (len(table) - 1) + ["★"]
     assert table["Layer"].iloc[-1] == lite96.feature_layer
     info = next(info for info in lite96.layers if info.path == table["Layer"][1])
-    assert (table["Sees"][1], table["Stride"][1]) == (info.receptive_field[0], info.stride[0])
+    assert (table["Receptive field"][1], table["Stride"][1]) == (info.receptive_field[0], info.stride[0])
     select(at, at.dataframe[0], rows=[], columns=[], cells=[[1, "Layer"]])
     assert choices(at).layer == info.path

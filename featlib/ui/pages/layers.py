@@ -21,25 +21,39 @@ KINDS = {
     "probabilities": "class probabilities",
     "other": "other",
 }
-ALL, SUGGESTED, REFUSED = "all", "suggested", "cannot be had"
-INDENT = "\u2003\u2003"  # wide spaces, which the table keeps
-FEW_STEPS = 8
+ALL, SUGGESTED, UNAVAILABLE = "all", "suggested", "unavailable"
+INDENT = "\u2003\u2003"  # wide spaces, which the table does not collapse
+MAX_STEPS = 8
+COLUMN_CONFIG = {
+    "●": st.column_config.TextColumn(width=30, help="The selected layer"),
+    "★◆": st.column_config.TextColumn(width=40, help="★ the feature layer, ◆ a stage output"),
+    "#": st.column_config.NumberColumn(width=40),
+    "Receptive field": st.column_config.Column(
+        help="Height and width, in input pixels, of the region that one value depends on, padding included."
+    ),
+    "Stride": st.column_config.Column(width=55, help="Input pixels from one position to the next."),
+    "Parameters": st.column_config.NumberColumn(format="localized"),
+    "Memory": st.column_config.NumberColumn(format="%.1f KB", help="Of the output for one image, as float32."),
+}
 
 
 def model_facts(backbone: Backbone) -> None:
-    """Size, input and preprocessing of the network in one row, and what was guessed when it was opened."""
-    channels = backbone.input_shape[2]
+    """Show the size, input and preprocessing of the network, and what was guessed when it was loaded."""
+    targets = backbone.graph.targets
+    outputs = [info for info in backbone.layers if targets[info.path][1] in backbone.graph.outputs]
+    shape = backbone.input_shape
     facts = {
         "Layers": f"{len(backbone.layers):,}",
         "Parameters": f"{backbone.model.count_params() / 1e6:.2f} M",
         "Weights": plain(backbone.weights),
-        "Input": format_shape(backbone.input_shape if channels != 3 else backbone.input_shape[:2]),
-        "Output": format_shape(_output(backbone).output_shape),
+        "Input": format_shape(shape if shape[2] != 3 else shape[:2]),
+        "Output": format_shape((outputs or backbone.layers[-1:])[0].output_shape),
     }
-    for column, (name, value) in zip(st.columns(len(facts)), facts.items(), strict=True):
-        column.metric(name, value)
+    with st.container(horizontal=True, gap="large"):
+        for name, value in facts.items():
+            st.metric(name, value, width="content")
     st.caption(
-        f"Before an image enters it is scaled to cover the input, cropped to its centre, and preprocessed: "
+        f"Images are resized to cover the input, center-cropped and preprocessed: "
         f"{plain(backbone.preprocessing.description)}. Fingerprint {backbone.fingerprint[:12]}."
     )
     link_to("What goes in", "See what that does to an image")
@@ -47,159 +61,132 @@ def model_facts(backbone: Backbone) -> None:
         st.info(plain(note))
 
 
-def layer_table(session: Session, backbone: Backbone, chosen: LayerInfo) -> None:
-    """All layers as a table; a click on a row chooses its layer."""
-    filters = _filters(backbone)
+def layer_table(session: Session, backbone: Backbone, selected: LayerInfo) -> None:
+    """Show all layers as a table; a click on a row selects its layer."""
+    filters: dict[str, Callable[[LayerInfo], bool]] = {
+        ALL: lambda info: True,
+        SUGGESTED: lambda info: bool(_mark(backbone, info)),
+        **{
+            name: lambda info, kind=kind: info.kind == kind and not info.reason  # type: ignore[misc]
+            for kind, name in KINDS.items()
+        },
+        UNAVAILABLE: lambda info: bool(info.reason),
+    }
+    usable = [name for name, keep in filters.items() if any(map(keep, backbone.layers))]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input("Search", placeholder="name, class or shape, for example: add, Conv2D, 28 × 28")
-        shown = st.segmented_control("Show", list(filters), default=ALL, required=True)
-    keep = filters[shown or ALL]
-    infos = [info for info in backbone.layers if keep(info) and _matches(info, search)]
+        shown = st.segmented_control("Show", usable, default=ALL, required=True) or ALL
+    words = _normalized(search).split()
+    infos = [info for info in backbone.layers if filters[shown](info) and all(w in _searchable(info) for w in words)]
     if not infos:
         st.info(
             f"No layer matches “{plain(search)}” here. Clear the search and show all {len(backbone.layers)} layers."
         )
         return
-    paths = [info.path for info in infos]
-    key = f"layers {backbone.fingerprint} {shown} {search}"
+    title = f"{selected.path} ({selected.class_name}), {format_shape(selected.output_shape)}"
     st.markdown(
-        f"Chosen: **{plain(_title(chosen))}**. Good first choices: ★ the feature layer, the last one with height and "
-        "width, where transfer learning usually starts; ◆ the end of a stage, the last layer before the maps shrink."
+        f"Selected: **{plain(title)}**. Good first choices: ★ the feature layer, the last one with height and width, "
+        "where transfer learning usually starts; ◆ a stage output, the last layer before the maps shrink."
     )
+    key = f"layers {backbone.fingerprint} {shown} {search}"
     st.dataframe(
-        _columns(backbone, infos, chosen),
+        _columns(backbone, infos, selected),
         hide_index=True,
         height=420,
         key=key,
-        on_select=lambda: _choose(session, backbone, paths, key),
+        on_select=lambda: _select(session, backbone, [info.path for info in infos], key),
         selection_mode="single-cell",
-        column_config=_column_config(),
-        alt=f"{len(infos)} layers with class, output shape, what they see, parameters and memory per image.",
+        column_config=COLUMN_CONFIG,
+        placeholder="–",
+        alt=f"{len(infos)} layers with class, output shape, receptive field, parameters and memory per image.",
     )
     with st.container(horizontal=True):
         link_to("Feature maps", "Its feature maps")
         link_to("Vectors", "Its vectors")
-        link_to("Projection", "Their projection")
+        link_to("Projection", "A projection of its vectors")
 
 
 def show_top(session: Session, backbone: Backbone) -> None:
-    """The network with and without top side by side, for networks that can be had both ways: those by name."""
+    """Show the network with and without top side by side, if it can be loaded both ways: by name."""
     if not {session.model, backbone.name} <= {choice.name for choice in list_models()}:
         return
     st.subheader("With and without the top", anchor=False)
     with_top, without = st.columns(2, border=True)
     last = find_layer(backbone, backbone.feature_layer)
-    maps = f"{_step(last)}  \n"
+    steps = ["↓ the layers that predict ImageNet's classes"]
+    end = f"{_step(last)}"
+    if backbone.include_top:
+        steps = [f"↓ {_step(info)}" for info in backbone.layers[last.index + 1 :] if not info.reason]
+        end = (
+            f"maps **({', '.join(f'{side:,}' for side in last.output_shape)})**"  # the last layer may have another name
+        )
+    if len(steps) > MAX_STEPS:
+        half = MAX_STEPS // 2
+        steps = [*steps[:half], f"↓ {len(steps) - MAX_STEPS} more layers", *steps[-half:]]
     with_top.markdown(
-        f"**`include_top=True`**{' · now' if backbone.include_top else ''}\n\n"
-        + maps
-        + ("  \n".join(_top_steps(backbone)) if backbone.include_top else "↓ the layers that name ImageNet's classes")
+        f"**`include_top=True`**{' · now' if backbone.include_top else ''}\n\n" + "  \n".join([_step(last), *steps])
     )
-    sides = ", ".join(f"{side:,}" for side in last.output_shape)
-    end = f"maps **({sides})**  \n" if backbone.include_top else maps  # which layer ends it is not known before
     without.markdown(
-        f"**`include_top=False`**{'' if backbone.include_top else ' · now'}\n\n" + end + "and there it ends.  \n"
-        "The class outputs are missing because the layers that make them are not built: "
+        f"**`include_top=False`**{'' if backbone.include_top else ' · now'}\n\n{end}  \nand there it ends.  \n"
+        "There are no class outputs because the layers that compute them are not built: "
         "they know ImageNet's 1,000 classes and nothing of yours.  \n"
-        f"Add `GlobalAveragePooling2D` to get a vector ({last.output_shape[-1]:,}), and your own head on it."
+        f"Add `GlobalAveragePooling2D` to get a vector ({last.output_shape[-1]:,}), and your own head on top of it."
     )
     st.button(
         "Show it without the top" if session.top else "Show it with the top",
-        on_click=setattr,
-        args=(session, "top", not session.top),
+        on_click=session.choose,
+        args=("top", not session.top),
     )
 
 
-def _output(backbone: Backbone) -> LayerInfo:
-    """The layer that puts out the network's output; the first of several."""
-    targets = backbone.graph.targets
-    outputs = [info for info in backbone.layers if targets[info.path][1] in backbone.graph.outputs]
-    return outputs[0] if outputs else backbone.layers[-1]
-
-
-def _top_steps(backbone: Backbone) -> list[str]:
-    """The layers after the feature layer, one line each; of a long top the first and the last ones."""
-    start = find_layer(backbone, backbone.feature_layer).index
-    steps = [f"↓ {_step(info)}" for info in backbone.layers[start + 1 :] if not info.reason]
-    if len(steps) > FEW_STEPS:
-        steps = [*steps[: FEW_STEPS // 2], f"↓ {len(steps) - FEW_STEPS} more layers", *steps[-FEW_STEPS // 2 :]]
-    return steps
-
-
 def _step(info: LayerInfo) -> str:
-    words = {"vector": "a vector ", "probabilities": "class probabilities "}.get(info.kind, "")
+    kind = {"vector": "a vector ", "probabilities": "class probabilities "}.get(info.kind, "")
     weights = f", {info.params:,} weights" if info.params and info.kind != "maps" else ""
     shape = ", ".join(f"{side:,}" if side else "?" for side in info.output_shape)
-    return f"`{info.path}` ({info.class_name}{weights}) {words}**({shape})**"
-
-
-def _filters(backbone: Backbone) -> dict[str, Callable[[LayerInfo], bool]]:
-    """What the table can be narrowed to: name of the filter -> whether a layer stays."""
-    filters: dict[str, Callable[[LayerInfo], bool]] = {
-        ALL: lambda info: True,
-        SUGGESTED: lambda info: bool(_mark(backbone, info)),
-    }
-    for kind, words in KINDS.items():
-        filters[words] = lambda info, kind=kind: info.kind == kind and not info.reason  # type: ignore[misc]
-    filters[REFUSED] = lambda info: bool(info.reason)
-    return {name: keep for name, keep in filters.items() if any(map(keep, backbone.layers))}
+    return f"`{info.path}` ({info.class_name}{weights}) {kind}**({shape})**"
 
 
 def _mark(backbone: Backbone, info: LayerInfo) -> str:
     return "★" if info.path == backbone.feature_layer else "◆" if info.stage_end else ""
 
 
-def _matches(info: LayerInfo, search: str) -> bool:
-    text = f"{info.path} {info.class_name} {format_shape(info.output_shape)} {KINDS[info.kind]}"
-    return all(word in _joined(text) for word in _joined(search).split())
+def _searchable(info: LayerInfo) -> str:
+    return _normalized(f"{info.path} {info.class_name} {format_shape(info.output_shape)} {KINDS[info.kind]}")
 
 
-def _joined(text: str) -> str:
-    """Lower case, with a shape as one word: "28 x 28" and "28×28" are the same."""
+def _normalized(text: str) -> str:
+    """Lower the case and join shapes: "28 x 28" and "28×28" are the same word."""
     return re.sub(r"(?<=[\d?,])\s*[x×]\s*(?=[\d?])", "×", text.lower())
 
 
-def _columns(backbone: Backbone, infos: list[LayerInfo], chosen: LayerInfo) -> dict[str, list[Any]]:
+def _columns(backbone: Backbone, infos: list[LayerInfo], selected: LayerInfo) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {
-        "●": ["●" if info == chosen else "" for info in infos],
+        "●": ["●" if info == selected else "" for info in infos],
         "#": [info.index for info in infos],
         "★◆": [_mark(backbone, info) for info in infos],
         "Layer": [INDENT * info.depth + info.path.rpartition("/")[2] for info in infos],
         "Class": [info.class_name for info in infos],
         "Output shape": [format_shape(info.output_shape) for info in infos],
-        "Sees": _sides([info.receptive_field for info in infos]),
+        "Receptive field": _sides([info.receptive_field for info in infos]),
         "Stride": _sides([info.stride for info in infos]),
         "Parameters": [info.params for info in infos],
         "Output": ["" if info.reason else KINDS[info.kind] for info in infos],
-        "Memory per image": [None if b is None else b / 1024 for b in (i.bytes_per_image for i in infos)],
+        "Memory": [None if info.bytes_per_image is None else info.bytes_per_image / 1024 for info in infos],
     }
     if any(info.reason for info in infos):
-        columns["Cannot be had:"] = [info.reason for info in infos]
+        columns["Unavailable"] = [info.reason for info in infos]
     return columns
 
 
 def _sides(pairs: list[tuple[int, int] | None]) -> list[Any]:
-    """Numbers, which can be sorted; texts where a height differs from its width."""
+    """Return numbers, which can be sorted; text if a height differs from its width."""
     if all(pair is None or pair[0] == pair[1] for pair in pairs):
         return [pair[0] if pair else None for pair in pairs]
     return [format_shape(pair) if pair else None for pair in pairs]
 
 
-def _column_config() -> dict[str, Any]:
-    sees = "Height and width, in pixels, of the part of the input that one value depends on. Padding counts too."
-    return {
-        "●": st.column_config.TextColumn(width=30, help="The chosen layer"),
-        "★◆": st.column_config.TextColumn(width=40, help="★ the feature layer, ◆ the end of a stage"),
-        "#": st.column_config.NumberColumn(width=40),
-        "Sees": st.column_config.Column(width=50, help=sees),
-        "Stride": st.column_config.Column(width=55, help="Pixels of the input from one place to the next."),
-        "Memory per image": st.column_config.NumberColumn(format="%.0f kB"),
-        "Parameters": st.column_config.NumberColumn(format="localized"),
-    }
-
-
-def _choose(session: Session, backbone: Backbone, paths: list[str], key: str) -> None:
-    """Takes the clicked row's layer; where its output cannot be had, says why, and the choice stays as it was."""
+def _select(session: Session, backbone: Backbone, paths: list[str], key: str) -> None:
+    """Select the clicked row's layer; if its output is unavailable, say why and keep the selection."""
     cells = widget_value(key)["selection"]["cells"]
     if not cells or not 0 <= cells[0][0] < len(paths):
         return
@@ -210,7 +197,3 @@ def _choose(session: Session, backbone: Backbone, paths: list[str], key: str) ->
         session.notices.append(str(error))
     else:
         session.choose("layer", path)
-
-
-def _title(info: LayerInfo) -> str:
-    return f"{info.path} ({info.class_name}), {format_shape(info.output_shape)}"
