@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, the embedded network: written in Keras, with ImageNet weights from a pip package.
+"""EfficientNet-Lite0, the embedded network: defined in Keras, with ImageNet weights from a pip package.
 
 EfficientNet-B0 without squeeze-and-excitation and with ReLU6 (Tan & Le, "EfficientNet", ICML 2019; the Lite
 variants: Liu, "Higher accuracy on vision models with EfficientNet-Lite", TensorFlow blog, 2020).
@@ -37,11 +37,11 @@ STEM_CHANNELS, HEAD_CHANNELS, CLASSES = 32, 1280, 1000
 
 
 def build_lite0(input_shape: tuple[int, int, int] = (224, 224, 3), include_top: bool = True) -> keras.Model:
-    """Builds EfficientNet-Lite0 with random weights.
+    """Build EfficientNet-Lite0 with random weights.
 
     Args:
         input_shape: (height, width, 3) in pixels.
-        include_top: whether to add pooling, dropout and the 1,000-class output.
+        include_top: Whether to add pooling, dropout and the 1,000-class output.
 
     Returns:
         A Functional model. Its input is RGB preprocessed by (x - 127) / 128. Its last layer is `predictions`
@@ -65,7 +65,7 @@ def build_lite0(input_shape: tuple[int, int, int] = (224, 224, 3), include_top: 
 
 
 def _block(x: Any, name: str, channels: int, kernel: int, stride: int, expansion: int) -> Any:  # noqa: ANN401
-    """The mobile inverted bottleneck: expand 1×1, filter each channel, project 1×1, add the input back."""
+    """Add a mobile inverted bottleneck: expand 1×1, filter each channel, project 1×1, add the input back."""
     import keras
 
     inputs = x
@@ -97,11 +97,11 @@ def _bn_relu(x: Any, name: str) -> Any:  # noqa: ANN401
 
 
 def load_lite0_weights(model: keras.Model) -> None:
-    """Gives a model made by `build_lite0` its ImageNet weights.
+    """Load the ImageNet weights into a model made by `build_lite0`.
 
     Raises:
-        WeightsNotFoundError: the weights package is not installed.
-        ModelError: the weights file is not the published one.
+        WeightsNotFoundError: The weights package is not installed.
+        ModelError: The weights file is not the published one.
     """
     tensors = read_torch_tensors(read_weights_file())
     for layer in model.layers:
@@ -110,7 +110,12 @@ def load_lite0_weights(model: keras.Model) -> None:
 
 
 def read_weights_file() -> bytes:
-    """Reads the published weights file and checks its SHA-256 before anything interprets it."""
+    """Read the published weights file and check its SHA-256 before anything interprets it.
+
+    Raises:
+        WeightsNotFoundError: The weights package is not installed.
+        ModelError: The weights file is not the published one.
+    """
     spec = importlib.util.find_spec(WEIGHTS_PACKAGE)
     path = Path(next(iter(spec.submodule_search_locations or [""])) if spec else "") / WEIGHTS_FILE
     if not path.is_file():
@@ -129,7 +134,7 @@ def read_weights_file() -> bytes:
 
 
 def _layer_weights(name: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """The Keras weights of one layer, from the tensors of its PyTorch counterpart."""
+    """Return the Keras weights of one layer from the tensors of its PyTorch counterpart."""
     source = _torch_name(name)
     if name.endswith("_bn"):
         return [tensors[f"{source}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]

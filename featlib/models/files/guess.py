@@ -1,4 +1,4 @@
-"""What a person's own model seems to want done to its pixels, and what shows it."""
+"""The preprocessing that a model's layers suggest."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ FAMILIES = (  # the names that keras.applications gives its models -> the module
     (r"xception", "xception"),
     (r"nasnet", "nasnet"),
 )
-MOBILENET_V2_LAYER = "expanded_conv_depthwise"  # in exports that give the inner model a name of their own
+MOBILENET_V2_LAYER = "expanded_conv_depthwise"  # for exports that rename the inner model
 
 
 def guess_preprocessing(model: keras.Model) -> tuple[str, str] | None:
-    """Guesses from the layers before the first kernel, and from the networks inside.
+    """Guess the preprocessing from the layers before the first kernel and from the networks inside a model.
 
     Args:
-        model: a built Keras model.
+        model: A built Keras model.
 
     Returns:
-        The preprocessing's name and the reason as one sentence; None where nothing shows it.
+        The preprocessing's name and the reason as one sentence; None if nothing shows it.
     """
     parts = [model, *parts_of(model)]
     for part in parts:
@@ -51,7 +51,7 @@ def guess_preprocessing(model: keras.Model) -> tuple[str, str] | None:
         if name in RESCALES:
             return "none", f"'{part.name}' ({name}) inside the model scales the pixels, so they enter as 0…255."
         if name in ARITHMETIC:
-            return "none", f"The model computes on its pixels itself ('{part.name}'), so they enter as 0…255."
+            return "none", f"The model preprocesses its pixels itself ('{part.name}'), so they enter as 0…255."
         if any(len(weight.shape) >= 3 for weight in getattr(part, "weights", [])) and not hasattr(part, "layers"):
             break
     for part in parts:

@@ -1,10 +1,10 @@
-"""A TensorFlow SavedModel, the form of TF Hub, as a Keras model of one layer."""
+"""A TensorFlow SavedModel, the format of TF Hub, as a Keras model of one layer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from featlib.errors import ModelError
 
@@ -15,24 +15,24 @@ ENDPOINTS = ("serving_default", "default")  # what Keras and TF Hub call the sig
 
 
 def is_saved_model(path: Path) -> bool:
-    """Whether the path is a folder in the SavedModel format."""
+    """Tell whether the path is a folder in the SavedModel format."""
     return (path / "saved_model.pb").is_file()
 
 
 def load_saved_model(path: Path, input_shape: Sequence[int] | None) -> keras.Model:
-    """Loads a SavedModel from images to its outputs. Its inner layers cannot be seen.
+    """Load a SavedModel from images to its outputs. Its inner layers are not visible.
 
-    A SavedModel is a program: it may read and write files as its maker likes. Load only what you trust.
+    A SavedModel is a program: it may read and write files as its author likes. Load only what you trust.
 
     Args:
-        path: the folder.
-        input_shape: (height, width, channels) where the SavedModel does not say.
+        path: The folder.
+        input_shape: (height, width, channels) if the SavedModel does not declare it.
 
     Returns:
         A Functional model of an input and a `keras.layers.TFSMLayer`.
 
     Raises:
-        ModelError: the folder cannot be read, or takes no images.
+        ModelError: The folder cannot be read, or the SavedModel takes no images.
     """
     import keras
     import tensorflow as tf
@@ -47,22 +47,15 @@ def load_saved_model(path: Path, input_shape: Sequence[int] | None) -> keras.Mod
         )
     endpoint = next((name for name in ENDPOINTS if name in signatures), next(iter(signatures)))
     inputs = signatures[endpoint].structured_input_signature[1]
-    shape = _image_shape(path, endpoint, inputs, input_shape)
-    name = next(iter(inputs))
-    image = keras.Input(shape, name=name)
-    layer = keras.layers.TFSMLayer(str(path), call_endpoint=endpoint, name="saved_model")
-    return keras.Model(image, layer(image), name=path.resolve().name.replace("/", "_"))
-
-
-def _image_shape(
-    path: Path, endpoint: str, inputs: dict[str, Any], wanted: Sequence[int] | None
-) -> tuple[int | None, ...]:
     shapes = {name: spec.shape.as_list() for name, spec in inputs.items()}
-    if len(shapes) != 1 or len(next(iter(shapes.values()))) != 4:
+    name, declared = next(iter(shapes.items()), ("", []))
+    if len(shapes) != 1 or len(declared) != 4:
         raise ModelError(
             f"'{endpoint}' of '{path}' takes {shapes}. Allowed: one input of images, (n, height, width, channels)."
         )
-    declared = tuple(next(iter(shapes.values()))[1:])
-    if wanted is not None and len(wanted) != len(declared):
-        raise ModelError(f"input_shape must be (height, width, channels). Received: {tuple(wanted)}.")
-    return tuple(side or want for side, want in zip(declared, wanted or declared, strict=True))
+    if input_shape is not None and len(input_shape) != 3:
+        raise ModelError(f"input_shape must be (height, width, channels). Received: {tuple(input_shape)}.")
+    shape = tuple(side or given for side, given in zip(declared[1:], input_shape or declared[1:], strict=True))
+    image = keras.Input(shape, name=name)
+    layer = keras.layers.TFSMLayer(str(path), call_endpoint=endpoint, name="saved_model")
+    return keras.Model(image, layer(image), name=path.resolve().name.replace("/", "_"))

@@ -5,7 +5,7 @@ from featlib.models.graph.image_graph import DEFAULT_SHAPE, image_graph
 from featlib.models.graph.receptive_field import ReceptiveField1D, ReceptiveField2D, next_receptive_field
 from featlib.models.graph.recording import parts_of
 from featlib.models.graph.stages import stage_ends
-from featlib.models.graph.steps import LayerCall, Ref, Step
+from featlib.models.graph.steps import LayerCall, Ref, Step, keras_reason
 
 __all__ = [
     "DEFAULT_SHAPE",
@@ -17,6 +17,7 @@ __all__ = [
     "Ref",
     "Step",
     "image_graph",
+    "keras_reason",
     "next_receptive_field",
     "parts_of",
     "stage_ends",

@@ -148,9 +148,9 @@ def test_a_broken_saved_model(tmp_path):
     ("build", "name", "reason"),
     [
         (lambda i: layers.Normalization(mean=0.5, variance=1.0, name="norm")(i), "none", "'norm' (Normalization)"),
-        (lambda i: keras.applications.mobilenet_v2.preprocess_input(i), "none", "computes on its pixels itself"),
-        (lambda i: keras.applications.vgg16.preprocess_input(i), "none", "computes on its pixels itself"),
-        (lambda i: keras.applications.densenet.preprocess_input(i), "none", "computes on its pixels itself"),
+        (lambda i: keras.applications.mobilenet_v2.preprocess_input(i), "none", "preprocesses its pixels itself"),
+        (lambda i: keras.applications.vgg16.preprocess_input(i), "none", "preprocesses its pixels itself"),
+        (lambda i: keras.applications.densenet.preprocess_input(i), "none", "preprocesses its pixels itself"),
         (
             lambda i: keras.applications.ResNet50(weights=None, include_top=False)(i),
             "resnet",
