@@ -33,6 +33,7 @@ from featlib.images.read import (
     read_path,
     to_path,
 )
+from featlib.images.resize import cover
 from featlib.images.sniff import FORMATS, READABLE, describe, image_format
 from featlib.images.sources.names import clean_name
 
@@ -127,21 +128,6 @@ def decode_resized(data: bytes, name: str, height: int, width: int) -> np.ndarra
         return cover(_upright(image, name), height, width)
 
     return _decode(data, name, resize)
-
-
-def cover(image: Image.Image, height: int, width: int) -> np.ndarray:
-    """Scales an image until it just covers (height, width), then keeps the centre.
-
-    Bicubic with antialiasing, as `PIL.Image.resize` does it; the picture is not squashed.
-
-    Returns:
-        (height, width, 3) uint8.
-    """
-    ratio = max(height / image.height, width / image.width)
-    left = max(0.0, (image.width - width / ratio) / 2)
-    top = max(0.0, (image.height - height / ratio) / 2)
-    box = (left, top, image.width - left, image.height - top)
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box))
 
 
 def _decode(data: bytes, name: str, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from featlib.errors import ImageError
-from featlib.images.decode import cover, decode_array, decode_bytes, decode_resized
+from featlib.images.decode import decode_array, decode_bytes, decode_resized
 from featlib.images.read import read_path
+from featlib.images.resize import cover
 from featlib.lru import ByteLRU
 
 Source = Path | bytes | np.ndarray

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from featlib.images.decode import cover, decode_array, decode_pil, decode_resized
+from featlib.images.decode import decode_array, decode_pil, decode_resized
 from featlib.images.given import UNLIMITED
 from featlib.images.imageset import ImageSet
 from featlib.images.item import ImageItem, ImageProblem, digest_bytes, digest_pixels
 from featlib.images.read import read_path
+from featlib.images.resize import cover
 from featlib.images.sources.listing import MAX_TOTAL_BYTES, Candidate, find_candidates
 
 Pending = Candidate | ImageItem | ImageProblem

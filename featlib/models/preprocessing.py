@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from featlib.errors import ModelError
-from featlib.images.decode import cover
+from featlib.images import cover
 from featlib.models.applications import FAMILIES, SimplePreprocessing
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of pixels in 0…1
