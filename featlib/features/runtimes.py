@@ -1,4 +1,4 @@
-"""What runs a network on batches: Keras as it is, one compiled TensorFlow graph, or OpenVINO.
+"""Run a network on batches: Keras as it is, one compiled TensorFlow graph, or OpenVINO.
 
 Each compiled graph is checked against Keras on two real photographs before it is used. The TensorFlow graph is compiled
 with batch normalizations folded. Its variables stay variables: freezing them gained nothing on top of that, and it cost
@@ -21,6 +21,7 @@ import numpy as np
 
 from featlib.errors import FeatlibError, FeatlibWarning
 from featlib.features.taps import Tap, check_rows, run_eagerly, tap_and_pool
+from featlib.images import load_samples
 from featlib.models import Backbone
 
 RuntimeName = Literal["auto", "tensorflow", "openvino"]
@@ -29,7 +30,7 @@ RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 EAGER_IMAGES = 4  # up to here compiling a graph (0.5 to 0.8 s) costs more than it saves
 OPENVINO_IMAGES = 1000  # from here OpenVINO saves more than the seconds in which it converts a network
-COMPILED = 16  # graphs kept for each backbone
+COMPILED = 16  # graphs cached per backbone
 SLICE = 4  # images that OpenVINO takes at once: more are slower, and take more memory
 TOLERANCE = 1e-4  # of the largest value
 THREADS = "FEATLIB_THREADS"  # the environment variable that gives a process its share of the machine
@@ -43,10 +44,10 @@ class Runtime:
 
     Attributes:
         name: "keras" (not compiled), "tensorflow" or "openvino".
-        run: (n, height, width, channels) float32 -> one float32 array a tap, with n rows.
+        run: (n, height, width, channels) float32 -> one float32 array per tap, with n rows.
         precision: "float32" or "bfloat16".
-        error: largest difference to Keras on two photographs, relative to the largest value of each tap; 0 for Keras.
-        note: one sentence where another runtime was to be used and was not; else empty.
+        error: Largest difference to Keras on two photographs, relative to the largest value of each tap; 0 for Keras.
+        note: One sentence where a faster runtime failed and was not used; else empty.
     """
 
     name: str
@@ -59,77 +60,6 @@ class Runtime:
     def at_once(self) -> int:
         """How many batches are best run at the same time: OpenVINO takes one on each core, the others all cores."""
         return cores() if self.name == "openvino" else 1
-
-
-def make_runtime(
-    backbone: Backbone,
-    taps: Sequence[Tap],
-    runtime: RuntimeName = "auto",
-    *,
-    precision: Precision = "float32",
-    n_images: int | None = None,
-) -> Runtime:
-    """Makes what runs a network up to the taps; what was compiled before is used again.
-
-    "auto" does not compile for up to 4 images, takes OpenVINO where it is installed and there are 1,000 images or more
-    to pay for its start, and else TensorFlow, which is also taken where it sees a GPU.
-
-    Args:
-        backbone: from `load_backbone`.
-        taps: layers and poolings.
-        runtime: "auto", "tensorflow" or "openvino".
-        precision: "float32", or "bfloat16": about twice as fast where the processor has it; needs OpenVINO.
-        n_images: how many images are to run; None for many.
-
-    Returns:
-        The runtime, checked against Keras.
-
-    Raises:
-        FeatlibError: an unknown runtime or precision, OpenVINO is not installed, or the runtime that was asked for
-            cannot run this network as Keras does.
-        LayerNotFoundError: a path is unknown, or its output cannot be had.
-
-    Warns:
-        FeatlibWarning: a runtime cannot run this network as Keras does and another was taken; or what bfloat16 costs.
-    """
-    taps = tuple(taps)
-    check_runtime(runtime, precision)
-    with _lock(backbone):
-        kept = _compiled.setdefault(backbone, {})
-        names = _candidates(runtime, precision, n_images)
-        key = (names, runtime == "auto", precision, taps)
-        found = kept.get(key)
-        if found is None and runtime == "auto" and n_images is not None and n_images < OPENVINO_IMAGES:
-            found = next((kept[other] for other in kept if other[2:] == key[2:]), None)
-            if found is None and n_images <= EAGER_IMAGES and precision == "float32":
-                return _eager(backbone, taps)
-        if found is None:
-            found = _first_that_agrees(backbone, taps, names, precision, asked=runtime != "auto")
-            while len(kept) >= COMPILED:
-                kept.pop(next(iter(kept)))
-            kept[key] = found
-        return found
-
-
-def check_runtime(runtime: RuntimeName, precision: Precision) -> None:
-    """Checks that a runtime and a precision can be had on this machine.
-
-    Raises:
-        FeatlibError: one is unknown, or OpenVINO is needed and not installed.
-    """
-    if runtime not in RUNTIMES:
-        raise FeatlibError(f"runtime must be 'auto', 'tensorflow' or 'openvino'. Received: {runtime!r}.")
-    if precision not in PRECISIONS:
-        raise FeatlibError(f"precision must be 'float32' or 'bfloat16'. Received: {precision!r}.")
-    if precision == "bfloat16" and runtime == "tensorflow":
-        raise FeatlibError("precision='bfloat16' needs OpenVINO: on a processor TensorFlow gains nothing from it.")
-    if (runtime == "openvino" or precision == "bfloat16") and not has_openvino():
-        raise FeatlibError("OpenVINO is not installed. Install it with: pip install openvino")
-
-
-def has_openvino() -> bool:
-    """Whether OpenVINO is installed (the extra `fast`)."""
-    return importlib.util.find_spec("openvino") is not None
 
 
 def cores() -> int:
@@ -148,91 +78,138 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def check_runtime(runtime: RuntimeName, precision: Precision) -> None:
+    """Check that a runtime and a precision are available on this machine.
+
+    Raises:
+        FeatlibError: One is unknown, or OpenVINO is needed and not installed.
+    """
+    if runtime not in RUNTIMES:
+        raise FeatlibError(f"runtime must be 'auto', 'tensorflow' or 'openvino'. Received: {runtime!r}.")
+    if precision not in PRECISIONS:
+        raise FeatlibError(f"precision must be 'float32' or 'bfloat16'. Received: {precision!r}.")
+    if precision == "bfloat16" and runtime == "tensorflow":
+        raise FeatlibError("precision='bfloat16' needs OpenVINO: on a processor TensorFlow gains nothing from it.")
+    if (runtime == "openvino" or precision == "bfloat16") and not has_openvino():
+        raise FeatlibError("OpenVINO is not installed. Install it with: pip install openvino")
+
+
+def has_openvino() -> bool:
+    """Return whether OpenVINO is installed (the extra `fast`)."""
+    return importlib.util.find_spec("openvino") is not None
+
+
 _guard = threading.Lock()
 _locks: weakref.WeakKeyDictionary[Backbone, threading.RLock] = weakref.WeakKeyDictionary()
 _compiled: weakref.WeakKeyDictionary[Backbone, dict[Any, Runtime]] = weakref.WeakKeyDictionary()
 
 
-def _lock(backbone: Backbone) -> threading.RLock:
+def make_runtime(
+    backbone: Backbone,
+    taps: Sequence[Tap],
+    runtime: RuntimeName = "auto",
+    *,
+    precision: Precision = "float32",
+    n_images: int | None = None,
+) -> Runtime:
+    """Make a runtime for a network up to the taps, or return the one that was compiled before.
+
+    "auto" does not compile for up to 4 images, takes OpenVINO where it is installed and there are 1,000 images or more
+    to pay for its start, and otherwise TensorFlow, which it also takes where TensorFlow sees a GPU.
+
+    Args:
+        backbone: From `load_backbone`.
+        taps: Layers and poolings.
+        runtime: "auto", "tensorflow" or "openvino".
+        precision: "float32", or "bfloat16": about twice as fast where the processor has it; needs OpenVINO.
+        n_images: The number of images to run; None for many.
+
+    Returns:
+        The runtime, checked against Keras.
+
+    Raises:
+        FeatlibError: An unknown runtime or precision, OpenVINO is not installed, or the requested runtime cannot run
+            this network as Keras does.
+        LayerNotFoundError: A path is unknown, or the layer has no accessible output.
+
+    Warns:
+        FeatlibWarning: A runtime cannot run this network as Keras does and another is used; or the error of bfloat16.
+    """
+    taps = tuple(taps)
+    check_runtime(runtime, precision)
     with _guard:
-        return _locks.setdefault(backbone, threading.RLock())
+        lock = _locks.setdefault(backbone, threading.RLock())
+    with lock:
+        cached = _compiled.setdefault(backbone, {})
+        names = _candidates(runtime, precision, n_images)
+        key = (names, runtime == "auto", precision, taps)
+        found = cached.get(key)
+        if found is None and runtime == "auto" and n_images is not None and n_images < OPENVINO_IMAGES:
+            found = next((cached[other] for other in cached if other[2:] == key[2:]), None)
+            if found is None and n_images <= EAGER_IMAGES and precision == "float32":
+                return _eager(backbone, taps)
+        if found is None:
+            found = _first_that_agrees(backbone, taps, names, precision, requested=runtime != "auto")
+            while len(cached) >= COMPILED:
+                cached.pop(next(iter(cached)))
+            cached[key] = found
+        return found
 
 
-def _candidates(runtime: str, precision: str, n_images: int | None) -> tuple[str, ...]:
+def _candidates(runtime: RuntimeName, precision: Precision, n_images: int | None) -> tuple[str, ...]:
     if runtime != "auto":
         return (runtime,)
     if precision == "bfloat16":
         return ("openvino",)
-    many = n_images is None or n_images >= OPENVINO_IMAGES
-    return ("openvino", "tensorflow") if many and has_openvino() and not _sees_gpu() else ("tensorflow",)
+    if (n_images is None or n_images >= OPENVINO_IMAGES) and has_openvino():
+        import tensorflow as tf
 
-
-def _sees_gpu() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
-def _first_that_agrees(
-    backbone: Backbone, taps: tuple[Tap, ...], names: Sequence[str], precision: str, *, asked: bool
-) -> Runtime:
-    photos = _photos(backbone)
-    expected = run_eagerly(backbone, taps, photos)
-    note = ""
-    for name in (*names, "unfolded"):
-        try:
-            run = _make(name, backbone, taps, precision)
-            error = _largest_error(check_rows(backbone, taps, run(photos), len(photos)), expected)
-        except _third_party_errors() as reason:
-            problem = f"cannot run '{backbone.name}' ({str(reason).strip().splitlines()[0][:200]})"
-        else:
-            if error <= TOLERANCE or precision == "bfloat16":
-                return _told(Runtime("tensorflow" if name == "unfolded" else name, run, precision, error, note))
-            problem = f"differs from Keras by {error:.1e} of the largest value, and {TOLERANCE:.0e} is allowed"
-        if (asked or precision == "bfloat16") and name == "openvino":
-            raise FeatlibError(f"OpenVINO {problem} here. Use runtime='tensorflow' and precision='float32'.")
-        note = f"{_TITLES[name]} {problem}, so it is not used."
-    return _told(replace(_eager(backbone, taps), note=note))
-
-
-def _make(name: str, backbone: Backbone, taps: tuple[Tap, ...], precision: str) -> Run:
-    if name == "openvino":
-        return _openvino(backbone, taps, precision)
-    return _tensorflow(backbone, taps, folded=name == "tensorflow")
-
-
-def _eager(backbone: Backbone, taps: tuple[Tap, ...]) -> Runtime:
-    alive = weakref.ref(backbone)  # what is kept must not keep the network
-    return Runtime("keras", lambda batch: run_eagerly(alive(), taps, batch))  # type: ignore[arg-type]
-
-
-def _told(runtime: Runtime) -> Runtime:
-    note = runtime.note
-    if runtime.precision != "float32":
-        note = f"{runtime.precision}: vectors differ by up to {runtime.error:.1%} of the largest value."
-    if note:
-        warnings.warn(note, FeatlibWarning, stacklevel=2)
-    return runtime
+        if not tf.config.list_physical_devices("GPU"):
+            return ("openvino", "tensorflow")
+    return ("tensorflow",)
 
 
 _TITLES = {"openvino": "OpenVINO", "tensorflow": "The folded graph", "unfolded": "A compiled graph"}
 
 
-def _third_party_errors() -> tuple[type[Exception], ...]:
-    """What converting and compiling have been seen to raise, in layers of a person's own too."""
-    import tensorflow as tf
+def _first_that_agrees(
+    backbone: Backbone, taps: tuple[Tap, ...], names: Sequence[str], precision: Precision, *, requested: bool
+) -> Runtime:
+    photos = backbone.prepare(load_samples("photos")[:2])
+    expected = run_eagerly(backbone, taps, photos)
+    note, found = "", None
+    for name in (*names, "unfolded"):
+        try:
+            if name == "openvino":
+                run = _convert(backbone, taps, precision)
+            else:
+                run = _compile(backbone, taps, folded=name == "tensorflow")
+            error = _largest_error(check_rows(backbone, taps, run(photos), len(photos)), expected)
+        except Exception as reason:  # noqa: BLE001 - OpenVINO raises bare Exception, layers of one's own anything
+            problem = f"cannot run '{backbone.name}' ({(str(reason).strip() or repr(reason)).splitlines()[0][:200]})"
+        else:
+            if error <= TOLERANCE or precision == "bfloat16":
+                found = Runtime("tensorflow" if name == "unfolded" else name, run, precision, error, note)
+                break
+            problem = f"differs from Keras by {error:.1e} of the largest value, and {TOLERANCE:.0e} is allowed"
+        if (requested or precision == "bfloat16") and name == "openvino":
+            raise FeatlibError(f"OpenVINO {problem} here. Use runtime='tensorflow' and precision='float32'.")
+        note = f"{_TITLES[name]} {problem}, so it is not used."
+    found = found or replace(_eager(backbone, taps), note=note)
+    if precision == "bfloat16":
+        note = f"{precision}: vectors differ by up to {found.error:.1%} of the largest value."
+    if note:
+        warnings.warn(note, FeatlibWarning, stacklevel=3)
+    return found
 
-    return (RuntimeError, NotImplementedError, TypeError, ValueError, AttributeError, tf.errors.OpError)
 
-
-def _photos(backbone: Backbone) -> np.ndarray:
-    from featlib.images import load_samples
-
-    return backbone.prepare(load_samples("photos")[:2])
+def _eager(backbone: Backbone, taps: tuple[Tap, ...]) -> Runtime:
+    alive = weakref.ref(backbone)  # a cached runtime must not keep the network alive
+    return Runtime("keras", lambda batch: run_eagerly(alive(), taps, batch))  # type: ignore[arg-type]
 
 
 def _largest_error(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
-    """The largest difference relative to each array's largest value; infinite where one has what the other has not."""
+    """Return the largest difference relative to each array's largest value; infinite where only one is finite."""
     worst = 0.0
     for one, other in zip(found, expected, strict=True):
         if not np.array_equal(np.isfinite(one), np.isfinite(other)):
@@ -244,26 +221,26 @@ def _largest_error(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) 
     return worst
 
 
-def _tensorflow(backbone: Backbone, taps: tuple[Tap, ...], *, folded: bool) -> Run:
-    import tensorflow as tf
-
-    graph = _traced(backbone, taps, folded=folded).get_concrete_function()
-    return lambda batch: [output.numpy() for output in graph(tf.convert_to_tensor(batch))]
-
-
-def _traced(backbone: Backbone, taps: tuple[Tap, ...], *, folded: bool) -> Any:  # noqa: ANN401 - a tf.function
+def _trace(backbone: Backbone, taps: tuple[Tap, ...], *, folded: bool) -> Any:  # noqa: ANN401 - a tf.function
     import tensorflow as tf
 
     signature = [tf.TensorSpec((None, *backbone.input_shape), tf.float32)]
     return tf.function(tap_and_pool(backbone, taps, folded=folded), input_signature=signature, autograph=False)
 
 
-def _openvino(backbone: Backbone, taps: tuple[Tap, ...], precision: str) -> Run:
+def _compile(backbone: Backbone, taps: tuple[Tap, ...], *, folded: bool) -> Run:
+    import tensorflow as tf
+
+    graph = _trace(backbone, taps, folded=folded).get_concrete_function()
+    return lambda batch: [output.numpy() for output in graph(tf.convert_to_tensor(batch))]
+
+
+def _convert(backbone: Backbone, taps: tuple[Tap, ...], precision: Precision) -> Run:
     import openvino
 
-    network = openvino.convert_model(_traced(backbone, taps, folded=False))  # it folds by itself
+    network = openvino.convert_model(_trace(backbone, taps, folded=False))  # it folds by itself
     settings = {
-        "NUM_STREAMS": cores(),  # a batch a core: threads that wait for each other cost a third more
+        "NUM_STREAMS": cores(),  # a batch per core: threads that wait for each other cost a third more
         "INFERENCE_NUM_THREADS": cores(),
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
     }
@@ -275,16 +252,18 @@ def _openvino(backbone: Backbone, taps: tuple[Tap, ...], precision: str) -> Run:
         idle.put(compiled.create_infer_request())
 
     def run(batch: np.ndarray) -> list[np.ndarray]:
+        outputs: list[np.ndarray] = []
         request = idle.get()
         try:
-            parts = [_infer(request, batch[i : i + SLICE], ports) for i in range(0, len(batch), SLICE)]
+            for start in range(0, len(batch), SLICE):
+                part = np.ascontiguousarray(batch[start : start + SLICE])
+                results = request.infer([part], share_inputs=True)
+                parts = [results[port] for port in ports]
+                outputs = outputs or [np.empty((len(batch), *output.shape[1:]), np.float32) for output in parts]
+                for output, values in zip(outputs, parts, strict=True):
+                    output[start : start + len(part)] = values
         finally:
             idle.put(request)
-        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        return outputs
 
     return run
-
-
-def _infer(request: Any, batch: np.ndarray, ports: Sequence[Any]) -> list[np.ndarray]:  # noqa: ANN401 - OpenVINO's own
-    results = request.infer([np.ascontiguousarray(batch)], share_inputs=True)
-    return [np.array(results[port], np.float32) for port in ports]
