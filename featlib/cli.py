@@ -220,8 +220,7 @@ def extract(
     featlib extract photos/ --engine ray --workers 4 -o vectors
     """  # noqa: D301 - click keeps the lines below \b
     from featlib.features import EngineOptions, VectorStore, extract_to_file, vector_engine
-    from featlib.features.files.atomic import check_destination
-    from featlib.features.files.formats import WRITERS
+    from featlib.features.files import FORMATS, check_destination
 
     how |= {"pooling": POOLINGS[pooling], "l2_normalize": l2, "resume": resume}
     beyond = {"address": address, "workers": workers, "shard_size": shard_size}
@@ -230,7 +229,7 @@ def extract(
         return
     for name in (name for name, value in beyond.items() if value is not None):
         raise FeatlibError(f"--{name.replace('_', '-')} is for --engine ray. Leave it out, or add --engine ray.")
-    check_destination(output, tuple(WRITERS))
+    check_destination(output, FORMATS)
     options = EngineOptions(how["batch_size"], how["runtime"], how["precision"])
     pending = _list(images, path_column)  # before the seconds that a network takes
     backbone = network.load()
@@ -262,7 +261,7 @@ def _extract_with_ray(
     layer: tuple[str, ...],
     how: dict[str, Any],
 ) -> None:
-    from featlib.features.jobs.ray_driver import extract_with_ray
+    from featlib.features.jobs import extract_with_ray
 
     if Path(output).suffix:
         raise FeatlibError(f"--engine ray writes a folder of Parquet files, such as 'vectors'. Received: '{output}'.")
@@ -390,8 +389,7 @@ def project(
     """  # noqa: D301 - click keeps the lines below \b
     from featlib.analysis import project as project_vectors
     from featlib.features import load_vectors
-    from featlib.features.files.atomic import check_destination, write_whole
-    from featlib.features.files.formats import coordinates_to_csv
+    from featlib.features.files import check_destination, coordinates_to_csv, write_whole
 
     destination = check_destination(output, (".csv", ".html")) if output else None
     table = load_vectors(vectors)

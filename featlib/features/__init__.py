@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from featlib.features.engine import Chunk, Engine, EngineOptions, raise_for_problems
-from featlib.features.files.formats import load_vectors, save_vectors, to_csv, to_npz
-from featlib.features.jobs.local import WrittenVectors, extract_to_file
+from featlib.features.files import VectorDataset, load_vectors, open_vectors, save_vectors, to_csv, to_npz
+from featlib.features.jobs import RayRun, WrittenVectors, extract_to_file, extract_with_ray
 from featlib.features.maps import Trace, feature_maps, trace_image
 from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.store.store import VectorStore
@@ -31,18 +31,22 @@ __all__ = [
     "Origin",
     "Pooling",
     "Precision",
+    "RayRun",
     "RuntimeName",
     "Tap",
     "Trace",
+    "VectorDataset",
     "VectorStore",
     "VectorTable",
     "WrittenVectors",
     "combine_layers",
     "extract_to_file",
     "extract_vectors",
+    "extract_with_ray",
     "feature_maps",
     "load_vectors",
     "normalize_rows",
+    "open_vectors",
     "raise_for_problems",
     "raw_pixel_vectors",
     "save_vectors",

@@ -16,9 +16,8 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from featlib.analysis import find_neighbors
-from featlib.features.files.dataset import open_vectors
+from featlib.features.files import Row, open_vectors
 from featlib.features.files.parquet import record_batch, vector_schema
-from featlib.features.files.records import Row
 from featlib.features.vectors import Origin, layer_columns
 from featlib.images import load_samples
 from featlib.images.item import digest_bytes

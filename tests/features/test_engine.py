@@ -242,7 +242,7 @@ def test_a_store_that_cannot_be_written_stops_nobody(tiny, folder, tmp_path):
 def test_a_cancelled_file_goes_on_where_it_stopped(tiny, folder, tmp_path, forwarded):
     path = tmp_path / "v.npy"
     options = {"layers": ["join", "side"], "l2_normalize": True, "batch_size": 3}
-    with pytest.raises(CancelledError, match="Stopped after 6 of 13 images; resume=True goes on there"):
+    with pytest.raises(CancelledError, match="Stopped after 6 of 13 images; resume=True continues the work"):
         extract_to_file(tiny, folder, path, on_progress=lambda done, _: done >= 6, **options)
     assert not path.exists()
     forwarded.clear()

@@ -27,6 +27,7 @@ DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+PART = ".part"
 UNWRITABLE = (OSError, RuntimeError)  # HDF5 raises RuntimeError
 
 
@@ -73,31 +74,37 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside the target, and rename it when it is whole.
+    """Let `write` fill a temporary file, and rename it to `path` when it is whole.
 
     Raises:
         FeatlibError: The file cannot be written.
     """
-    target = Path(os.path.realpath(path))  # a link stays a link
-    part = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        write(part)
-        put_in_place(part, target)
+        replace_file(path, write)
     except UNWRITABLE as error:
         raise FeatlibError(f"'{path}' cannot be written ({why(error)}). Choose another place.") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
-def put_in_place(part: Path, target: Path) -> None:
-    """Rename a whole file to its final name, after it has reached the disk.
+def replace_file(path: Path, write: Callable[[Path], object], folder: Path | None = None) -> None:
+    """Write a file like `write_with`, but let the operating system's errors through.
+
+    Args:
+        path: The file. Where it is a link, the file it leads to.
+        write: Receives the path of the temporary file.
+        folder: Holds the temporary file, on the same disk; None for the folder of `path`.
 
     Raises:
-        OSError: It cannot be renamed.
+        OSError, RuntimeError: The file cannot be written.
     """
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(target)
+    target = Path(os.path.realpath(path))  # a link stays a link
+    part = (folder or target.parent) / f".{uuid.uuid4().hex}{PART}"
+    try:
+        write(part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def why(error: BaseException) -> str:

@@ -1,48 +1,54 @@
-"""CSV files: a row an image, with its id, name, labels, and numbers."""
+"""CSV files of vectors: one line per image, with its id, name, labels and numbers."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from featlib.features.files.records import LABEL_PREFIX, Contents
+from featlib.features.files.records import LABEL_PREFIX, Row, VectorFileContents
 
 
-def write_csv(contents: Contents, file: BinaryIO) -> None:
-    """Writes UTF-8 CSV: a row a vector, with its id, name, labels, model, fingerprint, layers, pooling and D values."""
+def write_csv(contents: VectorFileContents, file: BinaryIO) -> None:
+    """Write UTF-8 CSV: per vector its id, name, labels, model, fingerprint, layers, pooling and D values."""
     origin = contents.origin
-    said = [origin.model, origin.fingerprint, "+".join(origin.layers), origin.pooling]
-    rows = ([*said, *_numbers(row)] for piece in contents.vectors() for row in piece)
-    write_rows(contents, file, ["model", "fingerprint", "layers", "pooling", *origin.columns], rows)
+    fixed = [origin.model, origin.fingerprint, "+".join(origin.layers), origin.pooling]
+    values = ([*fixed, *_numbers(row)] for piece in contents.vectors() for row in piece)
+    columns = ["model", "fingerprint", "layers", "pooling", *origin.columns]
+    _write_rows(file, contents.label_columns, contents.good(), columns, values)
 
 
-def write_coordinates(contents: Contents, file: BinaryIO, coordinates: np.ndarray) -> None:
-    """Writes (n, 2) or (n, 3) coordinates as UTF-8 CSV: id, name, labels, x, y (and z)."""
-    write_rows(contents, file, list("xyz"[: coordinates.shape[1]]), map(_numbers, coordinates))
+def write_coordinates(
+    file: BinaryIO, label_columns: Sequence[str], rows: Iterable[Row], coordinates: np.ndarray
+) -> None:
+    """Write (n, 2) or (n, 3) coordinates of n images as UTF-8 CSV: id, name, labels, x, y (and z)."""
+    columns = list("xyz"[: coordinates.shape[1]])
+    _write_rows(file, label_columns, rows, columns, map(_numbers, coordinates))
 
 
-def write_names(contents: Contents, path: Path) -> None:
-    """Writes which image each row of a bare array is: id, name and labels, as UTF-8 CSV."""
-    with path.open("wb") as file:
-        write_rows(contents, file, [], ([] for _ in range(len(contents.X))))
+def write_names(contents: VectorFileContents, file: BinaryIO) -> None:
+    """Write which image each row of a bare array is: id, name and labels, as UTF-8 CSV."""
+    _write_rows(file, contents.label_columns, contents.good(), [], ([] for _ in range(contents.shape[0])))
 
 
 def _numbers(row: np.ndarray) -> list[str]:
     return [f"{value:.9g}" for value in row.tolist()]
 
 
-def write_rows(contents: Contents, file: BinaryIO, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Writes a header and, for each good image, its id, name and labels before what `rows` gives."""
+def _write_rows(
+    file: BinaryIO,
+    label_columns: Sequence[str],
+    rows: Iterable[Row],
+    columns: Sequence[str],
+    values: Iterable[Sequence[str]],
+) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
-    labels = contents.label_columns
-    writer.writerow(["id", "name", *(f"{LABEL_PREFIX}{name}" for name in labels), *columns])
-    for image, row in zip(contents.good(), rows, strict=True):
-        writer.writerow([image.id, image.name, *(image.labels.get(name, "") for name in labels), *row])
+    writer.writerow(["id", "name", *(f"{LABEL_PREFIX}{name}" for name in label_columns), *columns])
+    for row, own in zip(rows, values, strict=True):
+        writer.writerow([row.id, row.name, *(row.labels.get(name, "") for name in label_columns), *own])
     text.flush()
     text.detach()

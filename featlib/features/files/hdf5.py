@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from featlib.features.files.atomic import check_space
-from featlib.features.files.records import LABEL_PREFIX, Contents, Row, pieces
+from featlib.features.files.records import LABEL_PREFIX, Row, VectorFileContents, batched
 
 META = "featlib"
 TEXTS_AT_ONCE = 10_000
@@ -17,7 +17,7 @@ BYTES_PER_TEXT = 64  # besides its characters: a reference, and its share of a h
 Text = Callable[[Row], str]
 
 
-def write_h5(contents: Contents, path: Path) -> None:
+def write_h5(contents: VectorFileContents, path: Path) -> None:
     """Write vectors as HDF5: X, ids, names, paths, label:<column>, problem_names, problem_reasons; featlib is JSON.
 
     Raises:
@@ -39,18 +39,18 @@ def write_h5(contents: Contents, path: Path) -> None:
     check_space(path.parent, _estimate_bytes(contents, good | bad))
     with h5py.File(path, "w") as file:
         file.create_dataset(META, data=json.dumps({"origin": contents.origin.to_json(), "labels": labels}))
-        X = file.create_dataset("X", contents.X.shape, "<f4")
+        X = file.create_dataset("X", contents.shape, "<f4")
         start = 0
         for piece in contents.vectors():
             X[start : start + len(piece)] = piece
             start += len(piece)
-        _write_texts(file, good, len(contents.X), contents.good())
+        _write_texts(file, good, contents.shape[0], contents.good())
         _write_texts(file, bad, sum(1 for _ in contents.bad()), contents.bad())
 
 
-def _estimate_bytes(contents: Contents, columns: Mapping[str, Text]) -> int:
+def _estimate_bytes(contents: VectorFileContents, columns: Mapping[str, Text]) -> int:
     texts = sum(BYTES_PER_TEXT + 4 * len(text(row)) for row in contents.rows() for text in columns.values())
-    n, width = contents.X.shape
+    n, width = contents.shape
     return 4 * n * width + texts + 2**16
 
 
@@ -63,9 +63,9 @@ def _write_texts(file: Any, columns: Mapping[str, Text], count: int, rows: Itera
 
     datasets = {name: file.create_dataset(name, (count,), h5py.string_dtype()) for name in columns}
     start = 0
-    for piece in pieces(rows, TEXTS_AT_ONCE):
+    for batch in batched(rows, TEXTS_AT_ONCE):
         for name, text in columns.items():
-            datasets[name][start : start + len(piece)] = [text(row) for row in piece]
-        start += len(piece)
+            datasets[name][start : start + len(batch)] = [text(row) for row in batch]
+        start += len(batch)
     if start != count:
         raise ValueError(f"{count} vectors for {start} images")

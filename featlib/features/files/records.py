@@ -1,11 +1,10 @@
-"""What a file of vectors says beside the numbers: which images its rows are, and where the numbers come from."""
+"""What a vector file holds: its images, their vectors, and where the vectors come from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,18 +13,18 @@ from featlib.features.vectors import Origin, VectorTable
 from featlib.images import ImageItem, ImageProblem
 
 LABEL_PREFIX = "label:"
-PIECE_BYTES = 8 * 2**20  # of vectors that are in memory at once
+PIECE_BYTES = 8 * 2**20  # of vectors in memory at once
 
 
 class Row(NamedTuple):
-    """One image of a file of vectors, good or bad.
+    """One image of a vector file, readable or not.
 
     Attributes:
-        id: its content digest; "" where it could not be read.
-        name: its name.
-        path: the file it came from, or "".
-        labels: label column -> label.
-        error: why it has no vector; None where it has one.
+        id: Its content digest; "" where it could not be read.
+        name: Its name.
+        path: The file it came from, or "".
+        labels: Label column -> label.
+        error: Why it has no vector; None where it has one.
     """
 
     id: str
@@ -34,98 +33,102 @@ class Row(NamedTuple):
     labels: dict[str, str]
     error: str | None = None
 
-
-@dataclass(frozen=True)
-class VectorsOnDisk:
-    """Rows of little-endian float32 in a file, read when they are asked for; a mapping would count as memory.
-
-    Attributes:
-        path: the file.
-        offset: where the first row begins, in bytes.
-        shape: (n, D).
-    """
-
-    path: Path
-    offset: int
-    shape: tuple[int, int]
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        start, stop, _ = rows.indices(len(self))
-        count, width = max(stop - start, 0), self.shape[1]
-        found = np.fromfile(self.path, "<f4", count * width, offset=self.offset + 4 * width * start)
-        return found.reshape(count, width)
+    @classmethod
+    def of(cls, image: ImageItem | ImageProblem) -> Row:
+        """Return the row of an image, readable or not."""
+        if isinstance(image, ImageProblem):
+            return cls("", plain_text(image.name), "", {}, plain_text(image.reason))
+        labels = {plain_text(column): plain_text(label) for column, label in image.labels.items()}
+        path = "" if image.path is None else plain_text(str(image.path))
+        return cls(image.id, plain_text(image.name), path, labels)
 
 
 @dataclass(frozen=True)
-class Contents:
-    """What a file of vectors is written from. It is gone through in pieces, so it may be larger than the memory.
+class VectorFileContents:
+    """What a vector file is written from, in pieces, so that it may be larger than the memory.
 
     Attributes:
-        origin: where the vectors come from.
-        X: (n, D) float32, a row for each good image.
-        label_columns: the columns of which any image has a label.
-        rows: gives the images anew at each call, good and bad, in order.
+        origin: Where the vectors come from.
+        shape: (n, D), n counting the images that have a vector.
+        label_columns: The label columns; an image may lack some.
+        rows: Returns all images in order at each call, readable or not.
+        vectors: Returns the vectors at each call, in pieces of (m, D) float32.
     """
 
     origin: Origin
-    X: np.ndarray | VectorsOnDisk
+    shape: tuple[int, int]
     label_columns: tuple[str, ...]
     rows: Callable[[], Iterator[Row]]
+    vectors: Callable[[], Iterator[np.ndarray]]
 
     @classmethod
-    def of_table(cls, table: VectorTable) -> Contents:
-        """The contents of vectors in memory; problems come after the good rows."""
+    def of_rows(
+        cls, origin: Origin, rows: Sequence[Row], X: np.ndarray, label_columns: tuple[str, ...]
+    ) -> VectorFileContents:
+        """Return the contents of rows and vectors in memory.
+
+        Args:
+            origin: Where the vectors come from.
+            rows: Images in order, readable or not.
+            X: (n, D), one row for each readable image.
+            label_columns: The label columns.
+        """
+        X = np.ascontiguousarray(X, "<f4")
+        step = piece_rows(len(origin.columns))
+        pieces = lambda: (X[start : start + step] for start in range(0, len(X), step))  # noqa: E731
+        return cls(origin, (len(X), len(origin.columns)), label_columns, lambda: iter(rows), pieces)
+
+    @classmethod
+    def of_table(cls, table: VectorTable) -> VectorFileContents:
+        """Return the contents of vectors in memory; problems come after the readable images."""
         labels = {name: np.asarray(values, dtype=str).tolist() for name, values in table.labels.items()}
-
-        def rows() -> Iterator[Row]:
-            for number, (image, name) in enumerate(zip(table.ids, table.names, strict=False)):
-                own = {column: plain_text(values[number]) for column, values in labels.items()}
-                yield Row(image, plain_text(name), "", own)
-            for problem in table.problems:
-                yield Row("", plain_text(problem.name), "", {}, plain_text(problem.reason))
-
-        return cls(table.origin, np.asarray(table.X, dtype="<f4"), tuple(labels), rows)
+        rows = [
+            Row(image, plain_text(name), "", {column: plain_text(values[i]) for column, values in labels.items()})
+            for i, (image, name) in enumerate(zip(table.ids, table.names, strict=False))
+        ]
+        rows += map(Row.of, table.problems)
+        return cls.of_rows(table.origin, rows, table.X, tuple(labels))
 
     def good(self) -> Iterator[Row]:
-        """The images that have a vector, in order."""
+        """Return the images that have a vector, in order."""
         return (row for row in self.rows() if row.error is None)
 
     def bad(self) -> Iterator[Row]:
-        """The images that have no vector, in order."""
+        """Return the images that have no vector, in order."""
         return (row for row in self.rows() if row.error is not None)
 
-    def vectors(self) -> Iterator[np.ndarray]:
-        """The vectors in pieces of (m, D)."""
-        step = piece_rows(self.X.shape[1])
-        for start in range(0, len(self.X), step):
-            yield np.ascontiguousarray(self.X[start : start + step])
+    def batches(self) -> Iterator[tuple[list[Row], np.ndarray]]:
+        """Return a few images at a time, readable or not, with the vectors of those that have one.
+
+        Raises:
+            ValueError: There is not one vector for each readable image.
+        """
+        vectors, rest = self.vectors(), np.empty((0, self.shape[1]), np.float32)
+        for rows in batched(self.rows(), piece_rows(self.shape[1])):
+            good = sum(row.error is None for row in rows)
+            while len(rest) < good and (piece := next(vectors, None)) is not None:
+                rest = np.concatenate([rest, piece]) if len(rest) else piece
+            if len(rest) < good:
+                raise ValueError("fewer vectors than images")
+            yield rows, rest[:good]
+            rest = rest[good:]
+        if len(rest) or next(vectors, None) is not None:
+            raise ValueError("more vectors than images")
 
 
 def piece_rows(width: int) -> int:
-    """How many vectors of a width are handled at once."""
+    """Return how many vectors of a width are in memory at once."""
     return max(1, min(2**16, PIECE_BYTES // max(4 * width, 1)))
 
 
-def pieces(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
-    """Splits rows into lists of at most `size`."""
-    while piece := list(islice(rows, size)):
-        yield piece
+def batched(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    """Split rows into lists of at most `size`."""
+    while batch := list(islice(rows, size)):
+        yield batch
 
 
 def plain_text(text: str) -> str:
-    """Returns a text that every format can hold: no zero characters, nothing that UTF-8 lacks."""
+    """Replace what some format cannot hold: zero characters, and what UTF-8 lacks."""
     if text.isascii() and "\0" not in text:
         return text
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-
-
-def row_of(image: ImageItem | ImageProblem) -> Row:
-    """The row that tells of an image, good or bad."""
-    if isinstance(image, ImageProblem):
-        return Row("", plain_text(image.name), "", {}, plain_text(image.reason))
-    labels = {plain_text(column): plain_text(label) for column, label in image.labels.items()}
-    path = "" if image.path is None else plain_text(str(image.path))
-    return Row(image.id, plain_text(image.name), path, labels)

@@ -1,23 +1,34 @@
-"""Images of any number -> a file of vectors, written as they come, and resumed where the work was interrupted."""
+"""Images of any number -> a file of vectors, written in shards as they come, and resumed after an interruption."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from contextlib import closing
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from featlib.errors import CancelledError, FeatlibError, ImageError
+from featlib.errors import CancelledError, FeatlibError
 from featlib.features.engine import EngineOptions
-from featlib.features.jobs.partial import Job, PartialFile
+from featlib.features.files.atomic import UNWRITABLE, check_destination, check_space
+from featlib.features.files.dataset import open_vectors
+from featlib.features.files.formats import FORMATS, write_file
+from featlib.features.jobs.job import Job
+from featlib.features.jobs.shards import ShardFolder, locked_folder, read_job
 from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.store.store import VectorStore
 from featlib.features.taps import Pooling
 from featlib.features.vectors import combine_layers, vector_engine
-from featlib.images import Candidate, ImageItem, ImageProblem, ImageSet, Pending, list_pending, open_image
+from featlib.images import ImageProblem, ImageSet, list_pending
 from featlib.models import Backbone
 from featlib.progress import OnProgress
+from featlib.text import format_bytes
+
+SHARDS_PER_JOB = 64
+MAX_SHARD_IMAGES = 512
+MAX_SHARD_BYTES = 32 * 2**20
+CSV_BYTES_PER_VALUE = 16  # "-1.23456789e-05,"
+EARLIER_VERSION = ("job.json", "vectors.npy", "rows.jsonl", "lock")  # featlib 0.1 kept an interrupted run in these
 
 
 @dataclass(frozen=True)
@@ -25,10 +36,10 @@ class WrittenVectors:
     """A file that was written.
 
     Attributes:
-        path: the file.
+        path: The file.
         shape: (n, D).
-        layers: the layer paths, in the order of the columns.
-        problems: the images that have no row, and why, of earlier runs too.
+        layers: The layer paths, in the order of the columns.
+        problems: The images that have no row, and why, including those of earlier runs.
     """
 
     path: Path
@@ -52,92 +63,134 @@ def extract_to_file(
     resume: bool = False,
     on_progress: OnProgress | None = None,
 ) -> WrittenVectors:
-    """Computes one vector an image into a file; no more than a few batches are in memory, besides the list of images.
+    """Compute one vector per image into a file; only a few batches and the list of images are in memory.
 
-    While the work runs, what is done lies in `.<name>.partial` beside the file, which itself appears only when it is
-    whole. However the work ends, by cancellation, by a full disk or with the process, `resume=True` goes on there.
+    While the work runs, finished parts are in `.<name>.partial` beside the file, which itself appears only when it is
+    whole. However the work ends, by cancellation, by a full disk or with the process, `resume=True` continues there.
 
     Args:
-        backbone: from `load_backbone`.
-        images: as for `extract_vectors`, or a list from `list_pending`.
-        path: ends in .npy, .npz, .parquet, .h5 or .csv.
-        layers: one layer path or several, concatenated; None means `backbone.feature_layer`.
+        backbone: From `load_backbone`.
+        images: As for `extract_vectors`, or a list from `list_pending`.
+        path: Ends in .npy, .npz, .parquet, .h5 or .csv.
+        layers: One layer path or several, concatenated; None means `backbone.feature_layer`.
         pooling: "avg", "max", "flatten", or None for layers that have no height and width.
-        l2_normalize: whether each layer's part is scaled to length 1.
-        batch_size: images in one forward pass.
+        l2_normalize: Whether each layer's part is scaled to length 1.
+        batch_size: Images in one forward pass.
         runtime: "auto", "tensorflow" or "openvino".
         precision: "float32" or "bfloat16".
-        store: where vectors are kept; None keeps nothing.
-        resume: whether to go on where an earlier run of the same work stopped; without one, it begins.
-        on_progress: called with (images done, images in all), those of an earlier run counted; True stops the work.
+        store: The cache of vectors; None for no cache.
+        resume: Whether to continue an earlier run of the same work; where there was none, the work begins.
+        on_progress: Called with (images done, images in all), including those of an earlier run; True stops the work.
 
     Returns:
         What was written.
 
     Raises:
-        FeatlibError: no image could be read, the file cannot be written, the earlier run computed something else, or
-            as `extract_vectors`.
-        LayerNotFoundError: a layer path is unknown.
+        FeatlibError: No image could be read, the file cannot be written, the earlier run computed something else, or
+            as for `extract_vectors`.
+        LayerNotFoundError: A layer path is unknown.
         CancelledError: `on_progress` returned True.
 
     Warns:
-        FeatlibWarning: a runtime cannot run this network as Keras does and another was taken; or what bfloat16 costs.
+        FeatlibWarning: The runtime cannot run this network as Keras does and another is used; or what bfloat16 costs.
     """
     engine = vector_engine(backbone, layers, pooling, EngineOptions(batch_size, runtime, precision, store))
-    paths = [tap.layer for tap in engine.taps]
     known = images.problems if isinstance(images, ImageSet) else ()
     pending = [*known, *list_pending(images)]
-    job = Job(
-        model=backbone.name,
-        fingerprint=backbone.fingerprint,
-        layers=tuple(paths),
-        widths=tuple(shape[0] for shape in engine.shapes),
-        pooling=str(pooling).lower(),
-        l2_normalize=l2_normalize,
-        precision=precision,
-        images=digest_of(pending),
-        total=len(pending),
-    )
-    with PartialFile.open(Path(path), job, resume=resume) as file:
-        rest = pending[file.done :]
-        # Of all images, so that what is resumed is computed as what is there.
+    job = Job.of(engine, pending, l2_normalize=l2_normalize)
+    with open_partial(Path(path), job, batch_size, resume=resume) as folder:
+        missing = folder.missing()
+        rest = [pending[i] for number in missing for i in folder.images(number)]
+        earlier = job.total - len(rest)
+        # The engine hears of all images, so that a resumed run computes like the one before.
         with closing(engine.stream(rest, n_images=job.total)) as chunks:
-            for chunk in chunks:
-                file.append(chunk.found, combine_layers(chunk.outputs, paths, l2_normalize))
-                if on_progress and on_progress(file.done, job.total) and file.done < job.total:
-                    raise CancelledError(f"Stopped after {file.done} of {job.total} images; resume=True goes on there.")
-        problems = tuple(file.problems)
-        if len(problems) == job.total:
-            file.discard()
-            raise FeatlibError(_nothing(problems))
-        file.finish()
-    shape = (job.total - len(problems), sum(job.widths))
-    return WrittenVectors(Path(path), shape, job.layers, problems)
+            layers = job.origin.layers
+            computed = ((chunk.found, combine_layers(chunk.outputs, layers, l2_normalize)) for chunk in chunks)
+            for done in folder.fill(missing, computed):
+                if on_progress and on_progress(earlier + done, job.total) and done < len(rest):
+                    raise CancelledError(
+                        f"Stopped after {earlier + done} of {job.total} images; resume=True continues the work."
+                    )
+        problems = finish(folder, Path(path))
+    return WrittenVectors(Path(path), (job.total - len(problems), job.width), job.origin.layers, problems)
 
 
-def digest_of(images: Sequence[Pending]) -> str:
-    """Tells one list of images from another: by names, labels, and the paths, or else the content, of images."""
-    digest = hashlib.blake2b(digest_size=16)
-    for image in images:
-        if isinstance(image, ImageProblem):
-            said: object = image.reason
-        elif isinstance(image, ImageItem):
-            said = image.id, dict(image.labels)
-        else:
-            said = _told_by(image), dict(image.labels)
-        digest.update(repr((image.name, said)).encode(errors="surrogatepass"))
-    return digest.hexdigest()
+@contextmanager
+def open_partial(target: Path, job: Job, batch_size: int = 1, *, resume: bool) -> Iterator[ShardFolder]:
+    """Begin or continue the folder of shards beside a file, in which nobody else writes meanwhile.
+
+    Args:
+        target: The file to write in the end; its ending chooses the format.
+        job: What is computed.
+        batch_size: The least number of images in a shard.
+        resume: Whether to continue an earlier run; without one, or with False, the work begins.
+
+    Raises:
+        FeatlibError: An unusable target or too small a disk, another process is writing it, or the earlier run
+            computed something else.
+    """
+    real = Path(os.path.realpath(check_destination(target, FORMATS)))  # a link stays a link
+    path = real.with_name(f".{real.name}.partial")
+    if path.is_symlink():  # others may write where the target is, and lead to a folder of this person's
+        raise FeatlibError(f"'{path}' is a link, which featlib never makes. Remove it, or choose another file.")
+    with locked_folder(path, target, temporary=True):
+        earlier = (read_job(path) or {}) if resume else {}
+        size = earlier.get("shard_size")  # a run may be resumed with another batch size
+        folder = ShardFolder(path, job, size if type(size) is int and size > 0 else shard_size(job, batch_size))
+        folder.begin(resume=resume)
+        for name in EARLIER_VERSION:
+            with suppress(OSError):
+                (path / name).unlink()
+        _check_space(folder, real)
+        yield folder
 
 
-def _told_by(image: Candidate) -> str:
-    if isinstance(image.source, Path):
-        return str(image.source.absolute())
+def shard_size(job: Job, batch_size: int) -> int:
+    """Return how many images a shard holds: a 64th of all, at most 512 or 32 MB of vectors, at least one batch."""
+    most = min(MAX_SHARD_IMAGES, MAX_SHARD_BYTES // (4 * job.width))
+    images = min(-(-job.total // SHARDS_PER_JOB), most)
+    return max(1, images // batch_size) * batch_size  # whole batches, so that a resumed run forms the same ones
+
+
+def _check_space(folder: ShardFolder, target: Path) -> None:
+    """Check, before the work, that both the shards and the file written from them fit on the disk."""
+    values = folder.job.total * folder.job.width
+    file = values * (CSV_BYTES_PER_VALUE if target.suffix.lower() == ".csv" else 4)
+    there = sum(path.stat().st_size for path in folder.path.iterdir() if path.is_file())
+    needed = max(0, 4 * values - there) + file
     try:
-        return open_image(image).item.id
-    except ImageError as error:
-        return str(error)
+        check_space(folder.path, needed)
+    except OSError as error:
+        raise FeatlibError(
+            f"'{target.name}' needs about {format_bytes(needed)} while it is written, and the disk has less. "
+            "Make room there, or choose another place."
+        ) from error
 
 
-def _nothing(problems: Sequence[ImageProblem]) -> str:
-    why = f" {problems[0].reason}" if problems else ""
-    return f"No image could be read, so no file is written.{why}"
+def finish(folder: ShardFolder, target: Path) -> tuple[ImageProblem, ...]:
+    """Write the file from its shards, and remove them.
+
+    Args:
+        folder: Whose shards are all written.
+        target: The file.
+
+    Returns:
+        The images without a vector.
+
+    Raises:
+        FeatlibError: Images are missing, none could be read, or the disk is full; then the shards stay.
+    """
+    there = sum(folder.shard(number).exists() for number in range(len(folder)))
+    if there < len(folder):
+        raise FeatlibError(f"'{target.name}' has {there:,} of {len(folder):,} parts: it is not whole yet.")
+    dataset = open_vectors(folder.path, max_problems=None)
+    if folder.job.total == dataset.problem_count:
+        folder.discard()
+        why_not = f" {dataset.problems[0].reason}" if dataset.problems else ""
+        raise FeatlibError(f"No image could be read, so no file is written.{why_not}")
+    try:
+        write_file(dataset.contents(), Path(os.path.realpath(target)), folder.path)
+    except UNWRITABLE as error:
+        raise folder.interrupted(error) from error
+    folder.discard()
+    return dataset.problems

@@ -1,4 +1,4 @@
-"""What runs on the machines of a Ray cluster: a network that is loaded once, and shard after shard of images."""
+"""What runs on the machines of a Ray cluster: a network that is loaded once, and one shard of images after another."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import numpy as np
 from featlib.errors import FeatlibError, FeatlibWarning
 from featlib.features.engine import Engine, EngineOptions
 from featlib.features.jobs.shards import ShardFolder
-from featlib.features.runtimes import THREADS, Precision, RuntimeName
+from featlib.features.runtimes import THREADS
 from featlib.features.taps import Pooling
 from featlib.features.vectors import combine_layers, vector_engine
 from featlib.images import Pending
 from featlib.models import load_backbone
 
-TRIES = 5  # of a shard whose worker dies: an image that kills each of them must not be tried for ever
+MAX_TRIES = 5  # of a shard whose worker dies: an image that kills each of them must not be tried forever
 
 
 @dataclass(frozen=True)
@@ -29,62 +29,64 @@ class Plan:
     """How vectors are computed, in names and numbers: each machine loads the network by its name.
 
     Attributes:
-        model: what `load_backbone` takes as text.
-        network_options: its keyword arguments.
-        layers: one layer path, several, or None for the network's feature layer.
+        model: What `load_backbone` takes as text.
+        network_options: Its keyword arguments.
+        layers: One layer path, several, or None for the network's feature layer.
         pooling: "avg", "max", "flatten" or None.
-        l2_normalize: whether each layer's part is scaled to length 1.
-        batch_size: images in one forward pass.
-        runtime: "auto", "tensorflow" or "openvino".
-        precision: "float32" or "bfloat16".
+        l2_normalize: Whether each layer's part is scaled to length 1.
+        options: Batch size, runtime and precision; None for the defaults.
     """
 
     model: str
     network_options: Mapping[str, Any]
-    layers: str | Sequence[str] | None
-    pooling: Pooling | None
-    l2_normalize: bool
-    batch_size: int
-    runtime: RuntimeName
-    precision: Precision
+    layers: str | Sequence[str] | None = None
+    pooling: Pooling | None = "avg"
+    l2_normalize: bool = False
+    options: EngineOptions | None = None
 
     def load(self) -> Engine:
         """Load the network and make the engine.
 
         Raises:
-            FeatlibError: as for `load_backbone` and `extract_vectors`.
+            FeatlibError: As for `load_backbone` and `extract_vectors`.
         """
-        options = EngineOptions(self.batch_size, self.runtime, self.precision)
-        return vector_engine(load_backbone(self.model, **self.network_options), self.layers, self.pooling, options)
+        return vector_engine(load_backbone(self.model, **self.network_options), self.layers, self.pooling, self.options)
 
 
 class ShardWorker:
-    """Computes and writes shards. Ray starts it anew, and the shard too, where its process or machine is lost."""
+    """Computes and writes shards. When its process or machine is lost, Ray starts another for the same shard."""
 
     def __init__(self, plan: Plan, folder: ShardFolder, threads: int) -> None:
-        _use_threads(threads)
+        # This process uses its share of the machine; TensorFlow and OpenVINO count the cores later.
+        names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", THREADS)
+        os.environ.update(dict.fromkeys(names, str(threads)))
         self._plan, self._folder = plan, folder
         self._engine: Engine | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        """Takes one row {shard, images}; returns {shard, error, notes}, with error "" when the shard is written."""
+        """Take one row {shard, images}; return {shard, error, notes}, with error "" when the shard is written."""
         number, images = int(batch["shard"][0]), pickle.loads(batch["images"][0])
-        said = ""
-        with warnings.catch_warnings(record=True) as caught:  # nobody hears a worker
+        reason = ""
+        with warnings.catch_warnings(record=True) as caught:  # the driver shows them
             warnings.simplefilter("always", FeatlibWarning)
             try:
-                self._compute(number, images)
+                self.compute(number, images)
             except FeatlibError as error:
-                said = str(error)
+                reason = str(error)
         notes = [str(one.message) for one in caught if issubclass(one.category, FeatlibWarning)]
-        return {"shard": [number], "error": [said], "notes": ["\n".join(notes)]}
+        return {"shard": [number], "error": [reason], "notes": ["\n".join(notes)]}
 
-    def _compute(self, number: int, images: Sequence[Pending]) -> None:
-        if self._folder.count_try(number) > TRIES:
+    def compute(self, number: int, images: Sequence[Pending]) -> None:
+        """Compute and write one shard.
+
+        Raises:
+            FeatlibError: It was tried too often, this machine loads another network, or as for `extract_vectors`.
+        """
+        if self._folder.count_try(number) > MAX_TRIES:
             raise FeatlibError(
-                f"Workers died {TRIES} times at the images from '{images[0].name}' to '{images[-1].name}'. Often the "
-                "memory is too small for so many workers, or one image ends the process. Go on with "
-                "fewer workers; what is done stays."
+                f"Workers died {MAX_TRIES} times at the images from '{images[0].name}' to '{images[-1].name}'. Often "
+                "the memory is too small for so many workers, or one image ends the process. Continue with "
+                "fewer workers; the finished shards stay."
             )
         engine = self._engine = self._engine or self._load()
         found, parts = engine.run(images, n_images=self._folder.job.total)
@@ -93,17 +95,11 @@ class ShardWorker:
 
     def _load(self) -> Engine:
         engine = self._plan.load()
-        backbone, job = engine.backbone, self._folder.job
-        if not backbone.has_own_code and backbone.fingerprint != job.fingerprint:
+        backbone, expected = engine.backbone, self._folder.job.origin.fingerprint
+        if not backbone.has_own_code and backbone.fingerprint != expected:
             raise FeatlibError(
                 f"'{backbone.name}' on the machine {platform.node()} is another network than on the first one "
-                f"(fingerprints {backbone.fingerprint[:8]} and {job.fingerprint[:8]}). "
+                f"(fingerprints {backbone.fingerprint[:8]} and {expected[:8]}). "
                 "Give all machines the same weights, and the same versions of Keras and featlib."
             )
         return engine
-
-
-def _use_threads(threads: int) -> None:
-    """Lets this process use its share of the machine, before TensorFlow and OpenVINO count the cores."""
-    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", THREADS)
-    os.environ.update(dict.fromkeys(names, str(threads)))

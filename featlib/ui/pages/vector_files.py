@@ -11,9 +11,7 @@ import streamlit as st
 
 from featlib.analysis import Projection, StreamedPCA, fit_pca, perplexity_bounds
 from featlib.errors import FeatlibError
-from featlib.features.files.dataset import VectorDataset, files_fingerprint, open_vectors
-from featlib.features.files.records import Row
-from featlib.features.files.sample import sample_rows
+from featlib.features.files import Row, VectorDataset, files_fingerprint, open_vectors, sample_rows
 from featlib.images.read import exists, to_path
 from featlib.images.sources.names import clean_name
 from featlib.text import format_bytes, printable
@@ -174,10 +172,9 @@ def _pca(fingerprint: str, _dataset: VectorDataset, _task: Task) -> StreamedPCA:
 def _sample(
     fingerprint: str, most: int, by: str | None, _dataset: VectorDataset, _pca: StreamedPCA, _task: Task
 ) -> tuple[np.ndarray, list[Row], np.ndarray]:
-    n = len(_dataset)
     with _task.running(at_once=True) as report:
         numbers = sample_rows(_dataset, most, by)
-        taken = _dataset.take(numbers, on_progress=lambda done: report(done, n))
+        taken = _dataset.take(numbers, on_progress=report)
         return numbers, taken.rows, _pca.transform(taken.X)
 
 

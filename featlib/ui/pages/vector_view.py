@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,7 @@ import streamlit as st
 from featlib import plots
 from featlib.analysis import Neighbors, stream_neighbors
 from featlib.errors import FeatlibError, ImageError
-from featlib.features.files.csv import write_coordinates
-from featlib.features.files.dataset import VectorDataset
-from featlib.features.files.records import Contents, Row
+from featlib.features.files import Row, VectorDataset, write_coordinates
 from featlib.images import ImageItem
 from featlib.images.item import digest_bytes
 from featlib.images.read import read_path
@@ -122,19 +120,19 @@ def show_download(dataset: VectorDataset, view: View) -> None:
 
 def drawn_csv(dataset: VectorDataset, view: View) -> bytes:
     """The coordinates of the rows that are drawn: id, name, labels, x, y (and z)."""
-    return _csv(dataset, view.result.coordinates, lambda: iter(view.rows))
+    return _csv(dataset, view.result.coordinates, view.rows)
 
 
 def all_csv(dataset: VectorDataset, view: View) -> bytes:
     """The PCA coordinates of all rows."""
     k = view.result.n_components
     parts = [view.pca.transform(batch.X)[:, :k] for batch in dataset.batches(texts=False)]
-    return _csv(dataset, np.concatenate(parts), lambda: (row for batch in dataset.batches() for row in batch.rows))
+    return _csv(dataset, np.concatenate(parts), (row for batch in dataset.batches() for row in batch.rows))
 
 
-def _csv(dataset: VectorDataset, coordinates: np.ndarray, rows: Callable[[], Iterator[Row]]) -> bytes:
+def _csv(dataset: VectorDataset, coordinates: np.ndarray, rows: Iterable[Row]) -> bytes:
     file = io.BytesIO()
-    write_coordinates(Contents(dataset.origin, coordinates, dataset.label_columns, rows), file, coordinates)
+    write_coordinates(file, dataset.label_columns, rows, coordinates)
     return file.getvalue()
 
 

@@ -16,10 +16,9 @@ import pytest
 
 from featlib.errors import FeatlibError
 from featlib.features import Origin, VectorTable, load_vectors, save_vectors
-from featlib.features.files.dataset import open_vectors
+from featlib.features.files.dataset import open_vectors, sample_rows, shares
 from featlib.features.files.parquet import METADATA, record_batch, vector_schema
 from featlib.features.files.records import Row
-from featlib.features.files.sample import sample_rows, shares
 from featlib.features.vectors import layer_columns
 from featlib.images import ImageProblem
 
@@ -229,7 +228,9 @@ def test_shards_of_different_networks_are_no_set(tmp_path):
     write(tmp_path / "part-0.parquet", images(5))
     other = Origin("other", "f01", ("a/b", "c"), ORIGIN.columns, "avg")
     write(tmp_path / "part-1.parquet", images(5), origin=other)
-    with pytest.raises(FeatlibError, match="different networks"):
+    with pytest.raises(
+        FeatlibError, match="'part-1.parquet' comes from another network, layer or pooling than 'part-0.parquet'"
+    ):
         open_vectors(tmp_path)
 
 
@@ -268,8 +269,8 @@ import sys
 from pathlib import Path
 import numpy as np, pyarrow.parquet, scipy.linalg
 from featlib.analysis import fit_pca, stream_neighbors
-from featlib.features.files.dataset import open_vectors
-from featlib.features.files.sample import sample_rows
+from featlib.features.files.dataset import open_vectors, sample_rows, shares
+from featlib.features.files import sample_rows
 dataset = open_vectors(sys.argv[1])
 fit_pca((batch.X for batch in dataset.batches(texts=False)), 50)
 taken = dataset.take(sample_rows(dataset, 200, "kind"))

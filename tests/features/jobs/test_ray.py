@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import pickle
 import re
@@ -13,8 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +23,12 @@ from PIL import Image
 
 from featlib.cli import main
 from featlib.errors import CancelledError, FeatlibError, FeatlibWarning
-from featlib.features import extract_vectors, load_vectors
-from featlib.features.jobs import ray_driver as ray_run, ray_worker
-from featlib.features.jobs.partial import Job
-from featlib.features.jobs.ray_driver import extract_with_ray, share_cores
-from featlib.features.jobs.ray_worker import TRIES, Plan, ShardWorker
-from featlib.features.jobs.shards import ShardFolder, locked_folder
-from featlib.images import ImageItem, ImageProblem, load_samples
+from featlib.features import Origin, extract_vectors, extract_with_ray, load_vectors
+from featlib.features.jobs.job import Job
+from featlib.features.jobs.ray_driver import follow_shards, share_cores
+from featlib.features.jobs.ray_worker import MAX_TRIES, Plan, ShardWorker
+from featlib.features.jobs.shards import ShardFolder
+from featlib.images import ImageItem, load_samples
 
 ROOT = Path(__file__).resolve().parents[3]
 SHARD = 8
@@ -159,7 +156,7 @@ DRIVER = """
 import signal
 import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a process started in the background ignores it
-from featlib.features.jobs.ray_driver import extract_with_ray
+from featlib.features import extract_with_ray
 
 def tell(done, total):
     print(done, flush=True)
@@ -275,129 +272,55 @@ def test_without_ray_the_command_to_install_it_is_told(monkeypatch, tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-JOB = Job("m", "f" * 32, ("a", "b"), (2, 1), "avg", False, "float32", "digest", 5)
+def shards(path: Path) -> ShardFolder:
+    path.mkdir(exist_ok=True)
+    folder = ShardFolder(path, Job(Origin("m", "f" * 32, ("a",), ("a:0",), "avg"), False, "float32", "digest", 5), 2)
+    folder.begin(resume=True)
+    return folder
 
 
-def shards(path: Path, **changes) -> ShardFolder:
-    return ShardFolder(path, replace(JOB, **changes), 2, ("kind",))
+@pytest.fixture
+def environment():
+    """A worker sets how many threads its process uses."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
-def fill(folder: ShardFolder) -> None:
-    for number in folder.missing():
-        chosen = range(*folder.images(number).indices(folder.job.total))
-        found = [ImageProblem("bad", "no") if i == 3 else ImageItem(f"{i}", f"{i}.png", {"kind": "x"}) for i in chosen]
-        folder.write(number, found, np.array([[i, i, -i] for i in chosen if i != 3], np.float32).reshape(-1, 3))
-
-
-def test_what_a_worker_should_tell_is_told_by_the_driver_once(monkeypatch, tmp_path):
+def test_warnings_of_workers_are_shown_by_the_driver_once(environment, tmp_path):
     note = "OpenVINO cannot run 'm', so it is not used."
 
     class Noting(ShardWorker):
-        def _compute(self, number, images):
+        def compute(self, number, images):
             warnings.warn(note, FeatlibWarning, stacklevel=2)
 
-    monkeypatch.setattr(ray_worker, "_use_threads", lambda threads: None)
-    worker = Noting(Plan("m", {}, None, "avg", False, 8, "auto", "float32"), shards(tmp_path), 1)
+    folder = shards(tmp_path)
     batch = {"shard": np.array([2]), "images": np.array([pickle.dumps([])], dtype=object)}
-    assert worker(batch) == {"shard": [2], "error": [""], "notes": [note]}
-
-    folder = shards(tmp_path / "set")
-    folder.path.mkdir()
-    folder.begin(resume=True)
-    monkeypatch.setattr(ray_run, "_cluster", lambda address: nullcontext())
-    monkeypatch.setattr(ray_run, "_results", lambda *_: (row for row in [(0, "", note), (1, "", note), (2, "", "")]))
-    with pytest.warns(FeatlibWarning, match="OpenVINO cannot run 'm'") as told:
-        ray_run._fill(None, folder, [ImageProblem("bad", "no")] * 5, None, None, None)
-    assert len(told) == 1
+    assert Noting(Plan("m", {}), folder, 1)(batch) == {"shard": [2], "error": [""], "notes": [note]}
+    told = []
+    with pytest.warns(FeatlibWarning, match="OpenVINO cannot run 'm'") as warned:
+        follow_shards(
+            folder, [0, 1, 2], iter([(1, "", note), (2, "", note), (0, "", "")]), lambda *done: told.append(done)
+        )
+    assert len(warned) == 1
+    assert told == [(0, 5), (2, 5), (3, 5), (5, 5)]
 
 
-def test_a_folder_goes_on_with_its_own_job_only(tmp_path):
+def test_a_failed_worker_and_a_stop_end_the_run(tmp_path):
     folder = shards(tmp_path)
-    folder.begin(resume=True)
-    fill(folder)
-    assert (len(folder), folder.missing(), folder.problems()) == (3, [], (ImageProblem("bad", "no"),))
-    assert load_vectors(tmp_path).X[:, 2].tolist() == [0, -1, -2, -4]
-    folder.begin(resume=True)
-    assert folder.missing() == []
-    for other in (shards(tmp_path, pooling="max"), replace(folder, shard_size=3)):
-        with pytest.raises(FeatlibError, match=r"computed something else: (pooling \(was 'avg'|shard_size \(was 2)"):
-            other.begin(resume=True)
-    assert folder.missing() == []
-    shards(tmp_path, pooling="max").begin(resume=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["_job.json"]
-    assert json.loads((tmp_path / "_job.json").read_text())["pooling"] == "max"
+    with pytest.raises(FeatlibError, match="no such layer"):
+        follow_shards(folder, [0, 1], iter([(0, "no such layer", "")]))
+    with pytest.raises(CancelledError, match="Stopped after 4 of 5 images"):
+        follow_shards(folder, [0, 2], iter([(0, "", "")]), lambda done, _: done > 2)
+    follow_shards(folder, [], iter([]), lambda *_: True)
 
 
-def test_a_damaged_shard_is_computed_again(tmp_path):
+def test_a_shard_at_which_workers_die_is_not_tried_for_ever(environment, tmp_path):
     folder = shards(tmp_path)
-    folder.begin(resume=True)
-    fill(folder)
-    whole = folder.shard(1).read_bytes()
-    for damaged in (b"", whole[:-9], folder.shard(2).read_bytes()):
-        folder.shard(1).write_bytes(damaged)
-        assert folder.missing() == [1]
-    fill(folder)
-    assert folder.shard(1).read_bytes() == whole
-
-
-def test_a_flipped_bit_is_found_or_does_no_harm(tmp_path):
-    folder = shards(tmp_path)
-    folder.begin(resume=True)
-    fill(folder)
-    expected, problems = load_vectors(tmp_path), folder.problems()
-    whole, found = folder.shard(1).read_bytes(), 0
-    for position in range(0, len(whole), 3):
-        damaged = bytearray(whole)
-        damaged[position] ^= 1 << position % 8
-        folder.shard(1).write_bytes(damaged)
-        if folder.missing():
-            found += 1
-            continue
-        table = load_vectors(tmp_path)
-        np.testing.assert_array_equal(table.X, expected.X)
-        assert (table.ids, table.names, table.problems) == (expected.ids, expected.names, expected.problems)
-        assert folder.problems() == problems
-    assert found > len(whole) // 6
-
-
-def test_shards_of_somebody_else_are_left_alone(tmp_path):
-    (tmp_path / "part-00000.parquet").write_bytes(b"mine")
-    for resume in (True, False):
-        with pytest.raises(FeatlibError, match="Choose another folder"):
-            shards(tmp_path).begin(resume=resume)
-    assert [path.name for path in tmp_path.iterdir()] == ["part-00000.parquet"]
-
-
-def test_no_images_are_an_empty_set(tmp_path):
-    folder = shards(tmp_path, total=0)
-    folder.begin(resume=True)
-    fill(folder)
-    assert load_vectors(tmp_path).X.shape == (0, 3)
-
-
-def test_two_runs_into_one_folder_are_refused(tmp_path):
-    with locked_folder(tmp_path / "set"), pytest.raises(FeatlibError, match="Another process"):  # noqa: SIM117
-        with locked_folder(tmp_path / "set"):
-            pass
-    with locked_folder(tmp_path / "set"):
-        assert (tmp_path / "set" / ".lock").exists()
-    assert list((tmp_path / "set").iterdir()) == []
-
-
-def test_a_shard_at_which_workers_die_is_not_tried_for_ever(tmp_path):
-    folder = shards(tmp_path)
-    folder.begin(resume=True)
-    assert [folder.count_try(1) for _ in range(TRIES)] == list(range(1, TRIES + 1))
-    cores, names = os.cpu_count, ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        worker = ShardWorker(Plan("nothing", {}, None, "avg", False, 32, "auto", "float32"), folder, 1)
-    finally:
-        os.cpu_count = cores
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    assert [folder.count_try(1) for _ in range(MAX_TRIES)] == list(range(1, MAX_TRIES + 1))
     images = pickle.dumps([ImageItem("1", "one.png"), ImageItem("2", "two.png")])
-    said = worker({"shard": np.array([1]), "images": np.array([images], object)})
+    said = ShardWorker(Plan("nothing", {}), folder, 1)({"shard": np.array([1]), "images": np.array([images], object)})
     assert said["shard"] == [1]
     assert "Workers died 5 times at the images from 'one.png' to 'two.png'" in said["error"][0]
 

@@ -1,0 +1,92 @@
+"""What a long run computes: the description that an interrupted run is compared with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featlib.errors import ImageError
+from featlib.features.engine import Engine
+from featlib.features.files.records import plain_text
+from featlib.features.vectors import Origin
+from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is computed: all of it must be equal for a run to be resumed.
+
+    Attributes:
+        origin: The network, layers, pooling and resizer of the vectors.
+        l2_normalize: Whether each layer's part is scaled to length 1.
+        precision: "float32" or "bfloat16".
+        images: A digest of the list of images.
+        total: How many images there are, readable or not.
+        label_columns: The columns of which any image has a label.
+    """
+
+    origin: Origin
+    l2_normalize: bool
+    precision: str
+    images: str
+    total: int
+    label_columns: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, engine: Engine, images: Sequence[Pending], *, l2_normalize: bool) -> Job:
+        """Describe what an engine computes of a list of images."""
+        labels = (image.labels for image in images if not isinstance(image, ImageProblem))
+        return cls(
+            origin=Origin.of(engine),
+            l2_normalize=l2_normalize,
+            precision=engine.options.precision,
+            images=_digest(images),
+            total=len(images),
+            label_columns=tuple(dict.fromkeys(plain_text(column) for own in labels for column in own)),
+        )
+
+    @property
+    def width(self) -> int:
+        """D, the length of a vector."""
+        return len(self.origin.columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the description as JSON has it."""
+        names = ("l2_normalize", "precision", "images", "total")
+        return json.loads(self.origin.to_json()) | {name: getattr(self, name) for name in names}
+
+    def differences(self, earlier: dict[str, Any]) -> list[str]:
+        """Name what an earlier description has otherwise: "pooling (was 'max', is 'avg')"."""
+        mine = self.to_dict()
+        return [
+            f"{name} (was {earlier.get(name)!r}, is {value!r})"
+            for name, value in mine.items()
+            if value != earlier.get(name)
+        ]
+
+
+def _digest(images: Sequence[Pending]) -> str:
+    """Tell lists of images apart: by names, labels, and the paths, or else the contents, of images."""
+    digest = hashlib.blake2b(digest_size=16)
+    for image in images:
+        if isinstance(image, ImageProblem):
+            known: object = image.reason
+        elif isinstance(image, ImageItem):
+            known = image.id, dict(image.labels)
+        else:
+            known = _identify(image), dict(image.labels)
+        digest.update(repr((image.name, known)).encode(errors="surrogatepass"))
+    return digest.hexdigest()
+
+
+def _identify(image: Candidate) -> str:
+    if isinstance(image.source, Path):
+        return str(image.source.absolute())
+    try:
+        return open_image(image).item.id
+    except ImageError as error:
+        return str(error)
