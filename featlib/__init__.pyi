@@ -19,6 +19,7 @@ from .features import (
     extract_with_ray as extract_with_ray,
     feature_maps as feature_maps,
     load_vectors as load_vectors,
+    make_runtime as make_runtime,
     open_vectors as open_vectors,
     save_vectors as save_vectors,
     tap_layers as tap_layers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import os
 import sys
@@ -13,37 +14,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from featlib.errors import FeatlibError, FeatlibWarning
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from featlib.analysis import Projection
-    from featlib.features import Pooling, VectorTable
-    from featlib.images import ImageProblem, Pending
+    from featlib.images import ImageProblem
     from featlib.models import Backbone, LayerInfo
-
-SAMPLES = "samples:"
-POOLINGS: dict[str, Pooling | None] = {"avg": "avg", "max": "max", "flatten": "flatten", "none": None}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class OneLineError(click.ClickException):
-    """An error that a person can act on: one line on stderr, exit status 2."""
+    """A FeatlibError as one line on stderr, with exit status 2."""
 
     exit_code = 2
 
 
 class FeatlibGroup(click.Group):
-    """Commands whose FeatlibErrors are told in one line, without a traceback."""
+    """Commands that report a FeatlibError in one line, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
-        """Runs a command."""
+        """Run a command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -51,6 +45,19 @@ class FeatlibGroup(click.Group):
             raise SystemExit(130) from None
         except FeatlibError as error:
             raise OneLineError(" ".join(str(error).split())) from error
+
+
+class LiteralChoice(click.Choice[str]):
+    """The values of one of the library's Literal types, which is imported only when they are needed."""
+
+    def __init__(self, module: str, name: str, *others: str) -> None:
+        self.source, self.others, self.case_sensitive = (module, name), others, True
+
+    @functools.cached_property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The values allowed."""
+        module, name = self.source
+        return (*get_args(getattr(importlib.import_module(module), name)), *self.others)
 
 
 @click.group(cls=FeatlibGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -62,55 +69,69 @@ def main(ctx: click.Context) -> None:
     Everything runs on this machine. `streamlit run app.py` shows the same in the browser.
     """
     ctx.with_resource(warnings.catch_warnings())
-    # What is wrong with an image is told once, by its name.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # featlib reports each bad image itself, by name
     warnings.simplefilter("always", FeatlibWarning)
-    others = warnings.showwarning
-    told: dict[str, None] = {}
+    show = warnings.showwarning
+    messages: dict[str, None] = {}
 
-    def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:  # noqa: ANN401
-        if issubclass(category, FeatlibWarning):  # a sentence for people; the line of code says nothing to them
-            told[str(message)] = None
+    def collect(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:  # noqa: ANN401
+        if issubclass(category, FeatlibWarning):
+            messages[str(message)] = None
         else:
-            others(message, category, *where, **more)
+            show(message, category, *where, **more)
 
-    warnings.showwarning = tell
-    # At the end, below the bar of the progress.
-    ctx.call_on_close(lambda: click.echo("".join(f"{sentence}\n" for sentence in told), nl=False, err=True))
+    warnings.showwarning = collect
+    # Shown at the end, below the progress bar, each once and without the line of code it came from.
+    ctx.call_on_close(lambda: click.echo("".join(f"{message}\n" for message in messages), nl=False, err=True))
 
 
 @dataclass(frozen=True)
 class Network:
-    """The network that was asked for: its name or path, and the further arguments of `load_backbone`."""
+    """The model asked for: its name or path, and the other arguments of `load_backbone`."""
 
     model: str
     options: dict[str, Any]
 
     def load(self) -> Backbone:
-        """Loads it."""
+        """Load the model."""
         from featlib.models import list_models, load_backbone
 
         known = {choice.name.lower() for choice in list_models()}
         if self.model.partition("(")[0].strip().lower() in known or Path(self.model).exists():
-            _import_keras()  # takes seconds, which a mistyped name does not need
+            _import_keras()  # takes seconds; a mistyped name is reported at once
         return load_backbone(self.model, **self.options)
 
 
 def _network_options(command: Command) -> Command:
     options = (
         click.option("--weights", default="imagenet", show_default=True, help="imagenet, random, or a weights file."),
-        click.option("--no-top", is_flag=True, help="Leave out the classification layers (include_top=False)."),
-        click.option("--input-size", type=int, help="Height and width, in pixels. [default: the network's own]"),
-        click.option("--preprocessing", help="For a model file that does not show it: none, unit, tf, torch, caffe, …"),
-        click.option("--class-names", type=click.Path(), help="For a model file: a text file with one name a line."),
-        click.option("--trust-saved-model", is_flag=True, help="Run a SavedModel folder, which is a program."),
+        click.option("--no-top", is_flag=True, help="Without the classification layers (include_top=False)."),
+        click.option("--input-size", type=int, help="Height and width in pixels. [default: the model's own]"),
+        click.option("--preprocessing", help="For a model file that does not tell: none, unit, tf, torch, caffe, …"),
+        click.option("--class-names", type=click.Path(), help="For a model file: a text file with one name per line."),
+        click.option("--trust-saved-model", is_flag=True, help="Load a SavedModel folder, which can run any code."),
     )
 
     @functools.wraps(command)
-    def with_network(model: str, **arguments: Any) -> Any:  # noqa: ANN401 - click's own
-        names = ("weights", "no_top", "input_size", "preprocessing", "class_names", "trust_saved_model")
-        chosen = {name: arguments.pop(name) for name in names}
-        return command(network=Network(model, _for_load_backbone(**chosen)), **arguments)
+    def with_network(
+        model: str,
+        weights: str,
+        no_top: bool,
+        input_size: int | None,
+        preprocessing: str | None,
+        class_names: str | None,
+        trust_saved_model: bool,
+        **arguments: Any,  # noqa: ANN401 - the command's own
+    ) -> Any:  # noqa: ANN401 - click's own
+        chosen = {
+            "weights": None if weights == "random" else weights,
+            "include_top": not no_top,
+            "input_shape": None if input_size is None else (input_size, input_size, 3),
+            "preprocessing": preprocessing,
+            "class_names": None if class_names is None else _read_class_names(class_names),
+            "trust_saved_model": trust_saved_model,
+        }
+        return command(network=Network(model, chosen), **arguments)
 
     for option in reversed(options):
         with_network = option(with_network)
@@ -119,7 +140,7 @@ def _network_options(command: Command) -> Command:
 
 @main.command()
 def models() -> None:
-    """List the networks that can be asked for by name, and which have their weights on this machine."""
+    """List the models that can be loaded by name, and where their weights are."""
     from featlib.models import list_models, weights_on_disk
 
     rows = [("name", "family", "input", "params", "ImageNet weights")]
@@ -136,11 +157,11 @@ def models() -> None:
 @main.command()
 @click.argument("model")
 @_network_options
-@click.option("--json", "as_json", is_flag=True, help="Everything that is known of each layer, for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print all details of each layer as JSON.")
 def layers(network: Network, as_json: bool) -> None:
-    """List the layers of MODEL, those of inner models too.
+    """List the layers of MODEL, including those of nested models.
 
-    MODEL is EfficientNetLite0 (embedded), any network of keras.applications (`featlib models`), or the path of a
+    MODEL is EfficientNetLite0 (embedded), any model of keras.applications (`featlib models`), or the path of a
     .keras or .h5 file.
 
     \b
@@ -151,7 +172,7 @@ def layers(network: Network, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(layer) for layer in backbone.layers], indent=1))
         return
-    for line in _layer_table(backbone.layers):
+    for line in _columns(_layer_rows(backbone.layers), numbers={0, 4, 5, 6, 7}):
         click.echo(line)
     click.echo(f"\n{len(backbone.layers)} layers, {backbone.model.count_params():,} params")
     click.echo(f"input {backbone.input_shape}, RGB 0..255, {backbone.preprocessing.code}")
@@ -165,28 +186,26 @@ def layers(network: Network, as_json: bool) -> None:
     "--model",
     default="EfficientNetLite0",
     show_default=True,
-    help="Or any network of keras.applications, or a model file.",
+    help="Also any network of keras.applications, or a model file.",
 )
 @_network_options
-@click.option("--layer", multiple=True, help="A layer path; repeat it for several. [default: the last with maps]")
-@click.option("--pooling", type=click.Choice(list(POOLINGS)), default="avg", show_default=True)
-@click.option("--l2", is_flag=True, help="Scale each layer's part of a vector to length 1.")
-@click.option("--batch-size", type=int, default=32, show_default=True, help="Images in one forward pass.")
-@click.option("--runtime", type=click.Choice(["auto", "tensorflow", "openvino"]), default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
-@click.option("--path-column", help="Of a table: the column with the paths. [default: path, file, filename or image]")
-@click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors on disk (see `featlib cache`).")
-@click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
+@click.option("--layer", multiple=True, help="A layer path; repeat for several. [default: the last with feature maps]")
+@click.option("--pooling", type=LiteralChoice("featlib.features", "Pooling", "none"), default="avg", show_default=True)
+@click.option("--l2", is_flag=True, help="L2-normalize each layer's part of a vector.")
+@click.option("--batch-size", type=int, default=32, show_default=True, help="Images per forward pass.")
+@click.option("--runtime", type=LiteralChoice("featlib.features", "RuntimeName"), default="auto", show_default=True)
+@click.option("--precision", type=LiteralChoice("featlib.features", "Precision"), default="float32", show_default=True)
+@click.option("--path-column", help="The column of paths in a table. [default: path, file, filename or image]")
+@click.option("--no-cache", is_flag=True, help="Do not use the vector cache on disk (see `featlib cache`).")
+@click.option("--resume", is_flag=True, help="Resume an interrupted run.")
 @click.option(
     "--engine", type=click.Choice(["local", "ray"]), default="local", help="ray: several processes or machines."
 )
 @click.option("--address", help="With ray: auto, host:6379 or ray://host:10001. [default: Ray on this machine]")
+@click.option("--workers", type=click.IntRange(1), help="With ray: worker processes. [default: one per 8 cores]")
+@click.option("--shard-size", type=click.IntRange(1), help="With ray: images per file. [default: 512]")
 @click.option(
-    "--workers", type=click.IntRange(1), help="With ray: processes with a network. [default: one for 8 cores]"
-)
-@click.option("--shard-size", type=click.IntRange(1), help="With ray: images in a file. [default: 512]")
-@click.option(
-    "-o", "--output", required=True, help="The file to write: .npy, .npz, .parquet, .h5, .csv; a folder with ray."
+    "-o", "--output", required=True, help="The file to write: .npy, .npz, .parquet, .h5 or .csv; a folder with ray."
 )
 def extract(
     network: Network,
@@ -197,21 +216,20 @@ def extract(
     output: str,
     path_column: str | None,
     no_cache: bool,
-    resume: bool,
     engine: str,
     address: str | None,
     workers: int | None,
     shard_size: int | None,
-    **how: Any,  # noqa: ANN401 - batch_size, runtime and precision, as the library takes them
+    **options: Any,  # noqa: ANN401 - batch_size, runtime, precision and resume, as the library takes them
 ) -> None:
-    """Turn IMAGES into one vector each.
+    """Turn IMAGES into one vector per image.
 
     IMAGES are folders (sub-folders become labels), zips, globs, files, a .txt list of paths, a .csv, .tsv or .parquet
     table with a column of paths (its other columns become labels), or a built-in set: samples:photos, samples:views,
-    samples:digits, samples:shapes. Any number of them: they are read while the network runs.
+    samples:digits, samples:shapes. Any number of images: they are read while the network runs.
 
-    The exit status is 0; 1 where images could not be read (each is named, and the rest is written); 2 where nothing
-    is written; 130 after Ctrl+C, which keeps what was computed for --resume.
+    The exit status is 0; 1 if images were skipped because they cannot be read (each is named); 2 if nothing was
+    written; 130 after Ctrl+C, where --resume continues.
 
     \b
     featlib extract photos/ -o vectors.npz
@@ -219,76 +237,49 @@ def extract(
     featlib extract paths.csv --runtime openvino -o vectors.parquet --resume
     featlib extract photos/ --engine ray --workers 4 -o vectors
     """  # noqa: D301 - click keeps the lines below \b
-    from featlib.features import EngineOptions, VectorStore, extract_to_file, vector_engine
-    from featlib.features.files import FORMATS, check_destination
+    from featlib.features import VectorStore, extract_to_file
+    from featlib.images import list_sources
 
-    how |= {"pooling": POOLINGS[pooling], "l2_normalize": l2, "resume": resume}
-    beyond = {"address": address, "workers": workers, "shard_size": shard_size}
+    options |= {"layers": layer or None, "pooling": None if pooling == "none" else pooling, "l2_normalize": l2}
+    for_ray = {"address": address, "workers": workers, "shard_size": shard_size}
+    for_ray = {name: value for name, value in for_ray.items() if value is not None}
     if engine == "ray":
-        _extract_with_ray(network, images, path_column, output, layer, how | beyond)
+        _extract_with_ray(network, list_sources(images, path_column), output, **options, **for_ray)
         return
-    for name in (name for name, value in beyond.items() if value is not None):
-        raise FeatlibError(f"--{name.replace('_', '-')} is for --engine ray. Leave it out, or add --engine ray.")
-    check_destination(output, FORMATS)
-    options = EngineOptions(how["batch_size"], how["runtime"], how["precision"])
-    pending = _list(images, path_column)  # before the seconds that a network takes
+    for name in for_ray:
+        raise FeatlibError(f"--{name.replace('_', '-')} is for --engine ray. Remove it, or add --engine ray.")
+    listed = list_sources(images, path_column)  # before the seconds that a model takes
     backbone = network.load()
-    vector_engine(backbone, layer or None, POOLINGS[pooling], options)  # checks what is asked for
     store = None if no_cache else VectorStore()
     with _progress("Images") as progress, _resumable():
-        written = extract_to_file(
-            backbone,
-            pending,
-            output,
-            layer or None,
-            store=store,
-            on_progress=progress,
-            **how,
-        )
-    _report(written.problems, written.shape[0])
+        written = extract_to_file(backbone, listed, output, store=store, on_progress=progress, **options)
     if store is not None and store.problem:
         click.echo(store.problem, err=True)
-    click.echo(f"{output}: {written.shape} float32, {' + '.join(written.layers)}, pooling {pooling}")
-    if written.problems:
-        raise SystemExit(1)
+    summary = f"{output}: {written.shape} float32, {' + '.join(written.layers)}, pooling {pooling}"
+    _finish(written.problems, written.shape[0], summary)
 
 
-def _extract_with_ray(
-    network: Network,
-    images: tuple[str, ...],
-    path_column: str | None,
-    output: str,
-    layer: tuple[str, ...],
-    how: dict[str, Any],
-) -> None:
-    from featlib.features.jobs import extract_with_ray
+def _extract_with_ray(network: Network, images: object, output: str, **options: Any) -> None:  # noqa: ANN401
+    from featlib.features import extract_with_ray
 
     if Path(output).suffix:
         raise FeatlibError(f"--engine ray writes a folder of Parquet files, such as 'vectors'. Received: '{output}'.")
     _import_keras()
     with _progress("Images") as progress, _resumable():
         run = extract_with_ray(
-            network.model,
-            _list(images, path_column),
-            output,
-            network_options=network.options,
-            layers=layer or None,
-            on_progress=progress,
-            **{name: value for name, value in how.items() if value is not None or name == "pooling"},
+            network.model, images, output, network_options=network.options, on_progress=progress, **options
         )
-    _report(run.problems, run.images - len(run.problems))
-    click.echo(f"{output}: {run.images - len(run.problems):,} vectors in {run.shards:,} Parquet files")
-    if run.problems:
-        raise SystemExit(1)
+    good = run.images - len(run.problems)
+    _finish(run.problems, good, f"{output}: {good:,} vectors in {run.shards:,} Parquet files")
 
 
 @contextmanager
 def _resumable() -> Iterator[None]:
-    """Ends the command in one line where it is interrupted."""
+    """Report in one line how to resume if the command is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("\nStopped. What was computed is kept: the same command with --resume goes on there.", err=True)
+        click.echo("\nStopped. The work done so far is saved: resume with the same command and --resume.", err=True)
         raise SystemExit(130) from None
 
 
@@ -296,25 +287,25 @@ def _resumable() -> Iterator[None]:
 @click.argument("images", nargs=-1, required=True)
 @click.option("--model", default="EfficientNetLite0", show_default=True, help="As for extract.")
 @_network_options
-@click.option("--layer", multiple=True, help="A layer path; repeat it for several. [default: the ends of the stages]")
-@click.option("--pooling", type=click.Choice(["avg", "max", "flatten"]), default="avg", show_default=True)
-@click.option("--label", help="The label column to learn. [default: the first]")
-@click.option("--path-column", help="Of a table: the column with the paths.")
+@click.option("--layer", multiple=True, help="A layer path; repeat for several. [default: the stage outputs]")
+@click.option("--pooling", type=LiteralChoice("featlib.features", "Pooling"), default="avg", show_default=True)
+@click.option("--label", help="The label column to predict. [default: the first]")
+@click.option("--path-column", help="The column of paths in a table.")
 @click.option("--cv", type=click.IntRange(2), default=5, show_default=True, help="Folds of the cross-validation.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same folds.")
-@click.option("--no-cache", is_flag=True, help="Neither read nor keep vectors on disk (see `featlib cache`).")
+@click.option("--no-cache", is_flag=True, help="Do not use the vector cache on disk (see `featlib cache`).")
 def probe(
     network: Network,
     images: tuple[str, ...],
     layer: tuple[str, ...],
-    pooling: Pooling,
+    pooling: str,
     label: str | None,
     path_column: str | None,
     cv: int,
     seed: int,
     no_cache: bool,
 ) -> None:
-    """Say which layer is best for labelled IMAGES: the accuracy of a logistic regression on each layer's vectors.
+    """Find the best layer for labelled IMAGES: the accuracy of a logistic regression on each layer's vectors.
 
     IMAGES as for extract; sub-folders, or a table's other columns, are the labels. The network runs once for all
     layers.
@@ -324,54 +315,40 @@ def probe(
     featlib probe samples:shapes --label shape --layer block4_add --layer head_relu
     """  # noqa: D301 - click keeps the lines below \b
     from featlib.features import VectorStore
+    from featlib.images import list_sources
     from featlib.transfer import probe_layers
 
-    pending = _list(images, path_column)
-    labels = None if label is None else _labels_of(pending, label)
+    listed = list_sources(images, path_column)
     backbone = network.load()
-    with _progress("Percent") as progress:
+    with _progress("Images and probes") as progress:
         result = probe_layers(
             backbone,
-            pending,
+            listed,
             layer or None,
-            y=labels,
-            pooling=pooling,
+            y=label,
+            pooling=pooling,  # type: ignore[arg-type]
             cv=cv,
             random_state=seed,
             store=None if no_cache else VectorStore(),
             on_progress=progress,
         )
-    _report(result.problems, len(pending) - len(result.problems))
     rows = [("layer", "accuracy", "±", "")]
     for path, mean, std in zip(result.layers, result.mean_accuracies, result.std_accuracies, strict=True):
         rows.append((path, f"{mean:.1%}", f"{std:.1%}", "best" if path == result.best else ""))
-    for line in _columns([*rows, ("always the commonest label", f"{result.majority_accuracy:.1%}", "", "")], {1, 2}):
-        click.echo(line)
+    rows.append(("majority class", f"{result.majority_accuracy:.1%}", "", ""))
     folds = len(result.results[0].accuracies)
-    click.echo(f"{folds}-fold cross-validation, learned: {label or 'the first label column'}")
-    if result.problems:
-        raise SystemExit(1)
-
-
-def _labels_of(images: Sequence[Pending], column: str) -> list[str]:
-    from featlib.images import ImageProblem
-
-    labels = [{} if isinstance(image, ImageProblem) else image.labels for image in images]
-    known = dict.fromkeys(name for own in labels for name in own)
-    if column not in known:
-        said = ", ".join(f"'{name}'" for name in known) or "none"
-        raise FeatlibError(f"There is no label column '{column}'. The images have: {said}.")
-    return [own.get(column, "") for own in labels]
+    summary = f"{folds}-fold cross-validation, label: {label or 'the first label column'}"
+    _finish(result.problems, len(listed) - len(result.problems), *_columns(rows, {1, 2}), summary)
 
 
 @main.command()
 @click.argument("vectors")
-@click.option("--method", type=click.Choice(["pca", "tsne"]), default="pca", show_default=True)
-@click.option("--perplexity", type=float, help="t-SNE only: how many neighbours a point looks at. [default: 30]")
+@click.option("--method", type=LiteralChoice("featlib.analysis", "ProjectionMethod"), default="pca", show_default=True)
+@click.option("--perplexity", type=float, help="t-SNE only: how many neighbours count for a point. [default: 30]")
 @click.option("--components", type=click.IntRange(2, 3), default=2, show_default=True, help="2 or 3 dimensions.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same picture.")
-@click.option("--label", help="The label column that colours the .html. [default: the first]")
-@click.option("-o", "--output", help="The file to write: .csv, or .html with a picture. [default: CSV to the screen]")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same map.")
+@click.option("--label", help="The label column that colors the .html. [default: the first]")
+@click.option("-o", "--output", help="The file to write: .csv, or .html with a plot. [default: CSV to the screen]")
 def project(
     vectors: str,
     method: str,
@@ -390,10 +367,13 @@ def project(
     from featlib.analysis import project as project_vectors
     from featlib.features import load_vectors
     from featlib.features.files import check_destination, coordinates_to_csv, write_whole
+    from featlib.plots import projection_scatter
 
     destination = check_destination(output, (".csv", ".html")) if output else None
     table = load_vectors(vectors)
-    labels = _labels(table, label)
+    if label is not None and label not in table.labels:
+        known = ", ".join(f"'{name}'" for name in table.labels) or "none"
+        raise FeatlibError(f"There is no label column '{label}'. The vectors have: {known}.")
     with _progress("Projection") as progress:
         projection = project_vectors(
             table.X,
@@ -408,17 +388,28 @@ def project(
     elif destination.suffix.lower() == ".csv":
         write_whole(destination, coordinates_to_csv(table, projection.coordinates))
     else:
-        write_whole(destination, _page(projection, table, labels))
+        title = label or next(iter(table.labels), "")
+        figure = projection_scatter(
+            projection,
+            ids=table.ids,
+            names=table.names,
+            labels=table.labels.get(title),
+            label_title=title,
+            height=720,
+        )
+        # With Plotly's script inside, so that the page needs no network connection.
+        page = figure.to_html(include_plotlyjs=True, config={"displaylogo": False})
+        write_whole(destination, page.encode())
 
 
 @main.command()
-@click.option("--clear", is_flag=True, help="Remove everything that is kept.")
+@click.option("--clear", is_flag=True, help="Remove all cached vectors.")
 def cache(clear: bool) -> None:
-    """Show what is kept on disk so that no vector is computed twice, or remove it.
+    """Show the vectors cached on disk, or remove them.
 
-    It lies in the folder FEATLIB_HOME, else in .featlib in your home.
+    The cache is in the folder FEATLIB_HOME, or else in your user cache folder.
     """
-    from featlib.features.store.store import VectorStore
+    from featlib.features import VectorStore
     from featlib.text import format_bytes, printable
 
     store = VectorStore()
@@ -437,29 +428,11 @@ def cache(clear: bool) -> None:
     rows = [(printable(name), f"{count:,}", format_bytes(size)) for name, count, size in before.spaces]
     if rows:
         click.echo()
-    for line in _columns([("made by", "vectors", "size"), *rows], numbers={1, 2}) if rows else ():
+    for line in _columns([("computed by", "vectors", "size"), *rows], numbers={1, 2}) if rows else ():
         click.echo(line)
 
 
-def _for_load_backbone(
-    weights: str,
-    no_top: bool,
-    input_size: int | None,
-    preprocessing: str | None,
-    class_names: str | None,
-    trust_saved_model: bool,
-) -> dict[str, Any]:
-    return {
-        "weights": None if weights == "random" else weights,
-        "include_top": not no_top,
-        "input_shape": None if input_size is None else (input_size, input_size, 3),
-        "preprocessing": preprocessing,
-        "class_names": None if class_names is None else _class_names(class_names),
-        "trust_saved_model": trust_saved_model,
-    }
-
-
-def _class_names(path: str) -> tuple[str, ...]:
+def _read_class_names(path: str) -> tuple[str, ...]:
     from featlib.models import read_class_names
 
     try:
@@ -469,70 +442,37 @@ def _class_names(path: str) -> tuple[str, ...]:
 
 
 def _import_keras() -> None:
-    """Imports Keras and TensorFlow without the lines that TensorFlow writes to stderr whatever its log level is."""
+    """Import Keras and TensorFlow without the lines that TensorFlow writes to stderr whatever its log level is."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         stderr = os.dup(2)
-        os.dup2(said.fileno(), 2)
+        os.dup2(output.fileno(), 2)
         try:
             import keras  # noqa: F401
         except BaseException:
-            said.seek(0)
-            os.write(stderr, said.read())  # then they may say why
+            output.seek(0)
+            os.write(stderr, output.read())  # may say why the import failed
             raise
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
 
 
-def _list(sources: Sequence[str], path_column: str | None) -> list[Pending]:
-    """Lists the images without reading them."""
-    from featlib.images import list_pending, load_samples
-
-    if path_column is not None and not any(map(_is_table, sources)):
-        raise FeatlibError("--path-column is for a .csv, .tsv or .parquet table, and there is none among the sources.")
-    listed: list[Pending] = []
-    for part in _together(sources):
-        if isinstance(part, str) and part.startswith(SAMPLES):
-            listed += load_samples(part.removeprefix(SAMPLES)).items
-        else:
-            listed += list_pending(part, path_column=path_column if _is_table(part) else None)
-    return listed
-
-
-def _together(sources: Sequence[str]) -> Iterator[str | list[str]]:
-    """Splits what was asked for into what is listed at once; paths side by side share their folder's name."""
-    from featlib.images.sources.walk import is_glob
-
-    paths: list[str] = []
-    for source in sources:
-        if not (source.startswith(SAMPLES) or is_glob(source) or _is_table(source)):
-            paths.append(source)
-            continue
-        if paths:
-            yield paths
-            paths = []
-        yield source
-    if paths:
-        yield paths if len(sources) > 1 else paths[0]
-
-
-def _is_table(source: str | list[str]) -> bool:
-    from featlib.images.sources.tables import is_table
-
-    return isinstance(source, str) and is_table(Path(source))
-
-
-def _report(problems: Sequence[ImageProblem], good: int) -> None:
+def _finish(problems: Sequence[ImageProblem], good: int, *lines: str) -> None:
+    """Print the skipped images to stderr and the results to stdout; exit with status 1 if images were skipped."""
     for problem in problems:
-        click.echo(f"Left out: {' '.join(problem.reason.split())}", err=True)
-    left_out = f"; {len(problems):,} left out" if problems else ""
-    click.echo(f"{good:,} of {good + len(problems):,} images{left_out}")
+        click.echo(f"Skipped: {' '.join(problem.reason.split())}", err=True)
+    skipped = f"; {len(problems):,} skipped" if problems else ""
+    click.echo(f"{good:,} of {good + len(problems):,} images{skipped}")
+    for line in lines:
+        click.echo(line)
+    if problems:
+        raise SystemExit(1)
 
 
 @contextmanager
 def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with count and ETA on stderr, where that is a terminal. Yields what reports (done, in all)."""
+    """Show a bar with count and ETA on stderr if that is a terminal; yields an OnProgress callback."""
     with ExitStack() as stack:
         bar = None
         began = first = 0.0
@@ -546,31 +486,33 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
                 )
                 bar = stack.enter_context(shown)
             if done > first and time.monotonic() > began + 1:
-                bar.label = f"{label}, {(done - first) / (time.monotonic() - began):,.0f} a second"
+                bar.label = f"{label}, {(done - first) / (time.monotonic() - began):,.0f} per second"
             bar.update(done - bar.pos)
 
         yield update
 
 
-def _layer_table(layers: Sequence[LayerInfo]) -> Iterator[str]:
-    """The layers as lines of aligned columns."""
+def _layer_rows(layers: Sequence[LayerInfo]) -> list[tuple[str, ...]]:
+    """Return the layers as rows of a table, under a header."""
     from featlib.text import format_bytes
 
-    rows = [("", "path", "class", "output shape", "params", "memory/image", "sees", "stride", "")]
+    rows: list[tuple[str, ...]] = [
+        ("", "path", "class", "output shape", "params", "memory/image", "receptive field", "stride", "")
+    ]
     for layer in layers:
         memory = "?" if layer.bytes_per_image is None else format_bytes(layer.bytes_per_image)
-        note = f"cannot be had: {layer.reason}" if layer.reason else "stage end" if layer.stage_end else ""
-        sees, stride = (
+        note = f"unavailable: {layer.reason}" if layer.reason else "stage end" if layer.stage_end else ""
+        field, stride = (
             "" if pair is None else f"{pair[0]}×{pair[1]}" for pair in (layer.receptive_field, layer.stride)
         )
         shape = "" if layer.reason else str(layer.output_shape)
         path = "  " * layer.depth + layer.path
-        rows.append((str(layer.index), path, layer.class_name, shape, f"{layer.params:,}", memory, sees, stride, note))
-    yield from _columns(rows, numbers={0, 4, 5, 6, 7})
+        rows.append((str(layer.index), path, layer.class_name, shape, f"{layer.params:,}", memory, field, stride, note))
+    return rows
 
 
 def _columns(rows: Sequence[tuple[str, ...]], numbers: set[int]) -> Iterator[str]:
-    """Rows as lines of aligned columns, those of `numbers` to the right."""
+    """Yield rows as lines of aligned columns, those in `numbers` to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         cells = [
@@ -578,27 +520,6 @@ def _columns(rows: Sequence[tuple[str, ...]], numbers: set[int]) -> Iterator[str
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
-
-
-def _labels(table: VectorTable, column: str | None) -> tuple[str, np.ndarray | None]:
-    if column is None:
-        column = next(iter(table.labels), None)
-        return ("", None) if column is None else (column, table.labels[column])
-    if column not in table.labels:
-        known = ", ".join(f"'{name}'" for name in table.labels) or "none"
-        raise FeatlibError(f"There is no label column '{column}'. The vectors have: {known}.")
-    return column, table.labels[column]
-
-
-def _page(projection: Projection, table: VectorTable, labels: tuple[str, np.ndarray | None]) -> bytes:
-    """An HTML page that needs no network: Plotly's script is in it."""
-    from featlib.plots import projection_scatter
-
-    title, values = labels
-    figure = projection_scatter(
-        projection, ids=table.ids, names=table.names, labels=values, label_title=title, height=720
-    )
-    return figure.to_html(include_plotlyjs=True, config={"displaylogo": False}).encode()
 
 
 if __name__ == "__main__":

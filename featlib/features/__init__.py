@@ -6,7 +6,7 @@ from featlib.features.engine import Chunk, Engine, EngineOptions, raise_for_prob
 from featlib.features.files import VectorDataset, load_vectors, open_vectors, save_vectors, to_csv, to_npz
 from featlib.features.jobs import RayRun, WrittenVectors, extract_to_file, extract_with_ray
 from featlib.features.maps import Trace, feature_maps, trace_image
-from featlib.features.runtimes import Precision, RuntimeName
+from featlib.features.runtimes import Precision, RuntimeName, make_runtime
 from featlib.features.store.store import VectorStore
 from featlib.features.taps import POOLINGS, Pooling, Tap, tap_layers
 from featlib.features.vectors import (
@@ -45,6 +45,7 @@ __all__ = [
     "extract_with_ray",
     "feature_maps",
     "load_vectors",
+    "make_runtime",
     "normalize_rows",
     "open_vectors",
     "raise_for_problems",

@@ -8,6 +8,7 @@ from featlib.images.given import as_image_set
 from featlib.images.imageset import ImageSet
 from featlib.images.item import ImageItem, ImageProblem
 from featlib.images.load import MAX_IMAGES, load_images
+from featlib.images.mixed import list_sources
 from featlib.images.pending import Pending, list_pending, open_image
 from featlib.images.resize import RESIZERS, ResizerName, cover, resizer_name, use_resizer
 from featlib.images.samples.samples import SampleInfo, list_samples, load_samples
@@ -31,6 +32,7 @@ __all__ = [
     "decode_image",
     "list_pending",
     "list_samples",
+    "list_sources",
     "load_images",
     "load_samples",
     "open_image",

@@ -10,7 +10,7 @@ import numpy as np
 from featlib.analysis import ProbeResult, linear_probe
 from featlib.errors import FeatlibError
 from featlib.features import EngineOptions, Pooling, VectorStore, vector_engine
-from featlib.images import ImageItem, ImageProblem, ImageSet, list_pending
+from featlib.images import ImageItem, ImageProblem, ImageSet, Pending, list_pending
 from featlib.models import Backbone
 from featlib.progress import OnProgress
 
@@ -61,7 +61,7 @@ def probe_layers(
     images: object,
     layers: Sequence[str] | None = None,
     *,
-    y: Sequence[object] | np.ndarray | None = None,
+    y: str | Sequence[object] | np.ndarray | None = None,
     pooling: Pooling = "avg",
     cv: int = 5,
     random_state: int = 0,
@@ -76,7 +76,7 @@ def probe_layers(
         backbone: From `load_backbone`.
         images: As for `extract_vectors`; unreadable ones are skipped and listed in the result.
         layers: Layer paths; None means the stage outputs and the feature layer.
-        y: (n,) labels, one per image; None takes the images' first label column.
+        y: (n,) labels, one per image, or the name of a label column of the images; None takes their first.
         pooling: "avg", "max" or "flatten".
         cv: Number of folds, at least 2; lowered to the size of the smallest class.
         random_state: Seed of the shuffle into folds.
@@ -100,7 +100,7 @@ def probe_layers(
         raise FeatlibError("layers is empty. Give at least one layer path, or None for the stage outputs.")
     engine = vector_engine(backbone, paths, pooling, EngineOptions(batch_size, store=store))
     pending = list_pending(images)
-    given = None if y is None else np.asarray(y)
+    given = _label_column(pending, y) if isinstance(y, str) else None if y is None else np.asarray(y)
     n = len(pending)
     if given is not None and given.shape != (n,):
         raise FeatlibError(f"Received labels of shape {given.shape} for {n} images; each needs one label.")
@@ -121,3 +121,12 @@ def probe_layers(
         results.append(linear_probe(X, labels, cv=cv, random_state=random_state, C=C, on_progress=report_fold))
     report(n + fits, n + fits)
     return LayerProbe(paths, tuple(results), tuple(entry for entry in found if isinstance(entry, ImageProblem)))
+
+
+def _label_column(images: Sequence[Pending], column: str) -> np.ndarray:
+    labels = [{} if isinstance(image, ImageProblem) else image.labels for image in images]
+    known = dict.fromkeys(name for own in labels for name in own)
+    if column not in known:
+        names = ", ".join(f"'{name}'" for name in known) or "none"
+        raise FeatlibError(f"There is no label column '{column}'. The images have: {names}.")
+    return np.array([own.get(column, "") for own in labels])
