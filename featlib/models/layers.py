@@ -12,7 +12,6 @@ from featlib.models.graph import (
     ReceptiveField1D,
     ReceptiveField2D,
     Ref,
-    Step,
     next_receptive_field,
     stage_ends,
 )
@@ -111,7 +110,10 @@ def _follow_graph(graph: ModelGraph) -> dict[Ref, _Geometry]:
     for step in graph.steps:
         sources = [found[ref] for ref in step.inputs if ref in found]
         channels_first = _is_channels_first(step.operation, sources[0] if sources else None)
-        field = _next_field(step, sources)
+        field = sources[0].field if sources and len(sources) == len(step.inputs) else None
+        if field is not None and step.node is not None:
+            fields = [source.field for source in sources]
+            field = next_receptive_field(step.operation, fields, sources[0].shape[:2])
         for ref in step.outputs:
             found[ref] = geometry(ref, field, channels_first)
     calls = {ref: call for call in reversed(graph.calls) for ref in call.outputs}
@@ -119,14 +121,6 @@ def _follow_graph(graph: ModelGraph) -> dict[Ref, _Geometry]:
         outer = found.get(step.inputs[0])
         found[ref] = geometry(ref, None, _is_channels_first(calls[ref].operation, outer))
     return {**{ref: geometry(ref, None, False) for ref in graph.specs}, **found}
-
-
-def _next_field(step: Step, sources: list[_Geometry]) -> ReceptiveField2D | None:
-    if not sources or len(sources) < len(step.inputs):
-        return None
-    if step.node is None:
-        return sources[0].field
-    return next_receptive_field(step.operation, [source.field for source in sources], sources[0].shape[:2])
 
 
 def _is_channels_first(operation: keras.Operation, source: _Geometry | None) -> bool:

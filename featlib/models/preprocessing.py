@@ -125,62 +125,51 @@ def _run_keras(module: str, x: np.ndarray) -> np.ndarray:
     return getattr(keras.applications, module).preprocess_input(x, data_format="channels_last")
 
 
-def _none(x: np.ndarray) -> np.ndarray:
-    return x
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    x /= np.float32(255)
-    return x
-
-
-def _tf(x: np.ndarray) -> np.ndarray:
-    x /= np.float32(127.5)
-    x -= np.float32(1)
-    return x
-
-
-def _torch(x: np.ndarray) -> np.ndarray:
-    x = _as_rgb(x)
-    # Broadcasting three values is slow, broadcasting a whole row of them is not.
+def _normalize(
+    x: np.ndarray,
+    divisor: float = 1,
+    mean: float | tuple[float, ...] = 0,
+    std: float | tuple[float, ...] = 1,
+    bgr: bool = False,
+) -> np.ndarray:
+    """Compute (x / divisor - mean) / std in place where possible, and skip what changes nothing."""
+    if isinstance(mean, tuple) and x.shape[-1] == 1:
+        x = np.repeat(x, len(mean), axis=-1)
+    if bgr:
+        x[..., 0], x[..., 2] = x[..., 2], x[..., 0].copy()
     width = x.shape[-2] if x.ndim > 1 else 1
-    rows = x.reshape(-1, 3 * width)
-    rows /= np.float32(255)
-    rows -= np.tile(np.array(IMAGENET_MEAN, np.float32), width)
-    rows /= np.tile(np.array(IMAGENET_STD, np.float32), width)
-    return x
-
-
-def _caffe(x: np.ndarray) -> np.ndarray:
-    x = _as_rgb(x)
-    bgr = np.empty_like(x)
-    for channel, mean in enumerate(IMAGENET_MEAN_BGR):
-        np.subtract(x[..., 2 - channel], np.float32(mean), out=bgr[..., channel])
-    return bgr
-
-
-def _as_rgb(x: np.ndarray) -> np.ndarray:
-    return np.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x
-
-
-def _lite0(x: np.ndarray) -> np.ndarray:
-    x -= np.float32(127)
-    x /= np.float32(128)
+    rows = x.reshape(-1, width * x.shape[-1])
+    for operation, values, neutral in ((np.divide, divisor, 1), (np.subtract, mean, 0), (np.divide, std, 1)):
+        if values != neutral:  # broadcasting a whole row is fast, broadcasting three values is not
+            row = np.asarray(values, np.float32)
+            operation(rows, np.tile(row, width) if row.ndim else row, out=rows)
     return x
 
 
 # name -> (function, code, description)
 _SIMPLE: dict[SimplePreprocessing, tuple[PixelFunction, str, str]] = {
-    "none": (_none, "x = x  # pixels enter as 0...255", "none: pixels enter as 0…255"),
-    "unit": (_unit, "x = x / 255", "x / 255, so 0…255 becomes 0…1"),
-    "tf": (_tf, "x = x / 127.5 - 1", "x / 127.5 − 1, so 0…255 becomes −1…1"),
+    "none": (_normalize, "x = x  # pixels enter as 0...255", "none: pixels enter as 0…255"),
+    "unit": (partial(_normalize, divisor=255), "x = x / 255", "x / 255, so 0…255 becomes 0…1"),
+    "tf": (
+        partial(_normalize, divisor=127.5, mean=1),
+        "x = x / 127.5 - 1",
+        "x / 127.5 − 1, so 0…255 becomes −1…1",
+    ),
     "torch": (
-        _torch,
+        partial(_normalize, divisor=255, mean=IMAGENET_MEAN, std=IMAGENET_STD),
         f"x = (x / 255 - {list(IMAGENET_MEAN)}) / {list(IMAGENET_STD)}",
         "(x / 255 − mean) / std of ImageNet, so 0…255 becomes about −2…2.6",
     ),
-    "caffe": (_caffe, f"x = x[..., ::-1] - {list(IMAGENET_MEAN_BGR)}", "BGR, minus the ImageNet mean"),
-    "lite0": (_lite0, "x = (x - 127) / 128", "(x − 127) / 128, so 0…255 becomes −0.99…1"),
+    "caffe": (
+        partial(_normalize, mean=IMAGENET_MEAN_BGR, bgr=True),
+        f"x = x[..., ::-1] - {list(IMAGENET_MEAN_BGR)}",
+        "BGR, minus the ImageNet mean",
+    ),
+    "lite0": (
+        partial(_normalize, mean=127, std=128),
+        "x = (x - 127) / 128",
+        "(x − 127) / 128, so 0…255 becomes −0.99…1",
+    ),
 }
 
 PREPROCESSING = {name: Preprocessing(name, code, function) for name, (function, code, _) in _SIMPLE.items()} | {

@@ -93,3 +93,11 @@ def test_they_can_be_pickled():
         copy = pickle.loads(pickle.dumps(preprocessing))
         assert copy == preprocessing
         np.testing.assert_array_equal(copy(PIXELS), preprocessing(PIXELS))
+
+
+@pytest.mark.parametrize("name", ["torch", "caffe", "densenet"])
+def test_a_preprocessing_of_three_channels_is_refused_by_a_gray_network(name):
+    image = keras.Input((32, 24, 1))
+    backbone = load_backbone(keras.Model(image, keras.layers.Conv2D(2, 3)(image)), preprocessing=name)
+    with pytest.raises(ModelError, match=r"takes \(32, 24, 1\), and .* makes \(32, 24, 3\)"):
+        backbone.preprocess(np.zeros((2, 32, 24, 3), np.uint8))

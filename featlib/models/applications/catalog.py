@@ -51,12 +51,12 @@ class ModelChoice:
     family: str
     module: str
     description: str
-    embedded: bool
-    input_size: int | None
-    input_sizes: tuple[int, ...]
-    params: int | None
-    megabytes: float | None
-    feature_layer: str | None
+    embedded: bool = False
+    input_size: int | None = None
+    input_sizes: tuple[int, ...] = (96, 128, 160, 192, 224)
+    params: int | None = None
+    megabytes: float | None = None
+    feature_layer: str | None = None
     options: Mapping[str, Option] = field(default_factory=dict, hash=False)
 
 
@@ -67,7 +67,6 @@ EMBEDDED = ModelChoice(
     "Embedded: small, fast, trained on ImageNet; nothing to download.",
     embedded=True,
     input_size=224,
-    input_sizes=(96, 128, 160, 192, 224),
     params=4_694_024,
     megabytes=18.8,
     feature_layer="head_relu",
@@ -221,7 +220,6 @@ def _known_networks(names: tuple[str, ...]) -> tuple[ModelChoice, ...]:
             family.title,
             facts.module,
             family.description,
-            embedded=False,
             input_size=facts.input_size,
             input_sizes=(*(size for size in SIZES if size < facts.input_size), facts.input_size),
             params=facts.params,
@@ -241,12 +239,6 @@ def _newer_networks(keras: Any) -> tuple[ModelChoice, ...]:  # noqa: ANN401 - a 
             family=name,
             module=function.__module__.split(".")[-1],
             description="New in keras.applications: its size is known once it is built.",
-            embedded=False,
-            input_size=None,
-            input_sizes=SIZES[:5],
-            params=None,
-            megabytes=None,
-            feature_layer=None,
             options=keras_options(function),
         )
         for name, function in keras_networks(keras, KERAS_FACTS)  # reading signatures takes a while

@@ -25,15 +25,19 @@ WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77
 
 # (kernel, repeats, channels in, channels out, expansion, stride)
 STAGES = (
-    (3, 1, 32, 16, 1, 1),
-    (3, 2, 16, 24, 6, 2),
-    (5, 2, 24, 40, 6, 2),
-    (3, 3, 40, 80, 6, 2),
-    (5, 3, 80, 112, 6, 1),
-    (5, 4, 112, 192, 6, 2),
-    (3, 1, 192, 320, 6, 1),
-)
+    (3, 1, 32, 16, 1, 1), (3, 2, 16, 24, 6, 2), (5, 2, 24, 40, 6, 2), (3, 3, 40, 80, 6, 2), (5, 3, 80, 112, 6, 1),
+    (5, 4, 112, 192, 6, 2), (3, 1, 192, 320, 6, 1),
+)  # fmt: skip
 STEM_CHANNELS, HEAD_CHANNELS, CLASSES = 32, 1280, 1000
+
+# Keras layer -> PyTorch module
+TORCH_NAMES = {
+    "stem_conv": "_conv_stem", "stem_bn": "_bn0", "head_conv": "_conv_head", "head_bn": "_bn1", "predictions": "_fc",
+}  # fmt: skip
+TORCH_NAMES_IN_BLOCK = {
+    "expand_conv": "_expand_conv", "expand_bn": "_bn0", "dw_conv": "_depthwise_conv", "dw_bn": "_bn1",
+    "project_conv": "_project_conv", "project_bn": "_bn2",
+}  # fmt: skip
 
 
 def build_lite0(input_shape: tuple[int, int, int] = (224, 224, 3), include_top: bool = True) -> keras.Model:
@@ -135,7 +139,11 @@ def read_weights_file() -> bytes:
 
 def _layer_weights(name: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray]:
     """Return the Keras weights of one layer from the tensors of its PyTorch counterpart."""
-    source = _torch_name(name)
+    if name in TORCH_NAMES:
+        source = TORCH_NAMES[name]
+    else:
+        block, part = name.removeprefix("block").split("_", 1)
+        source = f"_blocks.{block}.{TORCH_NAMES_IN_BLOCK[part]}"
     if name.endswith("_bn"):
         return [tensors[f"{source}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")]
     weight = tensors[f"{source}.weight"]
@@ -143,25 +151,3 @@ def _layer_weights(name: str, tensors: dict[str, np.ndarray]) -> list[np.ndarray
         return [weight.T, tensors[f"{source}.bias"]]
     # PyTorch stores (out, in, k, k); Keras (k, k, in, out), and (k, k, channels, 1) for depthwise.
     return [weight.transpose(2, 3, 0, 1) if name.endswith("_dw_conv") else weight.transpose(2, 3, 1, 0)]
-
-
-def _torch_name(name: str) -> str:
-    outside = {
-        "stem_conv": "_conv_stem",
-        "stem_bn": "_bn0",
-        "head_conv": "_conv_head",
-        "head_bn": "_bn1",
-        "predictions": "_fc",
-    }
-    if name in outside:
-        return outside[name]
-    block, part = name.removeprefix("block").split("_", 1)
-    inside = {
-        "expand_conv": "_expand_conv",
-        "expand_bn": "_bn0",
-        "dw_conv": "_depthwise_conv",
-        "dw_bn": "_bn1",
-        "project_conv": "_project_conv",
-        "project_bn": "_bn2",
-    }
-    return f"_blocks.{block}.{inside[part]}"

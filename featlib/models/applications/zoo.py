@@ -72,25 +72,10 @@ def build_network(
         if pretrained:
             load_lite0_weights(model)
         return model
-    return reset_automatic_names(_build_keras_network(choice, options, pretrained, include_top, input_shape))
-
-
-def randomize_weights(model: keras.Model) -> None:
-    """Redraw every kernel with Keras' default initializer and a fixed seed, so that "random" is repeatable."""
-    import keras
-
-    for seed, variable in enumerate(model.trainable_weights):
-        if len(variable.shape) >= 2:
-            variable.assign(keras.initializers.GlorotUniform(seed=seed)(variable.shape))
-
-
-def _build_keras_network(
-    choice: ModelChoice, options: Mapping[str, Option], pretrained: bool, include_top: bool, input_shape: ImageShape
-) -> keras.Model:
     weights = "imagenet" if pretrained else None
     arguments = {"weights": weights, "include_top": include_top, "input_shape": input_shape}
     try:
-        return _keras_function(choice)(**arguments, **options)
+        model = _keras_function(choice)(**arguments, **options)
     except (ConnectionError, TimeoutError) as error:
         raise WeightsNotFoundError(_download_advice(choice, include_top, str(error))) from error
     except (OSError, KeyError, RuntimeError) as error:  # what h5py raises for a truncated or overwritten file
@@ -108,6 +93,16 @@ def _build_keras_network(
         if "URL fetch failure" not in str(error):
             raise
         raise WeightsNotFoundError(_download_advice(choice, include_top, str(error))) from error
+    return reset_automatic_names(model)
+
+
+def randomize_weights(model: keras.Model) -> None:
+    """Redraw every kernel with Keras' default initializer and a fixed seed, so that "random" is repeatable."""
+    import keras
+
+    for seed, variable in enumerate(model.trainable_weights):
+        if len(variable.shape) >= 2:
+            variable.assign(keras.initializers.GlorotUniform(seed=seed)(variable.shape))
 
 
 def _keras_function(choice: ModelChoice) -> Any:  # noqa: ANN401 - a function of keras.applications

@@ -19,20 +19,13 @@ ARITHMETIC = {
     "Add",
     "GetItem",
     "Stack",
-}  # preprocess_input in the graph
-FAMILIES = (  # the names that keras.applications gives its models -> the module with their preprocess_input
-    (r"mobilenetv2", "mobilenet_v2"),
-    (r"mobilenet_\d", "mobilenet"),
-    (r"resnet\d+v2", "resnet_v2"),
-    (r"resnet\d+", "resnet"),
-    (r"vgg16", "vgg16"),
-    (r"vgg19", "vgg19"),
-    (r"densenet", "densenet"),
-    (r"inception_resnet_v2", "inception_resnet_v2"),
-    (r"inception_v3", "inception_v3"),
-    (r"xception", "xception"),
-    (r"nasnet", "nasnet"),
-)
+}  # of preprocess_input
+FAMILIES = {  # the names that keras.applications gives its models -> the module with their preprocess_input
+    r"mobilenetv2": "mobilenet_v2", r"mobilenet_\d": "mobilenet", r"resnet\d+v2": "resnet_v2", r"resnet\d+": "resnet",
+    **{name: name for name in (
+        "vgg16", "vgg19", "densenet", "inception_resnet_v2", "inception_v3", "xception", "nasnet",
+    )},
+}  # fmt: skip
 MOBILENET_V2_LAYER = "expanded_conv_depthwise"  # for exports that rename the inner model
 
 
@@ -56,7 +49,7 @@ def guess_preprocessing(model: keras.Model) -> tuple[str, str] | None:
             break
     for part in parts:
         name = str(part.name)
-        family = next((module for pattern, module in FAMILIES if re.match(pattern, name.lower())), None)
+        family = next((module for pattern, module in FAMILIES.items() if re.match(pattern, name.lower())), None)
         if family and hasattr(part, "layers"):
             return family, f"'{name}' is a network of keras.applications, whose preprocessing is '{family}'."
         if name == MOBILENET_V2_LAYER:

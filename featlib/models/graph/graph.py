@@ -69,7 +69,8 @@ class ModelGraph:
         self._look_inside_composites()
         for call in self.calls:
             blocked = next((self._blocked[ref] for ref in call.outputs if ref in self._blocked), "")
-            per_image = all(self._is_per_image(ref) for ref in call.outputs if ref in self.specs)
+            shapes = [self.specs[ref].shape for ref in call.outputs if ref in self.specs]
+            per_image = all(len(shape) > 1 and shape[0] in (PROBE_BATCH, None) for shape in shapes)
             call.reason = call.reason or blocked or ("" if per_image else NOT_PER_IMAGE)
 
     @cached_property
@@ -168,10 +169,6 @@ class ModelGraph:
                 if step.outputs in calls and len(suffixes) == len(step.outputs):
                     calls[step.outputs].suffixes = suffixes
 
-    def _is_per_image(self, ref: Ref) -> bool:
-        shape = self.specs[ref].shape
-        return len(shape) > 1 and shape[0] in (PROBE_BATCH, None)
-
     def _look_inside_composites(self) -> None:
         """Run every composite step once, on symbolic tensors, to find out which layers it calls."""
         import tensorflow as tf
@@ -205,22 +202,18 @@ class ModelGraph:
         """List the recorded calls, and the layers that were not called, behind the composite itself."""
         import keras
 
-        inner = []
-        for record in recorder.calls.values():
-            refs = [(record.path, i) for i in range(len(record.outputs))]
-            call = LayerCall(record.path, record.operation, refs, record.suffixes)
-            if any(getattr(tensor, "graph", graph) is not graph for tensor in record.outputs):
+        for ref, tensor in recorder.values.items():
+            self.recorded[ref] = step
+            self.specs[ref] = keras.KerasTensor(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
+        for call in recorder.calls:
+            if any(getattr(recorder.values[ref], "graph", graph) is not graph for ref in call.outputs):
                 call.reason = "it runs inside a loop"
-            elif not record.outputs:
+            elif not call.outputs:
                 call.reason = "it has no tensor output"
-            for ref, tensor in zip(refs, record.outputs, strict=True):
-                self.recorded[ref] = step
-                self.specs[ref] = keras.KerasTensor(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype))
-            inner.append(call)
-        paths = {id(call.operation): call.path for call in reversed(inner)}
-        inner += [
+        paths = {id(call.operation): call.path for call in reversed(recorder.calls)}
+        uncalled = [
             LayerCall(path, part, reason="it was not called when the model ran")
             for path, part in list_uncalled(step.operation, step.scope, paths)
         ]
         parent = next((i for i, call in enumerate(self.calls) if call.path == step.path), -1)
-        self.calls[parent + 1 : parent + 1] = inner
+        self.calls[parent + 1 : parent + 1] = [*recorder.calls, *uncalled]

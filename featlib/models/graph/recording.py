@@ -6,32 +6,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from featlib.models.graph.steps import Ref, Step, Tensor
+from featlib.models.graph.steps import LayerCall, Ref, Step, Tensor
 
 if TYPE_CHECKING:
     import keras
 
 _patched = threading.RLock()  # held while the `call` methods of layers are replaced
-
-
-@dataclass
-class RecordedCall:
-    """One call of a layer inside a composite layer.
-
-    Attributes:
-        path: The layer path; from the second call on with the number of the call.
-        operation: The layer, or the operation of an inner graph.
-        outputs: Its output tensors.
-        suffixes: What tells the outputs apart: [""] for a single one, else "[0]" or "[name]" each.
-    """
-
-    path: str
-    operation: keras.Operation
-    outputs: list[Tensor] = field(default_factory=list)
-    suffixes: list[str] = field(default_factory=list)
 
 
 class Recorder:
@@ -41,11 +23,13 @@ class Recorder:
         path: The path of the composite layer, "" for the model itself.
 
     Attributes:
-        calls: Layer path -> call.
+        calls: The calls, in order.
+        values: The output tensors of all calls.
     """
 
     def __init__(self, path: str) -> None:
-        self.calls: dict[str, RecordedCall] = {}
+        self.calls: list[LayerCall] = []
+        self.values: dict[Ref, Tensor] = {}
         self._stack = [path]
         self._counts: Counter[tuple[str, str]] = Counter()
 
@@ -72,17 +56,23 @@ class Recorder:
                 return original(*args, **kwargs)
             parent = self._stack[-1]
             self._counts[parent, part.name] += 1
-            record = RecordedCall(join_path(parent, part.name, self._counts[parent, part.name]), part)
-            self.calls[record.path] = record
+            record = LayerCall(join_path(parent, part.name, self._counts[parent, part.name]), part)
+            self.calls.append(record)
             self._stack.append(record.path)
             try:
                 result = original(*args, **kwargs)
             finally:
                 self._stack.pop()
-            record.outputs, record.suffixes = name_outputs(result)
+            self.add_outputs(record, result, record.path)
             return result
 
         return call
+
+    def add_outputs(self, call: LayerCall, result: Any, scope: str) -> None:  # noqa: ANN401 - any structure of tensors
+        """Add the output tensors of a call, numbered from 1 within the scope."""
+        tensors, call.suffixes = name_outputs(result)
+        call.outputs = [(scope, i + 1) for i in range(len(tensors))]
+        self.values.update(zip(call.outputs, tensors, strict=True))
 
 
 def run_step(step: Step, values: dict[Ref, Tensor]) -> Any:  # noqa: ANN401 - any structure of tensors
@@ -104,9 +94,9 @@ def run_recorded(step: Step, values: dict[Ref, Tensor]) -> Recorder:
     with recorder.watch(step.operation):
         result = run_step(step, values)
     if step.node is None:  # a model without a graph has no other row of its own
-        recorder.calls[step.path] = RecordedCall(step.path, step.operation, *name_outputs(result))
-    for path, call in recorder.calls.items():
-        values.update({(path, i): tensor for i, tensor in enumerate(call.outputs)})
+        recorder.calls.append(LayerCall(step.path, step.operation))
+        recorder.add_outputs(recorder.calls[-1], result, step.scope)
+    values.update(recorder.values)
     return recorder
 
 

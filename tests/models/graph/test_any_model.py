@@ -245,6 +245,12 @@ def test_subclassed_models_show_their_layers_at_every_depth():
         find_layer(backbone, "block/spare")
 
 
+def test_a_subclassed_model_may_be_named_like_one_of_its_layers():
+    backbone = wrap(Subclassed(name="stem"), input_shape=(20, 24, 3))
+    assert (find_layer(backbone, "stem").kind, find_layer(backbone, "stem#2").kind) == ("maps", "vector")
+    assert check_all_taps(backbone, some_images(backbone)) == 12
+
+
 def test_composite_layers_inside_a_graph():
     image = layers.Input((16, 16, 3), name="image")
     rows = layers.Reshape((-1, 4), name="rows")(Block(4, name="block")(image))
