@@ -5,7 +5,7 @@ Nothing here imports TensorFlow, so the frame is on screen before the network is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
@@ -18,7 +18,6 @@ from featlib.models import (
     SIMPLE_PREPROCESSING,
     Backbone,
     ModelChoice,
-    Option,
     check_options,
     find_choice,
     list_models,
@@ -28,28 +27,46 @@ from featlib.models import (
 )
 from featlib.recipes import CodeContext
 from featlib.ui.compute import NotYetError, Stopped
-from featlib.ui.session import OWN, UPLOADS, Session, bind, current_session, write_url
-from featlib.ui.text import plain
-from featlib.ui.widgets.own_model import choose_own_model
-
-PAGES = (
-    ("app.py", "Home", ":material/home:"),
-    ("pages/preprocessing.py", "What goes in", ":material/tune:"),
-    ("pages/layers.py", "Layers", ":material/layers:"),
-    ("pages/feature_maps.py", "Feature maps", ":material/grid_view:"),
-    ("pages/vectors.py", "Vectors", ":material/view_week:"),
-    ("pages/projection.py", "Projection", ":material/scatter_plot:"),
-    ("pages/vector_files.py", "Vector files", ":material/database:"),
-    ("pages/compare.py", "Side by side", ":material/compare:"),
-    ("pages/layer_probe.py", "Best layer", ":material/stacked_line_chart:"),
-    ("pages/transfer.py", "Transfer", ":material/school:"),
+from featlib.ui.session import (
+    OWN,
+    UPLOADS,
+    Session,
+    allowed_values,
+    bind,
+    current_session,
+    unavailable,
+    write_url,
 )
-# More of the page at once; no second Stop button, whose stop leaves a page without a way to go on; and where columns
+from featlib.ui.text import plain
+from featlib.ui.widgets import choose_own_model
+
+# section -> (script, name, icon) of each page; the name is that of the script and of the URL
+SECTIONS = {
+    "Start": (("app.py", "Home", ":material/home:"),),
+    "One image": (
+        ("pages/preprocessing.py", "Preprocessing", ":material/tune:"),
+        ("pages/layers.py", "Layers", ":material/layers:"),
+        ("pages/feature_maps.py", "Feature maps", ":material/grid_view:"),
+    ),
+    "Many images": (
+        ("pages/vectors.py", "Vectors", ":material/view_week:"),
+        ("pages/projection.py", "Projection", ":material/scatter_plot:"),
+        ("pages/vector_files.py", "Vector files", ":material/database:"),
+    ),
+    "Transfer learning": (
+        ("pages/layer_probe.py", "Layer probe", ":material/stacked_line_chart:"),
+        ("pages/compare.py", "Compare", ":material/compare:"),
+        ("pages/transfer.py", "Transfer", ":material/school:"),
+    ),
+}
+# More of the page at once; no second Stop button, whose stop leaves a page without a way to resume; and where columns
 # stack, on a phone, what is picked from comes before what is picked.
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; }
 [data-testid="stStatusWidget"] button { display: none; }
 [data-testid="stMain"] [data-variant="segmented_control"] { min-height: 2.5rem; }
+.st-key-navigation, .st-key-navigation [data-testid="stVerticalBlock"] { gap: 0.1rem; }
+.st-key-navigation [data-testid="stCaptionContainer"] { margin: 0.5rem 0 0; }
 @media (max-width: 640px) {
   .st-key-beside > div > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child { order: -1; }
 }
@@ -60,23 +77,27 @@ FAVICON = "👁️"  # an emoji: a material icon would be fetched from a font ho
 
 @contextmanager
 def page(name: str, question: str, advice: str) -> Iterator[Session]:
-    """Draws the frame, then the page inside it.
+    """Draw the frame, then the page inside it.
 
     Args:
-        name: the page's name in the navigation.
-        question: what a person finds out here; the heading.
-        advice: what to do here, in one sentence.
+        name: The page's name in the navigation.
+        question: What a person finds out here; the heading.
+        advice: What to do here, in one sentence.
 
     Yields:
-        The session, with choices that are possible.
+        The session, with choices that are available.
     """
     st.set_page_config(page_title=f"{name} · featlib", page_icon=FAVICON, layout="wide")
     st.html(STYLE)
     session = current_session()
-    _check_choices(session)
+    _resolve_choices(session)
     with st.sidebar:
-        _navigation()
-        _choose_images(session)
+        _show_navigation()
+        st.divider()
+        titles = {sample.name: f"{sample.title} ({sample.count:,})" for sample in list_samples()}
+        if session.uploads is not None:
+            titles[UPLOADS] = f"Your images ({len(session.uploads):,})"
+        st.selectbox("Images", list(titles), format_func=titles.__getitem__, **bind("images"))
         _choose_network(session)
     st.header(question, anchor=False)
     st.markdown(advice)
@@ -95,7 +116,7 @@ def error_boundary(session: Session) -> Iterator[None]:
     except WeightsNotFoundError as error:
         st.error(plain(error))
         with st.container(horizontal=True):
-            st.button("Use random weights", on_click=setattr, args=(session, "weights", "random"))
+            st.button("Use random weights", on_click=session.choose, args=("weights", "random"))
             st.button(f"Use {DEFAULT_MODEL}", on_click=session.choose, args=("model", DEFAULT_MODEL), type="primary")
     except Stopped:
         st.info("Stopped.")
@@ -114,14 +135,14 @@ def results(session: Session) -> Iterator[None]:
 
 
 def image_set(session: Session) -> ImageSet:
-    """The images a person has chosen: built in or their own."""
+    """Return the images that a person has chosen: built in or their own."""
     if session.images == UPLOADS and session.uploads is not None:
         return session.uploads
     return load_samples(session.images)
 
 
 def code_context(session: Session, backbone: Backbone, pooling: str = "avg") -> CodeContext:
-    """The choices that the page's program needs."""
+    """Return the choices that the page's program needs."""
     return CodeContext(
         backbone=backbone,
         images=None if session.images == UPLOADS else session.images,
@@ -133,70 +154,58 @@ def code_context(session: Session, backbone: Backbone, pooling: str = "avg") -> 
 
 
 def link_to(name: str, label: str) -> None:
-    """A link to another page, with its icon."""
-    path, _, icon = next(entry for entry in PAGES if entry[1] == name)
+    """Draw a link to the page of this name, with its icon."""
+    path, _, icon = next(entry for pages in SECTIONS.values() for entry in pages if entry[1] == name)
     st.page_link(path, label=label, icon=icon)
 
 
-def _navigation() -> None:
+def _show_navigation() -> None:
     st.markdown("### featlib")
-    for path, name, icon in PAGES:
-        st.page_link(path, label=name, icon=icon)
-
-
-def _choose_images(session: Session) -> None:
-    st.divider()
-    titles = {sample.name: f"{sample.title} ({sample.count:,})" for sample in list_samples()}
-    if session.uploads is not None:
-        titles[UPLOADS] = f"Your images ({len(session.uploads):,})"
-    st.selectbox("Images", list(titles), format_func=lambda name: titles[name], **bind("images"))
+    with st.container(key="navigation"):
+        for section, pages in SECTIONS.items():
+            st.caption(section)
+            for path, name, icon in pages:
+                st.page_link(path, label=name, icon=icon)
 
 
 def _choose_network(session: Session) -> None:
-    families = _families()
+    families: dict[str, list[ModelChoice]] = {}
+    for choice in list_models():
+        families.setdefault(choice.family, []).append(choice)
+    titles = {
+        members[0].name: f"{family} · embedded" if members[0].embedded else family
+        for family, members in families.items()
+    }
     family = "" if session.model == OWN else _choice(session).family
     st.selectbox(
         "Network",
-        [members[0].name for members in families.values()] + [OWN],
-        format_func=_family_title,
+        [*titles, OWN],
+        format_func={**titles, OWN: "Your own model"}.__getitem__,
         help="The embedded network needs no download. The others are those of keras.applications.",
         **bind("model", second="_family", shown=families[family][0].name if family else OWN),
     )
     if session.model == OWN:
         choose_own_model(session)
     else:
-        _choose_member(session, families[family])
-        _network_settings(session)
+        _choose_version(session, families[family])
+        _choose_settings(session)
     st.caption(":material/lock: Nothing you load leaves this machine.")
-
-
-def _families() -> dict[str, list[ModelChoice]]:
-    families: dict[str, list[ModelChoice]] = {}
-    for choice in list_models():
-        families.setdefault(choice.family, []).append(choice)
-    return families
-
-
-def _family_title(name: str) -> str:
-    if name == OWN:
-        return "Your own model"
-    choice = find_choice(name)
-    return f"{choice.family} · embedded" if choice.embedded else choice.family
 
 
 def _choice(session: Session) -> ModelChoice:
     return find_choice(parse_model_name(session.model)[0])
 
 
-def _choose_member(session: Session, members: list[ModelChoice]) -> None:
+def _choose_version(session: Session, members: list[ModelChoice]) -> None:
+    def title(name: str) -> str:
+        choice = find_choice(name)
+        size = "" if choice.megabytes is None else f" · {choice.megabytes:,.0f} MB"
+        return f"{name}{size}{' · on disk' if weights_on_disk(choice) else ''}"
+
     choice = _choice(session)
     if len(members) > 1:
-        st.selectbox(
-            "Version",
-            [member.name for member in members],
-            format_func=lambda name: _member_title(find_choice(name)),
-            **bind("model", shown=choice.name),
-        )
+        names = [member.name for member in members]
+        st.selectbox("Version", names, format_func=title, **bind("model", shown=choice.name))
     if choice.embedded:
         st.caption(choice.description)
     elif weights_on_disk(choice, session.top, session.size or None):
@@ -206,21 +215,16 @@ def _choose_member(session: Session, members: list[ModelChoice]) -> None:
         st.caption(f":material/download: Its ImageNet weights{size} are downloaded once. Random ones need no download.")
 
 
-def _member_title(choice: ModelChoice) -> str:
-    size = "" if choice.megabytes is None else f" · {choice.megabytes:,.0f} MB"
-    return f"{choice.name}{size}{' · on disk' if weights_on_disk(choice) else ''}"
-
-
-def _network_settings(session: Session) -> None:
+def _choose_settings(session: Session) -> None:
     choice = _choice(session)
     with st.expander("Network settings"):
         st.segmented_control(
             "Weights",
-            ["imagenet", "random"],
+            allowed_values("weights"),
             help="Random weights show what training has added.",
             **bind("weights"),
         )
-        st.toggle("Include top", help="Keep the layers that name one of 1,000 classes.", **bind("top"))
+        st.toggle("Include top", help="Keep the classification layers, for ImageNet's 1,000 classes.", **bind("top"))
         usual = choice.input_size or Session().size
         st.selectbox(
             "Input size",
@@ -230,9 +234,15 @@ def _network_settings(session: Session) -> None:
         )
         if "alpha" in choice.options:
             _choose_width(session, choice)
-    unusual = _unusual(session, choice)
-    if unusual:
-        st.caption(f":material/tune: {unusual}")
+    states = {
+        session.model.removeprefix(choice.name): session.model != choice.name,
+        "random weights": session.weights == "random",
+        "no top": not session.top,
+        f"{session.size} × {session.size}": session.size not in (0, choice.input_size),
+    }
+    changed = ", ".join(state for state, is_changed in states.items() if is_changed)
+    if changed:  # the settings may be closed
+        st.caption(f":material/tune: {changed}")
 
 
 def _choose_width(session: Session, choice: ModelChoice) -> None:
@@ -248,78 +258,43 @@ def _choose_width(session: Session, choice: ModelChoice) -> None:
     )
 
 
-def _unusual(session: Session, choice: ModelChoice) -> str:
-    """What is not as usual about the network; the settings may be closed."""
-    states = {
-        session.model.removeprefix(choice.name): session.model != choice.name,
-        "random weights": session.weights == "random",
-        "no top": not session.top,
-        f"{session.size} × {session.size}": session.size not in (0, choice.input_size),
-    }
-    return ", ".join(state for state, true in states.items() if true)
-
-
-def _check_choices(session: Session) -> None:
-    """Replaces what the link asks for and cannot be had, and says so."""
-    allowed: dict[str, Sequence[object]] = {
-        "weights": ["imagenet", "random"],
-        "images": [sample.name for sample in list_samples()] + [UPLOADS] * (session.uploads is not None),
-        "pooling": ["avg", "max", "flatten"],
-        "sort": ["index", "mean", "max", "sparsity"],
-        "scale": ["channel", "shared"],
-        "method": ["pca", "tsne"],
-        "dimensions": [2, 3],
-        "tool": ["click", "lasso"],
-        "pixels": ["", *PREPROCESSING],
-        "wrong": ["", *SIMPLE_PREPROCESSING],
-        "other_weights": ["", "imagenet", "random"],
-    }
-    defaults = Session()
-    for name, values in allowed.items():
-        _check_choice(session, name, values, getattr(defaults, name))
-    _check_model(session)
-    _check_other(session)
-    if session.model != OWN:
-        _check_choice(session, "size", (0, *_choice(session).input_sizes), defaults.size)
-
-
-def _check_model(session: Session) -> None:
-    if session.model == OWN:
-        return
-    try:
-        session.model = write_model_name(*_find_network(session.model))
-    except FeatlibError as error:
-        session.notices.append(f"The link says model={session.model}. {error} {DEFAULT_MODEL} is shown.")
-        session.choose("model", DEFAULT_MODEL)
-
-
-def _check_other(session: Session) -> None:
-    if not session.other:
-        return
-    try:
-        session.other = write_model_name(*_find_network(session.other))
-    except FeatlibError:
-        session.notices.append(_unavailable("other", session.other))
-        session.other = ""
-
-
-def _find_network(name: str) -> tuple[ModelChoice, dict[str, Option]]:
-    base, options = parse_model_name(name)
-    choice = find_choice(base)
-    return choice, check_options(choice, options)
-
-
-def _check_choice(session: Session, name: str, allowed: Sequence[object], default: object) -> None:
-    value = getattr(session, name)
-    if value not in allowed:
-        session.notices.append(_unavailable(name, value))
-        setattr(session, name, default)
-
-
-def _unavailable(name: str, value: object) -> str:
-    if value == UPLOADS:
-        return (
-            "This link shows images that somebody uploaded. They never left that visit; upload them again on Home. "
-            "Built-in photos are shown."
+def _resolve_choices(session: Session) -> None:
+    """Replace what a link asks for and is not available, and say so."""
+    if session.images == UPLOADS and session.uploads is None:
+        session.images = Session().images
+        session.notices.append(
+            "Uploaded images are not stored, so this link cannot show them. Upload them again on Home; built-in photos "
+            "are shown meanwhile."
         )
-    return f"The link says {name}={value}, which is not available; the default is shown."
+    available = {
+        "images": (UPLOADS, *(sample.name for sample in list_samples())),
+        "pixels": ("", *PREPROCESSING),
+        "wrong": ("", *SIMPLE_PREPROCESSING),
+    }
+    for name, values in available.items():
+        _replace_unavailable(session, name, values)
+    try:
+        session.other = _full_name(session.other) if session.other else ""
+    except FeatlibError:
+        session.notices.append(unavailable("other", session.other))
+        session.other = ""
+    if session.model != OWN:
+        try:
+            session.model = _full_name(session.model)
+        except FeatlibError as error:
+            session.notices.append(f"The link asks for model={session.model}. {error} {DEFAULT_MODEL} is shown.")
+            session.choose("model", DEFAULT_MODEL)
+        _replace_unavailable(session, "size", (0, *_choice(session).input_sizes))
+
+
+def _full_name(model: str) -> str:
+    name, options = parse_model_name(model)
+    choice = find_choice(name)
+    return write_model_name(choice, check_options(choice, options))
+
+
+def _replace_unavailable(session: Session, name: str, values: tuple[object, ...]) -> None:
+    value = getattr(session, name)
+    if value not in values:
+        session.notices.append(unavailable(name, value))
+        setattr(session, name, getattr(Session(), name))

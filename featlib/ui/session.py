@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 import streamlit as st
 
@@ -19,7 +19,9 @@ KEY = "featlib"
 OWN = "own"  # the model that a person has brought
 UPLOADS = "uploads"  # the images that a person has brought
 ALWAYS_IN_URL = ("model", "images", "layer", "image")
-PAGE_AFTER = {"layer": 0, "channel": 0, "sort": 1}  # another order is looked at from its beginning
+PAGE_AFTER = {"layer": 0, "channel": 0, "sort": 1}  # another order starts on its first page
+
+Weights = Literal["imagenet", "random"]
 
 
 @dataclass
@@ -27,47 +29,47 @@ class Session:
     """The choices of one person; each field down to `row` is a URL parameter.
 
     Attributes:
-        model: name of the network, with options as in "MobileNetV2(alpha=0.35)", or "own" for the person's own file.
-        weights: "imagenet" or "random".
-        top: whether the classification layers are there.
-        size: height and width of the network's input in pixels; 0 for the network's own.
-        images: name of the image set.
-        image: index of the image looked at.
-        layer: path of the layer looked at; empty until the network has said what it has.
-        pooling: "avg", "max" or "flatten".
-        also: path of a second layer whose vector is appended; empty for none.
-        l2: whether vectors are scaled to length 1.
-        channel: index of the channel looked at.
-        sort: order of the channels.
-        scale: "channel" or "shared" colours.
-        page: page of channels, from 1, where the person has turned to one; 0 for the page with the channel.
-        method: "pca" or "tsne".
-        dimensions: of the projection, 2 or 3.
-        perplexity: of t-SNE.
-        color: label column that colours the projection; empty for the first.
-        tool: "click" or "lasso".
-        label: label column that the probe learns; empty for the first.
-        limit: the most images a batch page uses.
-        pixels: preprocessing of the person's own model; empty for what the file shows.
-        wrong: name of the wrong preprocessing looked at; empty for one that differs from the right one.
-        other: name of the network on the right; empty for the same one.
-        other_weights: "imagenet" or "random"; empty for what differs from the network on the left.
-        other_layer: path of the layer on the right; empty for the one that is most like the layer on the left.
-        file: path of a file or folder of vectors on the server's machine; empty for none.
-        drawn: the most rows of it that are drawn.
-        row: the row of it looked at, from 1; 0 for none.
-        uploads_ref: gives the person's own images while the session lasts, else None.
-        own_ref: gives the person's own model while the session lasts, else None.
-        own_names: what the person has written as names of their model's classes, one a line.
-        own_problem: why the last model file could not be used.
-        upload_problems: what of the last upload could not be used.
-        taken: what was loaded already from each upload widget.
-        stopped: key of the work the person stopped.
-        notices: what to say once.
+        model: Name of the network, with options as in "MobileNetV2(alpha=0.35)", or "own" for the person's own file.
+        weights: What the network has learned from.
+        top: Whether to keep the classification layers.
+        size: Height and width of the network's input in pixels; 0 for the network's own.
+        images: Name of the image set.
+        image: Index of the chosen image.
+        layer: Path of the chosen layer; empty until the network is loaded.
+        pooling: How maps become vectors.
+        also: Path of a second layer whose vector is appended; empty for none.
+        l2: Whether vectors are scaled to length 1.
+        channel: Index of the chosen channel.
+        sort: Order of the channels.
+        scale: Whether each channel has its own color scale.
+        page: Page of channels, from 1; 0 for the page with the chosen channel.
+        method: Of the projection.
+        dimensions: Of the projection.
+        perplexity: Of t-SNE.
+        color: Label column that colors the projection; empty for the first.
+        tool: What the mouse does.
+        label: Label column to predict; empty for the first.
+        limit: The most images that a page computes vectors of.
+        pixels: Preprocessing of the person's own model; empty for that of the file.
+        wrong: Name of the mismatched preprocessing; empty for the first that differs from the right one.
+        other: Name of the network on the right; empty for the same one.
+        other_weights: Weights of the network on the right; empty for those that differ from the network on the left.
+        other_layer: Path of the layer on the right; empty for the one that is most like the layer on the left.
+        file: Path of a file or folder of vectors on the server's machine; empty for none.
+        drawn: The most rows of it that are drawn.
+        row: The chosen row of it, from 1; 0 for none.
+        uploads_ref: Returns the person's own images while the session lasts, else None.
+        own_ref: Returns the person's own model while the session lasts, else None.
+        own_names: Class names of their model as the person wrote them, one per line.
+        own_problem: Why the last model file cannot be used.
+        upload_problems: What of the last upload cannot be used.
+        taken: What was loaded already from each upload widget.
+        stopped: Key of the computation that the person stopped.
+        notices: What to say once.
     """
 
     model: str = DEFAULT_MODEL
-    weights: str = "imagenet"
+    weights: Weights = "imagenet"
     top: bool = True
     size: int = 0
     images: str = "photos"
@@ -77,20 +79,20 @@ class Session:
     also: str = ""
     l2: bool = False
     channel: int = 0
-    sort: str = "index"
-    scale: str = "channel"
+    sort: Literal["index", "mean", "max", "sparsity"] = "index"
+    scale: Literal["channel", "shared"] = "channel"
     page: int = 0
-    method: str = "pca"
-    dimensions: int = 2
+    method: Literal["pca", "tsne"] = "pca"
+    dimensions: Literal[2, 3] = 2
     perplexity: float = 30.0
     color: str = ""
-    tool: str = "click"
+    tool: Literal["click", "lasso"] = "click"
     label: str = ""
     limit: int = 300
     pixels: str = ""
     wrong: str = ""
     other: str = ""
-    other_weights: str = ""
+    other_weights: Literal["", "imagenet", "random"] = ""
     other_layer: str = ""
     file: str = ""
     drawn: int = 2000
@@ -115,7 +117,7 @@ class Session:
         return self.own_ref()
 
     def choose(self, name: str, value: object) -> None:
-        """Sets the field `name` as the person has chosen, and what follows from that."""
+        """Set the field `name` to a person's choice, and what follows from it."""
         if name == "model" and value != self.model:  # another network has other layers and another size
             self.layer, self.also, self.size, self.page = "", "", 0, 0
         if name == "file" and value != self.file:
@@ -132,7 +134,7 @@ class Session:
         return notices
 
     def to_query(self) -> dict[str, str]:
-        """The choices as URL parameters: the main ones always, the others where they differ from the default."""
+        """Return the choices as URL parameters: the main ones always, the others if they differ from the default."""
         defaults = Session()
         query = {}
         for name in url_fields():
@@ -150,44 +152,54 @@ class Binding(TypedDict):
 
 
 def url_fields() -> tuple[str, ...]:
-    """Names of the fields that stand in the URL."""
+    """Return the names of the fields that stand in the URL."""
     return tuple(f.name for f in fields(Session) if f.metadata.get("url", True))
 
 
+def allowed_values(name: str) -> tuple[Any, ...]:
+    """Return the values that the field `name` can take; empty if its type does not list them."""
+    return get_args(get_type_hints(Session)[name])
+
+
 def read_query(query: dict[str, str]) -> Session:
-    """Builds a session from URL parameters. What cannot be read keeps its default and is noted."""
+    """Build a session from URL parameters. What cannot be read keeps its default and is noted."""
     session = Session()
     for name in url_fields():
         if name not in query:
             continue
         try:
-            setattr(session, name, _read(query[name], getattr(session, name)))
+            setattr(session, name, _read(query[name], getattr(session, name), allowed_values(name)))
         except ValueError:
-            session.notices.append(f"The link says {name}={query[name]}, which is not possible; the default is shown.")
+            session.notices.append(unavailable(name, query[name]))
     return session
 
 
+def unavailable(name: str, value: object) -> str:
+    """Say that a link asks for something that is not there."""
+    return f"The link asks for {name}={value}, which is not available; the default is shown."
+
+
 def current_session() -> Session:
-    """The session of the person looking at the page, read from the URL when it begins."""
+    """Return the session of the person looking at the page, read from the URL when it begins."""
     if KEY not in st.session_state:
         st.session_state[KEY] = read_query(st.query_params.to_dict())
     return st.session_state[KEY]
 
 
 def write_url(session: Session) -> None:
-    """Puts the choices into the address bar."""
+    """Put the choices into the address bar."""
     query = session.to_query()
     if st.query_params.to_dict() != query:
         st.query_params.from_dict(query)
 
 
 def bind(name: str, *, shown: Any = ..., second: str = "") -> Binding:  # noqa: ANN401
-    """Ties a widget to a field: the widget starts with the field's value, and a change is written back.
+    """Tie a widget to a field: the widget starts with the field's value, and a change is written back.
 
     Args:
-        name: a field of `Session`.
-        shown: what the widget shows, where that is not the field's value.
-        second: tells a second widget of the same field from the first.
+        name: A field of `Session`.
+        shown: What the widget shows, if that is not the field's value.
+        second: Distinguishes a second widget of the same field from the first.
 
     Returns:
         `key` and `on_change` for the widget, which gets no default of its own.
@@ -204,21 +216,24 @@ def bind(name: str, *, shown: Any = ..., second: str = "") -> Binding:  # noqa: 
 
 
 def widget_value(key: str) -> Any:  # noqa: ANN401 - a widget's value is anything
-    """The value of a widget that is not tied to a field."""
+    """Return the value of a widget that is not tied to a field."""
     return st.session_state.get(key)
 
 
 def _write(value: object) -> str:
-    return (
-        ("1" if value else "0") if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
-    )
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _read(text: str, default: Any) -> Any:  # noqa: ANN401
+def _read(text: str, default: Any, allowed: tuple[Any, ...]) -> Any:  # noqa: ANN401
     if isinstance(default, bool):
-        if text not in ("0", "1"):
+        allowed, text = (True, False), {"1": "True", "0": "False"}.get(text, "")
+    if allowed:
+        named = {str(value): value for value in allowed}
+        if text not in named:
             raise ValueError(text)
-        return text == "1"
+        return named[text]
     value = type(default)(text)
     if not isinstance(value, str) and not 0 <= value < float("inf"):  # nan is refused too
         raise ValueError(text)

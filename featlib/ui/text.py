@@ -1,4 +1,4 @@
-"""Text of strangers in messages."""
+"""Text from outside in Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MARKDOWN = re.compile(
 
 
 def plain(text: object) -> str:
-    """The Markdown that shows `text` as it is: a link or a file name must not bring in pictures, code or colours.
+    """Return the Markdown that shows `text` as it is: a link or a file name must not add images, code or colors.
 
     Only the address of a weights file of Keras stays a link.
     """

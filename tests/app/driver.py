@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 96
 PAGES = (
-    "", "preprocessing", "layers", "feature_maps", "vectors", "projection", "vector_files", "compare", "layer_probe",
+    "", "preprocessing", "layers", "feature_maps", "vectors", "projection", "vector_files", "layer_probe", "compare",
     "transfer",
 )  # fmt: skip
 WITH_NETWORK = tuple(page for page in PAGES if page != "vector_files")

@@ -1,4 +1,4 @@
-"""Side by side: the right half is another network, and both halves are the library's."""
+"""Compare: the right half is another network, and both halves are the library's."""
 
 from __future__ import annotations
 
@@ -40,16 +40,18 @@ def test_trained_and_random_weights_of_the_same_network(lite96, random96, photos
 
 def test_a_random_network_is_compared_with_the_trained_one():
     at = open_page("compare", weights="random")
-    assert labelled(at.segmented_control, "Its weights").options == ["ImageNet weights"]
+    assert labelled(at.segmented_control, "Weights on the right").options == ["ImageNet weights"]
     assert "**EfficientNetLite0** · ImageNet weights" in said(at)
 
 
 @pytest.mark.parametrize("link", [{}, {"other": "MobileNetV2(alpha=0.35)"}], ids=["by itself", "by link"])
 def test_a_network_with_options_is_compared_with_its_own_random_weights(monkeypatch, link):
-    from featlib.models.applications import zoo
+    from featlib.ui.compute import networks
 
-    original = zoo._load
-    monkeypatch.setattr(zoo, "_load", lambda weights, *args: original(None, *args))  # its ImageNet weights are not here
+    def load(model, *, weights, **options):  # its ImageNet weights are not here
+        return load_backbone(model, weights="random", **options).adapted(weights=weights)
+
+    monkeypatch.setattr(networks, "load_backbone", load)
     at = open_page("compare", model="MobileNetV2(alpha=0.35)", layer="block_5_add", size=128, **link)
     assert not at.warning
     assert "**MobileNetV2(alpha=0.35)** · ImageNet weights · 128 × 128" in said(at)
@@ -105,7 +107,7 @@ def test_weights_that_are_not_here_are_not_offered(name, monkeypatch, tmp_path):
 @pytest.mark.keras_home
 def test_weights_that_are_here_are_offered_and_wanted_first():
     at = open_page("compare", size=224, other="MobileNetV2")
-    assert labelled(at.segmented_control, "Its weights").options == ["ImageNet weights", "random weights"]
+    assert labelled(at.segmented_control, "Weights on the right").options == ["ImageNet weights", "random weights"]
     assert "**MobileNetV2** · ImageNet weights · 224 × 224" in said(at)
     assert not at.error
 

@@ -8,7 +8,7 @@ import pytest
 from featlib.errors import WeightsNotFoundError
 from featlib.features import feature_maps
 from featlib.models import load_backbone
-from featlib.models.applications import zoo
+from featlib.ui.compute import networks
 from tests.app.driver import (
     PAGES,
     WITH_NETWORK,
@@ -33,15 +33,14 @@ MESSAGE = (
 
 @pytest.fixture
 def offline(monkeypatch):
-    """MobileNetV2's ImageNet weights cannot be had, as on a machine without a network."""
-    original = zoo._load
+    """MobileNetV2's ImageNet weights are unavailable, as on a machine without a network."""
 
-    def load(weights, *args):
-        if weights == "imagenet" and args[2].name == "MobileNetV2":
+    def load(model, *, weights, **options):
+        if weights == "imagenet" and model == "MobileNetV2":
             raise WeightsNotFoundError(MESSAGE)
-        return original(weights, *args)
+        return load_backbone(model, weights=weights, **options)
 
-    monkeypatch.setattr(zoo, "_load", load)
+    monkeypatch.setattr(networks, "load_backbone", load)
 
 
 def test_random_weights_are_another_network(photos):

@@ -34,7 +34,7 @@ def bring(files, page="", **query):
 
 def test_without_a_file_every_page_says_where_to_give_one():
     at = open_page(model="own")
-    assert ["Give its file in the sidebar" in info.value for info in at.info] == [True]
+    assert ["Upload its file in the sidebar" in info.value for info in at.info] == [True]
     for page in WITH_NETWORK[1:]:
         go(at, page)
         assert not at.error

@@ -147,7 +147,7 @@ def test_a_link_sets_the_widgets():
     at = open_page("projection", **EVERYTHING | {"dimensions": "2"})
     assert labelled(at.segmented_control, "Mouse").value == "lasso"
     at = open_page("transfer", **EVERYTHING)
-    assert labelled(at.segmented_control, "Learn to name").value == "view"
+    assert labelled(at.segmented_control, "Label to predict").value == "view"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -173,7 +173,7 @@ def test_an_impossible_input_size_is_named(size):
 
 def test_a_link_to_somebodys_uploads_says_that_they_are_not_here():
     at = open_page("vectors", images="uploads")
-    assert ["upload them again on Home" in warning.value for warning in at.warning] == [True]
+    assert ["Upload them again on Home" in warning.value for warning in at.warning] == [True]
     assert at.query_params["images"] == "photos"
 
 

@@ -1,4 +1,4 @@
-"""What goes in: the tensors, the pictures and the harm are the library's."""
+"""The tensors, the pictures and the effect of wrong preprocessing are the library's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from featlib.features import feature_maps
 from featlib.models import SIMPLE_PREPROCESSING, find_preprocessing, load_backbone
-from featlib.ui.pages.entrance import enter, find_affine, wrong_names
+from featlib.ui.pages.preprocessing import find_affine, mismatched_preprocessings, preprocess_inputs
 from tests.app.driver import choices, element, elements, has, labelled, open_page, press, run, said, traces
 
 
@@ -37,7 +37,7 @@ def test_the_numbers_are_those_that_enter_the_network(lite96, photos):
 
 
 @pytest.mark.parametrize("name", [name for name in SIMPLE_PREPROCESSING if name != "lite0"])
-def test_the_harm_is_the_cosine_of_the_pooled_feature_layer(lite96, photos, name):
+def test_the_effect_is_the_cosine_of_the_pooled_feature_layer(lite96, photos, name):
     at = open_page("preprocessing", image=2, wrong=name)
     wrong = replace(lite96, preprocessing=find_preprocessing(name))
     right_rows, wrong_rows = (feature_maps(b, photos, "head_relu").mean(axis=(1, 2)) for b in (lite96, wrong))
@@ -45,8 +45,8 @@ def test_the_harm_is_the_cosine_of_the_pooled_feature_layer(lite96, photos, name
     assert float(at.metric[0].value) == pytest.approx(expected[2], abs=6e-4)
     assert f"mean {np.mean(expected):.2f}" in said(at)
     others = [cosine(right_rows[i], right_rows[j]) for i in range(10) for j in range(i)]
-    assert f"both prepared right: {np.mean(others):.2f} on average" in said(at)
-    assert ("does no harm to speak of" in said(at)) == (name == "tf")
+    assert f"both preprocessed correctly: {np.mean(others):.2f} on average" in said(at)
+    assert ("has no effect to speak of" in said(at)) == (name == "tf")
 
 
 def test_the_classes_are_side_by_side_on_one_scale(lite96, photos):
@@ -60,7 +60,7 @@ def test_the_classes_are_side_by_side_on_one_scale(lite96, photos):
     assert charts[0]["layout"]["xaxis"]["range"] == charts[1]["layout"]["xaxis"]["range"]
 
 
-def test_without_the_top_there_are_no_classes_but_the_harm_is_shown():
+def test_without_the_top_there_are_no_classes_but_the_effect_is_shown():
     at = open_page("preprocessing", top=0)
     assert not has(at, "plotly_chart", "classes")
     assert 0 < float(at.metric[0].value) < 0.9
@@ -68,7 +68,7 @@ def test_without_the_top_there_are_no_classes_but_the_harm_is_shown():
 
 def test_the_right_one_is_not_offered_as_wrong():
     at = open_page("preprocessing", wrong="lite0")
-    box = labelled(at.selectbox, "And if")
+    box = labelled(at.selectbox, "What if")
     assert len(box.options) == len(SIMPLE_PREPROCESSING) - 1
     assert box.value == "none"
     box.set_value("torch")
@@ -89,7 +89,7 @@ def test_the_program_gives_the_numbers_on_screen(outcome):
 def test_a_changed_image_or_preprocessing_runs_only_what_is_new(fresh, passes):
     at = open_page("preprocessing")
     before = passes.images()
-    labelled(at.selectbox, "And if").set_value("unit")
+    labelled(at.selectbox, "What if").set_value("unit")
     run(at)
     assert 10 <= passes.images() - before < 20, "the right vectors are there"
 
@@ -106,16 +106,16 @@ def test_one_image_alone_has_no_others_to_compare_with(photos, monkeypatch):
 def test_a_right_tensor_is_drawn_as_the_picture_it_comes_from(lite96, photos):
     for name in (*SIMPLE_PREPROCESSING, "mobilenet_v2", "resnet"):
         backbone = replace(lite96, preprocessing=find_preprocessing(name))
-        (right,) = enter(backbone, None, photos[4])
-        np.testing.assert_array_equal(right.picture, lite96.resize(photos[4].pixels), err_msg=name)
+        (right,) = preprocess_inputs(backbone, None, photos[4])
+        np.testing.assert_array_equal(right.image, lite96.resize(photos[4].pixels), err_msg=name)
         np.testing.assert_array_equal(right.tensor, backbone.prepare([photos[4]]))
 
 
 def test_a_wrong_tensor_is_drawn_as_what_the_network_takes_it_for(lite96, photos):
     wrong = replace(lite96, preprocessing=find_preprocessing("unit"))
-    _, shown = enter(lite96, wrong, photos[4])
+    _, shown = preprocess_inputs(lite96, wrong, photos[4])
     pixels = lite96.resize(photos[4].pixels) / 255
-    np.testing.assert_allclose(shown.picture, np.clip(pixels * 128 + 127, 0, 255), atol=0.51)
+    np.testing.assert_allclose(shown.image, np.clip(pixels * 128 + 127, 0, 255), atol=0.51)
 
 
 def test_networks_with_one_channel_or_a_function_of_their_own(photos):
@@ -126,23 +126,23 @@ def test_networks_with_one_channel_or_a_function_of_their_own(photos):
         return keras.Model(image, keras.layers.Conv2D(4, 3)(image))
 
     grey = load_backbone(flat(1), preprocessing="unit")
-    assert wrong_names(grey) == ["none", "tf", "lite0"]
-    (shown,) = enter(grey, None, photos[4])
-    assert shown.picture.shape == (32, 32, 3)
-    assert (shown.picture[..., 0] == shown.picture[..., 2]).all()
-    np.testing.assert_allclose(shown.picture[..., :1], shown.tensor[0] * 255, atol=0.51)
+    assert mismatched_preprocessings(grey) == ["none", "tf", "lite0"]
+    (shown,) = preprocess_inputs(grey, None, photos[4])
+    assert shown.image.shape == (32, 32, 3)
+    assert (shown.image[..., 0] == shown.image[..., 2]).all()
+    np.testing.assert_allclose(shown.image[..., :1], shown.tensor[0] * 255, atol=0.51)
 
     five = load_backbone(flat(5), preprocessing=lambda x: np.repeat(x[..., :1], 5, axis=-1) * 7)
-    assert wrong_names(five) == []
+    assert mismatched_preprocessings(five) == []
     assert find_affine(five) is None
-    (shown,) = enter(five, None, photos[4])
-    assert (shown.picture.min(), shown.picture.max()) == (0, 255)
+    (shown,) = preprocess_inputs(five, None, photos[4])
+    assert (shown.image.min(), shown.image.max()) == (0, 255)
 
 
 def test_every_picture_says_what_it_is():
     at = open_page("preprocessing", image=3)
     pictures = [part for image in elements(at, "image") for part in image.proto.imgs]
-    steps = ("1 · The file", "2 · Resized and cropped", "3 · Prepared right", "3 · Prepared wrong")
+    steps = ("1 · The file", "2 · Resized and cropped", "3 · Preprocessed correctly", "3 · Preprocessed wrong")
     assert [picture.alt for picture in pictures] == [f"{step}: chelsea." for step in steps]
     assert pictures[0].caption == "chelsea: 451 × 300 pixels, 0…255"
     assert pictures[1].caption == "96 × 96 pixels"
@@ -171,8 +171,8 @@ def test_an_own_model_with_an_inner_one(monkeypatch):
     backbone = load_backbone(keras.Model(image, inner(keras.layers.Rescaling(1 / 255)(image)), name="mine"))
     monkeypatch.setattr(compute, "network", lambda session: backbone)
     at = open_page("preprocessing", image=4)
-    assert labelled(at.selectbox, "And if").value == "unit"
-    assert "Right: as mine wants it" in said(at)
+    assert labelled(at.selectbox, "What if").value == "unit"
+    assert "Correct: mine’s own preprocessing" in said(at)
     assert "**inner**" in said(at)
     assert not has(at, "plotly_chart", "classes")
     at = open_page("compare", image=4, layer="inner/conv")

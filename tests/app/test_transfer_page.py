@@ -47,14 +47,14 @@ def test_the_bars_are_those_of_the_probe(at, lite96, shapes):
     assert layer.mean_accuracy > random.mean_accuracy
     assert layer.mean_accuracy > layer.majority_accuracy + 0.5
     alt = element(at, "plotly_chart", "accuracy").proto.alt
-    for name in (LAYER, "random weights", "raw pixels", "commonest label"):
+    for name in (LAYER, "random weights", "raw pixels", "majority class"):
         assert name in alt
     assert f"{layer.cv}-fold stratified" in said(at)
     assert "over 300 images" in said(at)
 
 
 def test_the_heading_says_the_layers_accuracy(at):
-    assert f"shape: {max(accuracies(at).values()):.0%} right" in [h.value for h in at.subheader]
+    assert f"shape: {max(accuracies(at).values()):.0%} correct" in [h.value for h in at.subheader]
 
 
 def test_the_confusion_and_the_mistakes_tell_the_same(at, shapes):
@@ -68,14 +68,14 @@ def test_the_confusion_and_the_mistakes_tell_the_same(at, shapes):
         for picture in pictures:
             assert picture["caption"].startswith(f"{shapes.labels_for('shape')[picture['value']]} → ")
     else:
-        assert "None: all 300 images got the right label" in said(at)
+        assert "None: all 300 images were classified correctly when held out" in said(at)
 
 
 def test_another_label_column():
     at = open_page("transfer", images="shapes", limit=300, layer="block4_add", label="colour")
-    assert labelled(at.segmented_control, "Learn to name").value == "colour"
+    assert labelled(at.segmented_control, "Label to predict").value == "colour"
     assert any(h.value.startswith("colour: ") for h in at.subheader)
-    labelled(at.segmented_control, "Learn to name").set_value("size")
+    labelled(at.segmented_control, "Label to predict").set_value("size")
     run(at)
     assert at.query_params["label"] == "size"
     assert any(h.value.startswith("size: ") for h in at.subheader)
@@ -85,7 +85,7 @@ def test_another_label_column():
 def test_another_label_of_the_very_same_images():
     at = open_page("transfer", images="views", layer="block4_add")
     assert np.array(traces(at, "confusion")[0]["z"]).shape == (10, 10)
-    labelled(at.segmented_control, "Learn to name").set_value("view")
+    labelled(at.segmented_control, "Label to predict").set_value("view")
     run(at)
     assert np.array(traces(at, "confusion")[0]["z"]).shape == (12, 12)
 
@@ -109,7 +109,7 @@ def test_a_random_network_is_not_compared_with_itself():
 
 def test_images_of_one_each_cannot_be_learned():
     at = open_page("transfer")
-    assert "10 of the 10 labels in “photo” have one image only, such as “china”." in said(at)
+    assert "10 of the 10 labels in “photo” have only one image, such as “china”." in said(at)
     assert not at.error
     assert not elements(at, "plotly_chart")
     [shown] = [expander.label for expander in at.expander if "The code" in expander.label]

@@ -66,7 +66,7 @@ def test_a_tour_in_dark(server, dark_visitor):
     """Through the navigation, in one session, choices kept."""
     visitor = dark_visitor
     visitor.open(server.url + "/?image=3&layer=block10_add")
-    for name in ("What goes in", "Layers", "Feature maps", "Vectors", "Projection", "Side by side", "Transfer", "Home"):
+    for name in ("Preprocessing", "Layers", "Feature maps", "Vectors", "Projection", "Compare", "Transfer", "Home"):
         visitor.page.get_by_test_id("stSidebar").get_by_role("link", name=name, exact=True).click()
         visitor.settle()
         visitor.assert_no_exception()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from featlib.ui.session import ALWAYS_IN_URL, Session, read_query, url_fields
+from featlib.ui.session import ALWAYS_IN_URL, Session, allowed_values, read_query, url_fields
 
 CHANGED = Session(
     model="MobileNetV2",
@@ -164,3 +164,24 @@ def test_the_url_is_read_at_the_beginning_only(at):
     at.run()
     assert at.session_state["featlib"].channel == 7
     assert at.query_params["channel"] == "7"
+
+
+def test_the_values_that_a_choice_can_take_stand_in_its_type():
+    assert allowed_values("sort") == ("index", "mean", "max", "sparsity")
+    assert allowed_values("dimensions") == (2, 3)
+    assert allowed_values("layer") == ()
+    for name in url_fields():
+        assert not allowed_values(name) or getattr(Session(), name) in allowed_values(name)
+
+
+@pytest.mark.parametrize(("name", "value"), [("sort", "beauty"), ("dimensions", "4"), ("pooling", "AVG"), ("tool", "")])
+def test_a_value_that_is_not_allowed_is_named_and_the_default_kept(name, value):
+    session = read_query({name: value})
+    assert getattr(session, name) == getattr(Session(), name)
+    assert [f"{name}={value}" in notice for notice in session.notices] == [True]
+
+
+def test_another_choice_is_another_computation():
+    session = Session(stopped="vectors")
+    session.choose("layer", "block4_add")
+    assert session.stopped == ""

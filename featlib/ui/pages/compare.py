@@ -1,9 +1,10 @@
-"""Parts of the page that shows one image to two networks side by side."""
+"""Parts of the compare page: one image in two networks side by side."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import streamlit as st
@@ -26,7 +27,7 @@ from featlib.models import (
 from featlib.recipes import CodeContext
 from featlib.ui.compute import compute_all_vectors, load_network, neighbor_agreement, raw_pixels
 from featlib.ui.frame import code_context
-from featlib.ui.session import OWN, Session, bind
+from featlib.ui.session import OWN, Session, Weights, bind
 from featlib.ui.text import plain
 from featlib.ui.widgets import TILE, format_shape, layer_title, show_prediction
 
@@ -36,29 +37,47 @@ WEIGHTS = {"imagenet": "ImageNet weights", "random": "random weights"}
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """One of the two networks, and the layer looked at."""
+class ComparedModel:
+    """One of the two networks.
 
-    name: str
+    Attributes:
+        side: "left" or "right".
+        session: The choices with this network.
+        backbone: The network.
+        layer: The layer shown.
+    """
+
+    side: str
     session: Session
     backbone: Backbone
     layer: LayerInfo
 
     @property
-    def scene(self) -> CodeContext:
-        """The choices that a program about this side needs."""
+    def context(self) -> CodeContext:
+        """The choices that a program about this network needs."""
         return replace(code_context(self.session, self.backbone), layer=self.layer.path)
 
     @property
-    def layers(self) -> list[str]:
-        """The layer looked at, and the one that transfer learning usually starts from."""
-        return list(dict.fromkeys([self.layer.path, self.backbone.feature_layer]))
+    def title(self) -> str:
+        """Name, weights and input size, in Markdown."""
+        weights = WEIGHTS.get(self.backbone.weights, f"weights: {self.backbone.weights}")
+        size = format_shape(self.backbone.input_shape[:2])
+        return f"**{plain(self.backbone.name)}** · {plain(weights)} · {size}"
 
 
 def pick_other(session: Session) -> Session:
-    """The choices of the network on the right: a person's, or what is most worth comparing with."""
-    choices = _choices(session)
+    """Return the choices of the network on the right: the person's, or what is most worth comparing with."""
+    choices = {choice.name: choice for choice in list_models()}
+    # What is on a side already and has options, such as a width, is offered too.
+    written = [name for name in (session.model, session.other) if name not in ("", OWN, *choices)]
+    choices = {name: find_choice(parse_model_name(name)[0]) for name in written} | choices
     possible = {name: _possible_weights(session, name, choice) for name, choice in choices.items()}
+
+    def describe(name: str) -> str:
+        if name == session.model:
+            return f"{name} (the same network)"
+        return name if "imagenet" in possible[name] else f"{name} (random weights only)"
+
     usual = session.model if possible.get(session.model) else DEFAULT_MODEL
     name = session.other if possible.get(session.other) else usual
     weights = session.other_weights if session.other_weights in possible[name] else possible[name][0]
@@ -66,36 +85,41 @@ def pick_other(session: Session) -> Session:
         st.selectbox(
             "Network on the right",
             [name for name, options in possible.items() if options],
-            format_func=lambda name: _describe(name, session, possible[name]),
+            format_func=describe,
             width=340,
-            help="ImageNet weights are offered where their file is on this machine.",
+            help="ImageNet weights are offered if their file is on this machine.",
             **bind("other", shown=name),
         )
         st.segmented_control(
-            "Its weights",
+            "Weights on the right",
             possible[name],
-            format_func=lambda weights: WEIGHTS[weights],
+            format_func=WEIGHTS.__getitem__,
             required=True,
             **bind("other_weights", shown=weights),
         )
-    return replace(session, model=name, weights=weights, size=_size(session, name, choices[name], weights))
+    # Another network gets images of the size it was trained on; an untrained one those of the network on the left.
+    same_size = name == session.model or (weights == "random" and session.size in choices[name].input_sizes)
+    size = session.size if same_size else choices[name].input_size or USUAL_SIZE
+    return replace(session, model=name, weights=cast("Weights", weights), size=size)
 
 
 def load_other(other: Session) -> Backbone:
-    """The network on the right."""
+    """Load the network on the right."""
     return load_network(other.model, other.weights, other.top, other.size)
 
 
-def pick_other_layer(session: Session, left: Side, backbone: Backbone) -> LayerInfo:
-    """The same layer of the same network; of another the end of the stage most like it, or the person's choice."""
+def pick_other_layer(session: Session, left: ComparedModel, backbone: Backbone) -> LayerInfo:
+    """Return the layer on the right: of the same network the same one, else the person's choice or the most similar."""
     paths = [info.path for info in backbone.layers if not info.reason]
     if backbone.name == left.backbone.name and left.layer.path in paths:
         return find_layer(backbone, left.layer.path)
-    usual = _most_like(left.layer, backbone)
-    if session.other_layer and session.other_layer not in paths:
-        _say_missing(session, backbone, usual)
+    path = session.other_layer or _most_similar(left.layer, backbone)
+    try:
+        find_layer(backbone, path)
+    except FeatlibError as error:
+        session.other_layer, path = "", _most_similar(left.layer, backbone)
+        st.warning(plain(f"{error} Showing '{path}'."))
     infos = {info.path: info for info in backbone.layers}
-    path = session.other_layer or usual
     st.selectbox(
         f"Right layer ({len(paths)})",
         paths,
@@ -106,52 +130,53 @@ def pick_other_layer(session: Session, left: Side, backbone: Backbone) -> LayerI
     return infos[path]
 
 
-def show_sides(sides: list[Side], item: ImageItem) -> None:
-    """The classes and the first channels of both."""
-    outputs = [
-        _outputs(side.backbone.fingerprint, item.id, [side.layer.path, *_classes(side)], side.backbone, item)
-        for side in sides
-    ]
-    longest = max(
-        (float(part[path].max()) for side, part in zip(sides, outputs, strict=True) for path in _classes(side)),
-        default=1,
-    )
-    for column, side, part in zip(st.columns(len(sides), border=True), sides, outputs, strict=True):
+def show_models(models: list[ComparedModel], item: ImageItem) -> None:
+    """Show the predictions and the first channels of both."""
+    outputs = []
+    for model in models:
+        paths = [model.layer.path, *filter(None, [model.backbone.prediction_layer])]
+        outputs.append(_outputs(model.backbone.fingerprint, item.id, paths, model.backbone, item))
+    predictions = [part.get(model.backbone.prediction_layer or "") for model, part in zip(models, outputs, strict=True)]
+    longest = max((float(part.max()) for part in predictions if part is not None), default=1.0)
+    columns = st.columns(len(models), border=True)
+    for column, model, part, probabilities in zip(columns, models, outputs, predictions, strict=True):
         with column:
-            _show_side(side, part, longest)
+            st.markdown(model.title)
+            if probabilities is None:
+                st.info(f"It ends at {plain(model.backbone.feature_layer)} and has no classification head.")
+            else:
+                show_prediction(model.backbone, probabilities, f"classes {model.side}", longest)
+            _show_layer(model, part[model.layer.path])
     st.caption(
-        "Tiles with the same number are not the same thing: which channel learns what is chance, "
+        "Tiles with the same number do not correspond: which channel learns what is random, "
         "so the channels of two networks have no common order."
     )
 
 
-def show_worth(session: Session, sides: list[Side]) -> None:
-    """How well the vectors of both tell the photos of the built-in views apart."""
-    st.subheader("What are the vectors worth?", anchor=False)
+def show_vector_quality(session: Session, models: list[ComparedModel]) -> None:
+    """Show how well the vectors of both tell the photos of the built-in views apart."""
+    st.subheader("How good are the vectors?", anchor=False)
     st.markdown(
-        "Twelve views of each of ten photos: cropped, mirrored, darker, grey. Good vectors put the views of one photo "
-        "next to each other, so the 5 nearest others name a view's photo. How often they are right:"
+        "Twelve views of each of ten photos: cropped, mirrored, darker, gray. Good vectors put the views of one photo "
+        "next to each other: the 5 nearest neighbors of a view show its photo. 5-nearest-neighbor accuracy:"
     )
     images = load_samples("views")
     labels = images.labels_for("photo")
-    parts = [compute_all_vectors(session, side.backbone, images, side.layers) for side in sides]
-    for column, side, part in zip(st.columns(len(sides), border=True), sides, parts, strict=True):
-        column.markdown(_title(side))
+    vectors = []
+    for model in models:
+        # The layer shown, and the one that transfer learning usually starts from.
+        layers = [model.layer.path, model.backbone.feature_layer]
+        vectors.append(compute_all_vectors(session, model.backbone, images, layers))
+    for column, model, part in zip(st.columns(len(models), border=True), models, vectors, strict=True):
+        column.markdown(model.title)
         for path, X in part.items():
-            column.metric(plain(path), f"{neighbor_agreement(X, labels):.0%}", help="global average of each channel")
+            column.metric(plain(path), f"{neighbor_agreement(X, labels):.0%}", help="Global average of each channel")
     raw = neighbor_agreement(raw_pixels(images), labels)
-    st.caption(f"Without any network, the pixels themselves, shrunk to 16 × 16: {raw:.0%}. Guessing: 10%.")
-
-
-def _choices(session: Session) -> dict[str, ModelChoice]:
-    """The networks by name; what is on a side already and has options, such as a width, is among them."""
-    choices = {choice.name: choice for choice in list_models()}
-    written = [name for name in (session.model, session.other) if name not in ("", OWN, *choices)]
-    return {name: find_choice(parse_model_name(name)[0]) for name in written} | choices
+    st.caption(f"Without any network, from the pixels themselves, shrunk to 16 × 16: {raw:.0%}. Chance level: 10%.")
 
 
 def _possible_weights(session: Session, name: str, choice: ModelChoice) -> list[str]:
-    """What weights a network can have on the right; for the network on the left, only others than it has."""
+    """Return the weights that a network can have on the right; the network on the left needs others than it has."""
     same = name == session.model
     size = session.size if same else choice.input_size
     usual = name == choice.name  # which files networks with options have is not known
@@ -159,20 +184,8 @@ def _possible_weights(session: Session, name: str, choice: ModelChoice) -> list[
     return [weights for weights in [*options, "random"] if not (same and weights == session.weights)]
 
 
-def _size(session: Session, name: str, choice: ModelChoice, weights: str) -> int:
-    """Another network looks at pictures of the size it was trained for; an untrained one at those of the left."""
-    same = name == session.model or (weights == "random" and session.size in choice.input_sizes)
-    return session.size if same else choice.input_size or USUAL_SIZE
-
-
-def _describe(name: str, session: Session, options: list[str]) -> str:
-    if name == session.model:
-        return f"{name} (the same network)"
-    return name if "imagenet" in options else f"{name} (random weights only)"
-
-
-def _most_like(layer: LayerInfo, backbone: Backbone) -> str:
-    """Path of the end of a stage with the nearest resolution; of a layer without maps, the last of its kind."""
+def _most_similar(layer: LayerInfo, backbone: Backbone) -> str:
+    """Return the stage output with the nearest resolution; for a layer without maps, the last of its kind."""
     if layer.kind != "maps":
         alike = [info.path for info in backbone.layers if info.kind == layer.kind and not info.reason]
         return alike[-1] if alike else backbone.feature_layer
@@ -183,43 +196,19 @@ def _most_like(layer: LayerInfo, backbone: Backbone) -> str:
     return min(reversed(ends), key=lambda end: abs(math.log(end.output_shape[0] or 1) - wanted)).path
 
 
-def _say_missing(session: Session, backbone: Backbone, usual: str) -> None:
-    try:
-        find_layer(backbone, session.other_layer)
-    except FeatlibError as error:
-        st.warning(plain(f"{error} Showing '{usual}'."))
-    session.other_layer = ""
-
-
-def _title(side: Side) -> str:
-    backbone = side.backbone
-    weights = WEIGHTS.get(backbone.weights, f"weights: {backbone.weights}")
-    return f"**{plain(backbone.name)}** · {plain(weights)} · {format_shape(backbone.input_shape[:2])}"
-
-
-def _classes(side: Side) -> list[str]:
-    path = side.backbone.prediction_layer
-    return [path] if path else []
-
-
-def _show_side(side: Side, outputs: dict[str, np.ndarray], longest: float) -> None:
-    st.markdown(_title(side))
-    for path in _classes(side):
-        show_prediction(side.backbone, outputs[path], f"classes {side.name}", longest)
-    if not _classes(side):
-        st.info(f"It ends at {plain(side.backbone.feature_layer)} and has no classification head.")
-    st.markdown(f"**{plain(side.layer.path)}** · {format_shape(side.layer.output_shape)}")
-    output = outputs[side.layer.path]
-    if side.layer.kind != "maps":
+def _show_layer(model: ComparedModel, output: np.ndarray) -> None:
+    layer = model.layer
+    st.markdown(f"**{plain(layer.path)}** · {format_shape(layer.output_shape)}")
+    if layer.kind != "maps":
         figure = plots.channel_bars(output.reshape(-1))
-        st.plotly_chart(figure, key=f"vector {side.name}", alt=f"The {output.size:,} values of {side.layer.path}.")
+        st.plotly_chart(figure, key=f"vector {model.side}", alt=f"The {output.size:,} values of {layer.path}.")
         return
     count = min(CHANNELS, output.shape[-1])
     picture = plots.mosaic(output, range(count), tile=TILE, columns=COLUMNS)
     st.image(
         picture.png,
         width=picture.codes.shape[1],
-        alt=f"The first {count} of {output.shape[-1]:,} channels of {side.layer.path}, on the {side.name}.",
+        alt=f"The first {count} of {output.shape[-1]:,} channels of {layer.path}, on the {model.side}.",
     )
 
 
@@ -227,5 +216,4 @@ def _show_side(side: Side, outputs: dict[str, np.ndarray], longest: float) -> No
 def _outputs(
     fingerprint: str, image_id: str, layers: list[str], _backbone: Backbone, _item: ImageItem
 ) -> dict[str, np.ndarray]:
-    """Return the outputs of some layers for one image: layer path -> array without the batch dimension."""
     return {layer: output[0] for layer, output in feature_maps(_backbone, [_item], layers).items()}

@@ -1,4 +1,4 @@
-"""Parts of the page that asks which layer is best."""
+"""Parts of the layer probe page."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from featlib.ui.widgets import format_shape
 
 
 @dataclass(frozen=True)
-class Curve:
-    """What a head reaches at each depth, and without any network.
+class DepthCurve:
+    """What a linear probe reaches at each depth, and without any network.
 
     Attributes:
-        layers: the probes on the layers.
-        pixels: the probe on shrunken raw pixels.
-        skipped: which images were skipped, and why.
+        layers: The probes on the layers.
+        pixels: The probe on raw pixels.
+        skipped: Which images were skipped, and why.
     """
 
     layers: LayerProbe
@@ -33,75 +33,69 @@ class Curve:
     skipped: str
 
 
-def compute(session: Session, backbone: Backbone, images: ImageSet, column: str) -> Curve:
-    """Probe the end of each stage, from one forward pass.
+def compute_curve(session: Session, backbone: Backbone, images: ImageSet, column: str) -> DepthCurve:
+    """Train a probe on each stage output, from one forward pass.
 
     Raises:
         Stopped: The person has stopped the computation.
     """
     paths = stage_layers(backbone)
-    found = compute_vectors(session, backbone, images, paths)
-    y = found.images.labels_for(column)
-    results = tuple(train_probe(session, found.vectors[path], y, path) for path in paths)
-    pixels = train_probe(session, raw_pixels(found.images), y, "raw pixels")
-    return Curve(LayerProbe(paths, results), pixels, found.skipped)
+    batch = compute_vectors(session, backbone, images, paths)
+    y = batch.images.labels_for(column)
+    results = tuple(train_probe(session, batch.vectors[path], y, path) for path in paths)
+    pixels = train_probe(session, raw_pixels(batch.images), y, "raw pixels")
+    return DepthCurve(LayerProbe(paths, results), pixels, batch.skipped)
 
 
-def show_curve(session: Session, backbone: Backbone, curve: Curve, column: str) -> None:
-    """Accuracy over depth; a click on a point chooses its layer."""
-    found = curve.layers
-    best = found.layers.index(found.best)
-    top = found.mean_accuracies[best]
-    equal = int((found.mean_accuracies == top).sum())
-    said = (
-        f"{plain(found.best)} is best" if equal == 1 else f"{equal} layers are equally good, {plain(found.best)} first"
-    )
-    st.subheader(f"{plain(column)}: {said}, {top:.0%} right", anchor=False)
-    if curve.pixels.mean_accuracy > top + max(curve.pixels.std_accuracy, found.std_accuracies[best]):
+def show_curve(session: Session, backbone: Backbone, curve: DepthCurve, column: str) -> None:
+    """Show accuracy over depth; a click on a point chooses its layer."""
+    probes, pixels = curve.layers, curve.pixels
+    means = probes.mean_accuracies
+    best = int(means.argmax())
+    st.subheader(_headline(probes, column), anchor=False)
+    if pixels.mean_accuracy > means[best] + max(pixels.std_accuracy, probes.std_accuracies[best]):
         st.info("Here raw pixels do better than any of these layers: the network drops what the task needs.")
     key = f"depth {backbone.fingerprint}"
-    said = "; ".join(f"{path} {mean:.0%}" for path, mean in zip(found.layers, found.mean_accuracies, strict=True))
+
+    def choose() -> None:
+        event = widget_value(key)
+        for point in event["selection"]["points"] if event else []:
+            layer = point.get("customdata")
+            session.choose("layer", layer[0] if isinstance(layer, list | tuple) else layer)
+
+    summary = "; ".join(f"{path} {mean:.0%}" for path, mean in zip(probes.layers, means, strict=True))
     st.plotly_chart(
         plots.accuracy_curve(
-            found.layers,
-            found.mean_accuracies,
-            found.std_accuracies,
-            notes=[format_shape(find_layer(backbone, path).output_shape) for path in found.layers],
-            baselines=[("raw pixels", curve.pixels.mean_accuracy), ("commonest label", found.majority_accuracy)],
+            probes.layers,
+            means,
+            probes.std_accuracies,
+            notes=[format_shape(find_layer(backbone, path).output_shape) for path in probes.layers],
+            baselines=[("raw pixels", pixels.mean_accuracy), ("majority class", probes.majority_accuracy)],
             chosen=session.layer,
         ),
         key=key,
-        on_select=lambda: _choose(session, widget_value(key)),
+        on_select=choose,
         selection_mode=("points",),
         config={"displayModeBar": False},
-        alt=f"Accuracy at the end of each stage, the first on the left: {said}. "
-        f"Raw pixels {curve.pixels.mean_accuracy:.0%}, the commonest label {found.majority_accuracy:.0%}.",
+        alt=f"Accuracy of each stage output, the first on the left: {summary}. "
+        f"Raw pixels {pixels.mean_accuracy:.0%}, majority class {probes.majority_accuracy:.0%}.",
     )
-    _show_choice(session, found)
-    _explain(found)
-
-
-def _choose(session: Session, event: dict | None) -> None:
-    points = event["selection"]["points"] if event else []
-    for point in points:
-        layer = point.get("customdata")
-        session.choose("layer", layer[0] if isinstance(layer, list | tuple) else layer)
-
-
-def _show_choice(session: Session, found: LayerProbe) -> None:
-    accuracies = dict(zip(found.layers, found.mean_accuracies, strict=True))
+    accuracies = dict(zip(probes.layers, means, strict=True))
     st.segmented_control(
-        "Go on with",
+        "Continue with",
         list(accuracies),
         format_func=lambda path: f"{path} · {accuracies[path]:.0%}",
         help="The layer that the other pages show. A click on a point of the curve chooses it too.",
         **bind("layer", second="_probed", shown=session.layer if session.layer in accuracies else None),
     )
-
-
-def _explain(found: LayerProbe) -> None:
-    result = found.results[0]
-    spread = _spread(found)
+    result = probes.results[0]
+    near = int(np.sum(means + probes.std_accuracies[best] >= means[best]))
+    spread = (
+        f" {near} of {len(means)} layers lie within one standard deviation of the best: the difference is within the "
+        "noise; more images would settle it."
+        if near > 1
+        else ""
+    )
     st.caption(
         f"A logistic regression on each layer's average-pooled vectors, the network frozen. {result.cv}-fold "
         f"stratified cross-validation over {len(result.labels):,} images, the same folds for each layer; error bars "
@@ -109,11 +103,11 @@ def _explain(found: LayerProbe) -> None:
     )
 
 
-def _spread(found: LayerProbe) -> str:
-    """Warns where the best layer is not clearly better than another one."""
-    means, stds = found.mean_accuracies, found.std_accuracies
-    best = int(np.argmax(means))
-    near = [path for path, mean in zip(found.layers, means, strict=True) if mean + stds[best] >= means[best]]
-    if len(near) < 2:
-        return ""
-    return f" {len(near)} of {len(means)} layers lie within one deviation of the best: more images would tell."
+def _headline(probes: LayerProbe, column: str) -> str:
+    means = probes.mean_accuracies
+    top = means.max()
+    best = [plain(path) for path, mean in zip(probes.layers, means, strict=True) if mean == top]
+    if len(best) == 1:
+        return f"Best layer for “{plain(column)}”: {best[0]}, {top:.0%} correct"
+    names = f"{', '.join(best[:-1])} and {best[-1]}"
+    return f"{len(best)} layers tie for “{plain(column)}” at {top:.0%}: {names}"

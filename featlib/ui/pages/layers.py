@@ -56,7 +56,7 @@ def model_facts(backbone: Backbone) -> None:
         f"Images are resized to cover the input, center-cropped and preprocessed: "
         f"{plain(backbone.preprocessing.description)}. Fingerprint {backbone.fingerprint[:12]}."
     )
-    link_to("What goes in", "See what that does to an image")
+    link_to("Preprocessing", "See what that does to an image")
     for note in backbone.notes:
         st.info(plain(note))
 

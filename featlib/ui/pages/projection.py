@@ -144,7 +144,7 @@ def _show_plot_and_panel(session: Session, images: ImageSet, result: Projection,
                 names=images.names if flat else [_title(images, i) for i in range(len(images))],
                 labels=labels,
                 label_title=session.color or "label",
-                mode=session.tool,  # type: ignore[arg-type]
+                mode=session.tool,
             ),
             key=key,
             on_select="rerun" if flat else "ignore",

@@ -20,15 +20,15 @@ MISTAKES = 18
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a linear probe reaches on a layer, and on what the layer is compared with.
+class ProbeComparison:
+    """What a linear probe reaches on a layer, and on the baselines.
 
     Attributes:
-        images: what was learned from.
-        skipped: which images were skipped, and why.
-        layer: the probe on the chosen layer's vectors.
-        random: the same layer with random weights; None where the network itself has random weights.
-        pixels: the probe on shrunken raw pixels.
+        images: The images learned from.
+        skipped: Which images were skipped, and why.
+        layer: The probe on the chosen layer's vectors.
+        random: The same layer with random weights; None if the network itself has random weights.
+        pixels: The probe on raw pixels.
     """
 
     images: ImageSet
@@ -39,36 +39,37 @@ class Lesson:
 
 
 def pick_label(session: Session, images: ImageSet) -> str | None:
-    """The label column to learn, or None where the set has none that can be learned."""
-    if images.label_columns:
-        if session.label not in images.label_columns:
-            session.label = images.label_columns[0]
-        if len(images.label_columns) > 1:
-            st.segmented_control("Learn to name the", list(images.label_columns), required=True, **bind("label"))
-    obstacle = _obstacle(images, session.label) if images.label_columns else "These images have no labels."
+    """Return the label column to predict, or None if the set has none that can be learned."""
+    columns = images.label_columns
+    if columns and session.label not in columns:
+        session.label = columns[0]
+    if len(columns) > 1:
+        st.segmented_control("Label to predict", columns, required=True, **bind("label"))
+    obstacle = _find_obstacle(images, session.label) if columns else "These images have no labels."
     if not obstacle:
         return session.label
     st.info(
-        f"{plain(obstacle)} Learning needs labels, and at least two images of each, since part of them is held back "
-        "to test on. Upload a folder with one sub-folder for each class on Home, or take a built-in set:"
+        f"{plain(obstacle)} Learning needs labels, and at least two images per label, since some are held out for "
+        "testing. Upload a folder with one sub-folder per class on Home, or use a built-in set:"
     )
     with st.container(horizontal=True):
         for name in ("shapes", "views", "digits"):
-            st.button(f"Use the {name}", on_click=setattr, args=(session, "images", name))
+            st.button(f"Use the {name}", on_click=session.choose, args=("images", name))
     return None
 
 
-def _obstacle(images: ImageSet, column: str) -> str:
-    """Why the labels cannot be learned; empty where they can."""
+def _find_obstacle(images: ImageSet, column: str) -> str:
     counts = Counter(images.labels_for(column).tolist())
     single = [label for label, count in counts.items() if count < 2]
     if single:
-        return f"{len(single)} of the {len(counts)} labels in “{column}” have one image only, such as “{single[0]}”."
+        return f"{len(single)} of the {len(counts)} labels in “{column}” have only one image, such as “{single[0]}”."
     return "" if len(counts) > 1 else f"All {len(images)} images have the same “{column}”."
 
 
-def compute(session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo, column: str) -> Lesson:
-    """Probe the layer and what it is compared with.
+def compare_probes(
+    session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo, column: str
+) -> ProbeComparison:
+    """Train probes on the layer and on its baselines.
 
     Raises:
         Stopped: The person has stopped the computation.
@@ -80,7 +81,7 @@ def compute(session: Session, backbone: Backbone, images: ImageSet, layer: Layer
     if backbone.weights == "imagenet":
         untrained = load_network(session.model, "random", session.top, session.size)
         random = compute_all_vectors(session, untrained, images, [layer.path])[layer.path]
-    return Lesson(
+    return ProbeComparison(
         images,
         batch.skipped,
         layer=train_probe(session, batch.vectors[layer.path], y, layer.path),
@@ -89,35 +90,34 @@ def compute(session: Session, backbone: Backbone, images: ImageSet, layer: Layer
     )
 
 
-def show_accuracy(session: Session, lesson: Lesson, column: str) -> None:
-    """The accuracies side by side."""
-    probe = lesson.layer
-    st.subheader(f"{plain(column)}: {probe.mean_accuracy:.0%} right", anchor=False)
-    rows: list[tuple[str, float, float | None]] = [(session.layer, probe.mean_accuracy, probe.std_accuracy)]
-    if lesson.random is not None:
-        rows.append(("random weights", lesson.random.mean_accuracy, lesson.random.std_accuracy))
-    rows.append(("raw pixels", lesson.pixels.mean_accuracy, lesson.pixels.std_accuracy))
-    rows.append(("commonest label", probe.majority_accuracy, None))
-    best = max(rows[1:-1], key=lambda row: row[1])
-    if best[1] > probe.mean_accuracy + max(probe.std_accuracy, best[2] or 0):  # not by chance
-        st.info(
-            f"Here {best[0]} {'do' if best[0].endswith('s') else 'does'} better: this layer has dropped what the task "
-            "needs. Try another layer."
-        )
-    said = "; ".join(f"{name} {mean:.0%}" for name, mean, _ in rows)
-    st.plotly_chart(plots.accuracy_bars(rows), key="accuracy", alt=f"Accuracy: {said}.")
+def show_accuracy(session: Session, comparison: ProbeComparison, column: str) -> None:
+    """Show the accuracies side by side."""
+    probe = comparison.layer
+    st.subheader(f"{plain(column)}: {probe.mean_accuracy:.0%} correct", anchor=False)
+    baselines = {"raw pixels": comparison.pixels}
+    if comparison.random is not None:
+        baselines = {"random weights": comparison.random, **baselines}
+    name, best = max(baselines.items(), key=lambda item: item[1].mean_accuracy)
+    if best.mean_accuracy > probe.mean_accuracy + max(probe.std_accuracy, best.std_accuracy):  # not by chance
+        st.info(f"Here {name} do better: this layer has dropped what the task needs. Try another layer.")
+    rows: list[tuple[str, float, float | None]] = [
+        (row, result.mean_accuracy, result.std_accuracy) for row, result in {session.layer: probe, **baselines}.items()
+    ]
+    rows.append(("majority class", probe.majority_accuracy, None))
+    summary = "; ".join(f"{row} {mean:.0%}" for row, mean, _ in rows)
+    st.plotly_chart(plots.accuracy_bars(rows), key="accuracy", alt=f"Accuracy: {summary}.")
     st.caption(
         f"A logistic regression on the layer's average-pooled vectors, the network frozen. {probe.cv}-fold stratified "
         f"cross-validation over {len(probe.labels):,} images with a fixed seed; error bars are the standard deviation "
-        "over the folds. Compared with the same layer under random weights, with 16 × 16 raw pixels, and with always "
-        "answering the commonest label."
+        "over the folds. Compared with the same layer with random weights, with 16 × 16 raw pixels, and with always "
+        "predicting the majority class."
     )
 
 
-def show_confusion(lesson: Lesson) -> None:
-    """Which label is taken for which."""
-    probe = lesson.layer
-    st.subheader("What is taken for what", anchor=False)
+def show_confusion(comparison: ProbeComparison) -> None:
+    """Show the confusion matrix."""
+    probe = comparison.layer
+    st.subheader("Confusion matrix", anchor=False)
     st.plotly_chart(
         plots.confusion_heatmap(probe.confusion, probe.classes),
         key="confusion",
@@ -126,16 +126,16 @@ def show_confusion(lesson: Lesson) -> None:
     )
 
 
-def show_mistakes(lesson: Lesson) -> None:
-    """The images that got the wrong label."""
-    images, probe = lesson.images, lesson.layer
-    st.subheader("The mistakes", anchor=False)
+def show_mistakes(comparison: ProbeComparison) -> None:
+    """Show the misclassified images."""
+    images, probe = comparison.images, comparison.layer
+    st.subheader("Misclassified images", anchor=False)
     if not len(probe.mistakes):
-        st.success(f"None: all {len(images):,} images got the right label while they were held back.")
+        st.success(f"None: all {len(images):,} images were classified correctly when held out.")
         return
     shown = probe.mistakes[:MISTAKES].tolist()
     st.markdown(
-        f"{len(probe.mistakes):,} of {len(images):,} images got the wrong label while they were held back"
+        f"{len(probe.mistakes):,} of {len(images):,} images were misclassified when held out"
         + (f"; the first {MISTAKES}:" if len(probe.mistakes) > MISTAKES else ":")
     )
     thumbnail_row(

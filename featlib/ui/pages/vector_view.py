@@ -50,7 +50,7 @@ def show_view(session: Session, dataset: VectorDataset, view: View) -> None:
                 ],
                 labels=labels,
                 label_title=session.color or "label",
-                mode=session.tool,  # type: ignore[arg-type]
+                mode=session.tool,
             ),
             key=key,
             on_select=_row_picker(session, view, key) if flat else "ignore",

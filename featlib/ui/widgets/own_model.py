@@ -100,7 +100,7 @@ def _choose_pixels(session: Session, own: Backbone) -> None:
         "Pixels enter as",
         names,
         format_func=lambda name: PREPROCESSING[name].description,
-        help="What the network was trained with. “What goes in” shows what a wrong choice does.",
+        help="What the network was trained with. “Preprocessing” shows what a wrong choice does.",
         **bind("pixels", shown=session.pixels or own.preprocessing.name),
     )
 

@@ -55,7 +55,7 @@ def resolve_channels(session: Session, layer: LayerInfo, output: np.ndarray) -> 
     """Sort the channels of a layer, and bring the selected channel and page into its range."""
     maps = output if output.ndim == 3 else output.reshape(1, 1, -1)
     statistics = channel_statistics(maps[np.newaxis])
-    order = sort_channels(statistics, session.sort)  # type: ignore[arg-type]
+    order = sort_channels(statistics, session.sort)
     n_pages = -(-len(order) // CHANNELS_PER_PAGE)
     session.channel = min(session.channel, len(order) - 1)
     session.page = min(session.page, n_pages) if n_pages > 1 else 0
@@ -94,7 +94,7 @@ def show_maps(
 ) -> None:
     """Show one page of the layer's channels as tiles to pick from, with the session's color scale."""
     channels = output.order[(page - 1) * per_page : page * per_page]
-    picture = plots.mosaic(output.maps, channels, scale=session.scale, tile=TILE, columns=columns)  # type: ignore[arg-type]
+    picture = plots.mosaic(output.maps, channels, scale=session.scale, tile=TILE, columns=columns)
     tiles = [
         Tile(
             value=channel,
