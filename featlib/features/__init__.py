@@ -7,7 +7,7 @@ from featlib.features.files import VectorDataset, load_vectors, open_vectors, sa
 from featlib.features.jobs import RayRun, WrittenVectors, extract_to_file, extract_with_ray
 from featlib.features.maps import Trace, feature_maps, trace_image
 from featlib.features.runtimes import Precision, RuntimeName, make_runtime
-from featlib.features.store.store import VectorStore
+from featlib.features.store import VectorStore
 from featlib.features.taps import POOLINGS, Pooling, Tap, tap_layers
 from featlib.features.vectors import (
     Origin,

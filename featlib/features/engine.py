@@ -19,8 +19,7 @@ import numpy as np
 
 from featlib.errors import CancelledError, FeatlibError, ImageError
 from featlib.features.runtimes import Precision, RuntimeName, check_runtime, cores, make_runtime
-from featlib.features.store.lookup import VectorLookup, path_of
-from featlib.features.store.store import VectorStore
+from featlib.features.store import VectorLookup, VectorStore, path_of
 from featlib.features.taps import Tap, check_pooling
 from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
 from featlib.models import Backbone, find_layer

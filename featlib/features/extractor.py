@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from featlib.errors import ModelError
 from featlib.features.engine import Engine, EngineOptions, raise_for_problems
 from featlib.features.runtimes import Precision, RuntimeName
-from featlib.features.store.store import VectorStore
+from featlib.features.store import VectorStore
 from featlib.features.taps import Pooling
 from featlib.features.vectors import Origin, combine_layers, vector_engine
 from featlib.images import list_pending

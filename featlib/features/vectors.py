@@ -11,9 +11,9 @@ import numpy as np
 from featlib.errors import FeatlibError
 from featlib.features.engine import Engine, EngineOptions
 from featlib.features.runtimes import Precision, RuntimeName
-from featlib.features.store.store import VectorStore
+from featlib.features.store import VectorStore
 from featlib.features.taps import Pooling, Tap
-from featlib.images import ImageItem, ImageProblem, ImageSet, as_image_set, list_pending
+from featlib.images import ImageItem, ImageProblem, ImageSet, as_image_set, list_pending, resizer_name
 from featlib.models import Backbone
 from featlib.progress import OnProgress
 
@@ -45,7 +45,8 @@ class Origin:
         """Describe the vectors that an engine computes."""
         backbone, layers = engine.backbone, tuple(tap.layer for tap in engine.taps)
         columns = layer_columns(layers, [shape[0] for shape in engine.shapes])
-        return cls(backbone.name, backbone.fingerprint, layers, columns, str(engine.taps[0].pooling).lower())
+        pooling = str(engine.taps[0].pooling).lower()
+        return cls(backbone.name, backbone.fingerprint, layers, columns, pooling, resizer_name())
 
     def to_json(self) -> str:
         """Write one JSON object; of columns that are `layer:channel`, only the number per layer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featlib.features.store.store import VectorStore
+from featlib.features.store import VectorStore
 from featlib.images import load_samples
 from featlib.transfer import probe_layers, stage_layers
 from tests.app.driver import choices, element, go, has, labelled, open_page, press, run, said, select, traces

@@ -12,7 +12,7 @@ import numpy as np
 
 import featlib
 from featlib.features.runtimes import has_openvino, make_runtime
-from featlib.features.store.store import VectorStore
+from featlib.features.store import VectorStore
 from featlib.features.taps import Tap
 from featlib.images import list_pending, open_image
 from tests.benchmarks.measure import least_seconds

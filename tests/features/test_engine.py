@@ -233,7 +233,7 @@ def test_a_store_that_cannot_be_written_stops_nobody(tiny, folder, tmp_path):
     np.testing.assert_array_equal(
         extract_vectors(tiny, folder, "join", store=store).X, extract_vectors(tiny, folder, "join").X
     )
-    assert "left aside, and work goes on" in store.problem
+    assert "is unavailable (" in store.problem
 
 
 # --- to a file

@@ -12,7 +12,7 @@ import featlib
 from featlib.analysis import linear_probe
 from featlib.errors import CancelledError, FeatlibError
 from featlib.features import engine, extract_vectors
-from featlib.features.store.store import VectorStore
+from featlib.features.store import VectorStore
 from featlib.images import load_samples
 from featlib.transfer import probe_layers, stage_layers
 

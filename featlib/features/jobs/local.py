@@ -16,7 +16,7 @@ from featlib.features.files.formats import FORMATS, write_file
 from featlib.features.jobs.job import Job
 from featlib.features.jobs.shards import ShardFolder, locked_folder, read_job
 from featlib.features.runtimes import Precision, RuntimeName
-from featlib.features.store.store import VectorStore
+from featlib.features.store import VectorStore
 from featlib.features.taps import Pooling
 from featlib.features.vectors import combine_layers, vector_engine
 from featlib.images import ImageProblem, ImageSet, list_pending

@@ -1,7 +1,7 @@
-"""The SQLite file below the store: opened, shared by threads, given up around a fork, begun anew when damaged.
+"""Open the SQLite file of a store: shared by threads, closed around a fork, set aside and begun again when damaged.
 
-Replacing a file that others have open does them no harm: SQLite leaves the log of a file that has moved alone, every
-call compares the file's inode with the one it has open, and files are opened and replaced under one lock only.
+Replacing a file that others have open is harmless: SQLite does not touch the log of a file that has moved, every call
+compares the file's inode with the one it has open, and files are opened and replaced under one lock only.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ if sys.platform != "win32":  # Windows refuses to replace a file that is open, s
 
 Identity = tuple[int, int]
 
-# Seconds that a call waits for another process before it goes on without the store.
-TIMEOUT = 5.0
 APPLICATION_ID = 0x66656174  # "feat"
 VERSION = 1
 PAGE_SIZE = 16384  # three vectors of 1,280 float32 fill one page
@@ -40,17 +38,17 @@ CREATE TABLE entry (space INTEGER, image BLOB, row INTEGER, used INTEGER, bytes 
 CREATE TABLE data (row INTEGER PRIMARY KEY, vector BLOB);
 CREATE TABLE file (path BLOB PRIMARY KEY, stamp BLOB, digest BLOB, checksum INTEGER) WITHOUT ROWID;
 """
-# UnicodeDecodeError: the message of an error quotes a damaged name.
+# UnicodeDecodeError: an error message may quote a damaged name.
 _ERRORS = (sqlite3.Error, UnicodeDecodeError)
-# What says that this program is wrong, not the file.
-MISTAKES = (sqlite3.ProgrammingError, sqlite3.InterfaceError)
-LOCKED = "another process has kept it locked"
-# What says nothing about the file: locks, rights, full disks. All else means that the file is damaged.
-_CIRCUMSTANCES = {
+# Errors of this program, not of the file.
+PROGRAM_ERRORS = (sqlite3.ProgrammingError, sqlite3.InterfaceError)
+LOCKED = "it is locked by another process"
+# Locks, permissions and full disks say nothing about the file. All other errors mean that it is damaged.
+_REASONS = {
     sqlite3.SQLITE_BUSY: LOCKED,
     sqlite3.SQLITE_LOCKED: LOCKED,
     sqlite3.SQLITE_PROTOCOL: LOCKED,
-    sqlite3.SQLITE_SCHEMA: "another process has just begun it anew",
+    sqlite3.SQLITE_SCHEMA: "another process has just replaced it",
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_READONLY: "it cannot be written to",
     sqlite3.SQLITE_PERM: "it cannot be written to",
@@ -72,32 +70,38 @@ class DamagedError(sqlite3.DatabaseError):
     """The file is not what this version wrote."""
 
 
-def circumstance(error: Exception, path: Path) -> str | None:
-    """Says in a few words what keeps the file from being used; None where the file itself is damaged."""
+class OtherVersionError(DamagedError):
+    """The file was written by another version of featlib."""
+
+
+def unavailable_reason(error: Exception, path: Path) -> str | None:
+    """Return in a few words what prevents using the file; None where the file itself is damaged."""
     if isinstance(error, OSError):
         return LOCKED if isinstance(error, BlockingIOError) else error.strerror or str(error)
-    if isinstance(error, MISTAKES):
+    if isinstance(error, PROGRAM_ERRORS):
         return str(error)
     code = getattr(error, "sqlite_errorcode", None)
     if code is None or code in _DAMAGED:
         return None
-    # A damaged header can say these two as well.
+    # A damaged header can cause these two as well.
     if code & 0xFF == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         return None
     if code & 0xFF == sqlite3.SQLITE_FULL and shutil.disk_usage(path.parent).free > _MUCH_SPACE:
         return None
-    return _CIRCUMSTANCES.get(code & 0xFF)
+    return _REASONS.get(code & 0xFF)
 
 
 class StoreFile:
-    """One database file and its connections. A connection serves one call at a time and any thread.
+    """A database file and its connections. A connection serves one call at a time and any thread.
 
-    Attributes:
-        path: where the file is, or will be once something is written.
+    Args:
+        path: Where the file is, or will be once something is written.
+        timeout: Seconds that a fork waits for running calls.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, timeout: float) -> None:
         self.path = path
+        self._timeout = timeout
         self._gate = threading.Condition(threading.Lock())
         self._idle: list[_Opened] = []
         self._busy = 0
@@ -105,55 +109,51 @@ class StoreFile:
 
     @contextmanager
     def connection(self, create: bool, timeout: float) -> Iterator[sqlite3.Connection | None]:
-        """Lends a connection, or None where there is no file and `create` is False.
+        """Lend a connection, or None where there is no file and `create` is False.
 
         Raises:
-            DamagedError: the file was damaged. It has been removed, so that the call can be repeated on a new one.
-            sqlite3.Error: the file cannot be used now (see `circumstance`).
-            OSError: the folder cannot be used.
+            DamagedError: The file was damaged. It has been set aside, so the call can be repeated on a new one.
+            sqlite3.Error: The file is unavailable (see `unavailable_reason`).
+            OSError: The folder is unavailable.
         """
         with self._gate:
             self._busy += 1
             opened = self._idle.pop() if self._idle else None
         try:
-            yield from self._lend(opened, create, timeout)
+            if opened is not None and opened.identity != self._identity():  # another process replaced or removed it
+                opened.connection.close()
+                opened = None
+            opened = opened or self._open(create, timeout)
+            if opened is None:
+                yield None
+                return
+            try:
+                opened.connection.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
+                yield opened.connection
+            except BaseException as error:
+                opened.connection.close()  # rolls back
+                if not isinstance(error, _ERRORS) or unavailable_reason(error, self.path) is not None:
+                    raise
+                with self._locked(timeout):
+                    if self._identity() == opened.identity:  # otherwise another process was quicker
+                        self._set_aside()
+                raise DamagedError(str(error)) from error
+            with self._gate:
+                if len(self._idle) < _IDLE_CONNECTIONS:
+                    self._idle.append(opened)
+                    return
+            opened.connection.close()
         finally:
             with self._gate:
                 self._busy -= 1
                 self._gate.notify_all()
-
-    def _lend(self, opened: _Opened | None, create: bool, timeout: float) -> Iterator[sqlite3.Connection | None]:
-        if opened is not None and opened.identity != self._identity():  # replaced or removed by somebody
-            opened.connection.close()
-            opened = None
-        opened = opened or self._open(create, timeout)
-        if opened is None:
-            yield None
-            return
-        try:
-            opened.connection.execute(f"PRAGMA busy_timeout = {round(timeout * 1000)}")
-            yield opened.connection
-        except BaseException as error:
-            opened.connection.close()  # rolls back
-            if not isinstance(error, _ERRORS) or circumstance(error, self.path) is not None:
-                raise
-            self._begin_anew(opened.identity, timeout)
-            raise DamagedError(str(error)) from error
-        self._give_back(opened)
-
-    def _give_back(self, opened: _Opened) -> None:
-        with self._gate:
-            if len(self._idle) < _IDLE_CONNECTIONS:
-                self._idle.append(opened)
-                return
-        opened.connection.close()
 
     def _open(self, create: bool, timeout: float) -> _Opened | None:
         if not create and self._identity() is None:
             return None
         if create:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked(timeout) as ours:
+        with self._locked(timeout):
             if self._identity() is None:
                 if not create:
                     return None
@@ -163,24 +163,19 @@ class StoreFile:
                 _prepare(connection)
             except _ERRORS as error:
                 connection.close()
-                if circumstance(error, self.path) is not None:
+                if unavailable_reason(error, self.path) is not None:
                     raise
-                self._remove(ours)
+                if isinstance(error, OtherVersionError):
+                    self.path.unlink(missing_ok=True)
+                    self._remove_logs()
+                else:
+                    self._set_aside()
                 raise DamagedError(str(error)) from error
             return _Opened(connection, self._identity())
 
-    def _begin_anew(self, identity: Identity | None, timeout: float) -> None:
-        with self._locked(timeout) as ours:
-            if self._identity() == identity:  # else somebody else was quicker
-                self._remove(ours)
-
-    def _remove(self, ours: bool) -> None:
-        """Removes a damaged file; one that was there before any store was is somebody's, so it is only renamed."""
+    def _set_aside(self) -> None:
         with contextlib.suppress(FileNotFoundError):
-            if ours:
-                self.path.unlink()
-            else:
-                self.path.replace(self._beside(".damaged"))
+            self.path.replace(self._beside(".damaged"))
         self._remove_logs()
 
     def _remove_logs(self) -> None:
@@ -198,43 +193,36 @@ class StoreFile:
         return self.path.with_name(self.path.name + suffix)
 
     @contextmanager
-    def _locked(self, timeout: float) -> Iterator[bool]:
-        """Holds the lock that opening and replacing need; yields whether a store has been here before."""
-        path = self._beside(".lock")
-        ours = path.exists()
-        with path.open("a") as lock:
-            if sys.platform != "win32":
-                _wait_for(lock.fileno(), timeout)
-            yield ours
+    def _locked(self, timeout: float) -> Iterator[None]:
+        """Hold the lock that opening and replacing need."""
+        with self._beside(".lock").open("a") as lock:
+            give_up = time.monotonic() + timeout
+            while sys.platform != "win32":
+                try:
+                    fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > give_up:
+                        raise
+                    time.sleep(0.005)
+            yield
 
     def __del__(self) -> None:
         for opened in self._idle:
             opened.connection.close()
 
     def pause(self) -> None:
-        """Closes all connections and lets none be opened until `resume`: SQLite's state must not pass a fork."""
+        """Close all connections and open none until `resume`, since SQLite's state must not pass a fork."""
         self._gate.acquire()
-        self._gate.wait_for(lambda: not self._busy, TIMEOUT)
+        self._gate.wait_for(lambda: not self._busy, self._timeout)
         while self._idle:
             self._idle.pop().connection.close()
 
     def resume(self, in_child: bool) -> None:
-        """Ends what `pause` began."""
+        """End what `pause` began."""
         if in_child:
-            self._busy = 0  # the threads of the parent are not here
+            self._busy = 0  # the threads of the parent do not exist here
         self._gate.release()
-
-
-def _wait_for(lock: int, timeout: float) -> None:
-    give_up = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() > give_up:
-                raise
-            time.sleep(0.005)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -245,11 +233,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         marks = f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {marks} COMMIT")
-    elif (
-        first_integer(connection, "PRAGMA application_id") != APPLICATION_ID
-        or first_integer(connection, "PRAGMA user_version") != VERSION
-    ):
-        raise DamagedError("The file is of another version.")
+    elif first_integer(connection, "PRAGMA application_id") != APPLICATION_ID:
+        raise DamagedError("The file is not a vector cache.")
+    elif first_integer(connection, "PRAGMA user_version") != VERSION:
+        raise OtherVersionError("The file is of another version.")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
@@ -258,10 +245,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def first_integer(connection: sqlite3.Connection, query: str, values: tuple[object, ...] = ()) -> int:
-    """The first value of a query, which has to be an integer that leaves room to count on.
+    """Return the first value of a query, which must be an integer that leaves room for counting.
 
     Raises:
-        DamagedError: it is not.
+        DamagedError: It is not.
     """
     row = connection.execute(query, values).fetchone()
     if row is None or not isinstance(row[0], int) or not 0 <= row[0] < 2**62:

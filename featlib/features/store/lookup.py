@@ -10,16 +10,17 @@ import numpy as np
 
 from featlib.features.store.store import VectorStore
 from featlib.features.taps import Tap
-from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
+from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image, resizer_name
 from featlib.models import Backbone
 
 CACHEABLE_POOLINGS = ("avg", "max")  # small enough to store
-VERSION = 1  # of the way from pixels to the network; a new one ignores all vectors stored before
+VERSION = 2  # of the way from pixels to the network; a new one ignores all vectors stored before
 
 
 def cache_key(backbone: Backbone, tap: Tap, precision: str = "float32") -> str:
     """Name a layer's vectors in the store by everything that they depend on except the image."""
-    return f"{backbone.name} {tap.layer} {tap.pooling} {precision} {backbone.fingerprint}/{VERSION}"
+    origin = f"{backbone.name} {tap.layer} {tap.pooling} {precision}"
+    return f"{origin} {resizer_name()} {backbone.fingerprint}/{VERSION}"
 
 
 class VectorLookup:
@@ -73,12 +74,17 @@ class VectorLookup:
         Returns:
             (n,) bool: where all taps are known.
         """
-        known = np.array([isinstance(image, ImageItem) for image in images], dtype=bool)
-        if self._readable is None or not known.any():
-            return np.zeros(len(images), dtype=bool)
-        ids = [image.id if isinstance(image, ImageItem) else None for image in images]
+        known = np.zeros(len(images), dtype=bool)
+        items = {i: image for i, image in enumerate(images) if isinstance(image, ImageItem)}
+        if self._readable is None or not items:
+            return known
+        at = list(items)
+        known[at] = True
         for key, matrix in zip(self._keys, rows, strict=True):
-            known &= self._readable.read_into(str(key), ids, matrix)
+            part = matrix if len(at) == len(matrix) else np.empty((len(at), *matrix.shape[1:]), np.float32)
+            known[at] &= self._readable.read_into(str(key), [image.id for image in items.values()], part)
+            if part is not matrix:
+                matrix[at] = part
         return known
 
     def write(self, items: Sequence[Pending], outputs: Sequence[np.ndarray]) -> None:

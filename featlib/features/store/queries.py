@@ -1,4 +1,4 @@
-"""What is read from and written to the tables of the store, each function on one connection."""
+"""Read and write the tables of the store; each function works on one connection."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import numpy as np
 from featlib.features.store.database import DamagedError, first_integer
 from featlib.features.store.encoding import file_checksum, unpack_vector
 
-# Seconds after which a read is noted as use: reads stay reads, and what counts as unused is a little too much.
+# Seconds after which a read counts as a new use, so that most reads write nothing.
 USED_AGAIN_AFTER = 600
 _CHUNK = 256
-_KEPT_BY_EVICTION = 0.9
+_SHARE_AFTER_EVICTION = 0.9
 # A page is free when its last vector is gone, so it can take several rounds.
 _ROUNDS = 20
 
@@ -41,7 +41,7 @@ def _writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def read(connection: sqlite3.Connection, space: bytes, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
-    """Reads what is kept and undamaged of the asked-for images, and notes now and then that it was used."""
+    """Read the undamaged vectors of these images, and record now and then that they were used."""
     now, space_sum = int(time.time()), zlib.crc32(space)
     found, again = {}, []
     for chunk in _chunks(list(dict.fromkeys(keys))):
@@ -53,17 +53,17 @@ def read(connection: sqlite3.Connection, space: bytes, keys: Sequence[bytes]) ->
             if not isinstance(used, int) or abs(now - used) > USED_AGAIN_AFTER:
                 again.append((now, space, key))
     if again and not connection.in_transaction:
-        connection.execute("PRAGMA busy_timeout = 0")  # who writes now goes first
+        connection.execute("PRAGMA busy_timeout = 0")  # another writer goes first
         with contextlib.suppress(sqlite3.OperationalError), _writing(connection):
             connection.executemany(_TOUCH, again)
     return found
 
 
 def write(connection: sqlite3.Connection, space: bytes, packed: Mapping[bytes, bytes], max_bytes: int) -> None:
-    """Keeps packed vectors, in one transaction.
+    """Write packed vectors, in one transaction.
 
     Raises:
-        DamagedError: they cannot be read again.
+        DamagedError: They cannot be read back.
     """
     now = int(time.time())
     with _writing(connection):
@@ -75,13 +75,13 @@ def write(connection: sqlite3.Connection, space: bytes, packed: Mapping[bytes, b
         entries = ((number, key, places[key], now, len(blob)) for key, blob in packed.items())
         connection.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?)", entries)
         if len(read(connection, space, list(packed))) < len(packed):
-            raise DamagedError("What leads to the rows is damaged: what was just written cannot be found.")
+            raise DamagedError("The index of the rows is damaged: what was just written cannot be found.")
         _evict(connection, max_bytes)
     _shrink(connection, max_bytes)
 
 
 def read_digests(connection: sqlite3.Connection, paths: Sequence[bytes]) -> dict[tuple[bytes, bytes], bytes]:
-    """Reads the digests noted for these paths, by (path, stamp)."""
+    """Read the digests noted for these paths, by (path, stamp)."""
     known = {}
     for chunk in _chunks(paths):
         query = f"SELECT path, stamp, digest, checksum FROM file WHERE path IN ({_marks(chunk)})"
@@ -92,7 +92,7 @@ def read_digests(connection: sqlite3.Connection, paths: Sequence[bytes]) -> dict
 
 
 def write_digests(connection: sqlite3.Connection, marks: Sequence[tuple[bytes, bytes, bytes]], max_bytes: int) -> None:
-    """Notes (path, stamp, digest), in one transaction."""
+    """Write (path, stamp, digest), in one transaction."""
     with _writing(connection):
         rows = ((*mark, file_checksum(*mark)) for mark in marks)
         connection.executemany("INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?)", rows)
@@ -101,7 +101,7 @@ def write_digests(connection: sqlite3.Connection, marks: Sequence[tuple[bytes, b
 
 
 def _places(connection: sqlite3.Connection, space: int, keys: Sequence[bytes]) -> dict[bytes, int]:
-    """The row of each image: the one it has, or a new one."""
+    """Return the row number of each image: the one it has, or a new one."""
     places: dict[bytes, int] = {}
     for chunk in _chunks(keys):
         query = f"SELECT image, row FROM entry WHERE space = ? AND image IN ({_marks(chunk)})"
@@ -112,8 +112,8 @@ def _places(connection: sqlite3.Connection, space: int, keys: Sequence[bytes]) -
 
 
 def _evict(connection: sqlite3.Connection, max_bytes: int) -> None:
-    """Where there is too much, removes what was not used for longest until there is some room again."""
-    used, goal = _bytes_in_use(connection), int(max_bytes * _KEPT_BY_EVICTION)
+    """Remove the least recently used vectors where the file is too large, until there is some room."""
+    used, goal = _bytes_in_use(connection), int(max_bytes * _SHARE_AFTER_EVICTION)
     if used <= max_bytes:
         return
     for _ in range(_ROUNDS):
@@ -127,7 +127,7 @@ def _evict(connection: sqlite3.Connection, max_bytes: int) -> None:
 
 
 def _shrink(connection: sqlite3.Connection, max_bytes: int) -> None:
-    """Gives free pages back where the file is larger than the limit."""
+    """Free the unused pages where the file is larger than the limit."""
     allowed = max_bytes // first_integer(connection, "PRAGMA page_size")
     too_many = first_integer(connection, "PRAGMA page_count") - allowed
     if too_many > 0 and first_integer(connection, "PRAGMA freelist_count"):
@@ -135,7 +135,7 @@ def _shrink(connection: sqlite3.Connection, max_bytes: int) -> None:
 
 
 def _oldest(connection: sqlite3.Connection, share: float) -> list[tuple[int, bytes, int]]:
-    """The (space, image, row) whose vectors make up this share of all bytes, the least recently used first."""
+    """Return the least recently used (space, image, row) whose vectors make up this share of all bytes."""
     wanted = share * first_integer(connection, "SELECT CAST(total(bytes) AS INTEGER) FROM entry")
     oldest, size = [], 0
     for space, image, row, count in connection.execute("SELECT space, image, row, bytes FROM entry ORDER BY used, row"):
@@ -152,7 +152,7 @@ def _bytes_in_use(connection: sqlite3.Connection) -> int:
 
 
 def count(connection: sqlite3.Connection) -> tuple[int, tuple[tuple[str, int, int], ...]]:
-    """Returns the bytes in use, and for each space its name, vectors and their bytes."""
+    """Return the bytes in use, and for each space its name, vectors and their bytes."""
     rows = connection.execute(_SPACES).fetchall()
     spaces = tuple(
         (name.decode(errors="replace"), count, size) for name, count, size in rows if isinstance(name, bytes)
@@ -161,7 +161,7 @@ def count(connection: sqlite3.Connection) -> tuple[int, tuple[tuple[str, int, in
 
 
 def clear(connection: sqlite3.Connection) -> None:
-    """Empties all tables and makes the file small."""
+    """Empty all tables and shrink the file."""
     with _writing(connection):
         for table in ("data", "entry", "file", "space"):
             connection.execute(f"DELETE FROM {table}")

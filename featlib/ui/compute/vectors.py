@@ -10,7 +10,7 @@ import streamlit as st
 
 from featlib.errors import FeatlibError, ImageError
 from featlib.features import Engine, EngineOptions, Pooling, Tap
-from featlib.features.store.lookup import CACHEABLE_POOLINGS
+from featlib.features.store import CACHEABLE_POOLINGS
 from featlib.images import ImageItem, ImageSet
 from featlib.models import Backbone
 from featlib.text import format_bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featlib.features.store.store import VectorStore
+from featlib.features.store import VectorStore
 
 
 def image_id(number: int) -> str:

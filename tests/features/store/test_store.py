@@ -20,11 +20,13 @@ from click.testing import CliRunner
 
 from featlib.cli import main
 from featlib.errors import FeatlibError
-from featlib.features.store import database as store_file, queries as store_tables
-from featlib.features.store.store import VectorStore
+from featlib.features.store import VectorStore, default_path
+from featlib.features.store.database import PAGE_SIZE
+from featlib.features.store.queries import USED_AGAIN_AFTER
 from tests.features.store.storing import check, image_id, rows
 
 ROOT = Path(__file__).resolve().parents[3]
+slow = pytest.mark.slow
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs signals, fork or limits of POSIX")
 
 
@@ -160,12 +162,12 @@ def disk_use(path: Path) -> int:
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path, monkeypatch):
     now = time.time()
-    monkeypatch.setattr(store_tables.time, "time", lambda: now)
+    monkeypatch.setattr(time, "time", lambda: now)
     store = VectorStore(tmp_path / "vectors.db", max_bytes=2_000_000)
     for first in range(0, 1000, 100):  # 1.3 MB
         store.put("a", rows("a", range(first, first + 100)))
         now += 1
-    now += 2 * store_tables.USED_AGAIN_AFTER
+    now += 2 * USED_AGAIN_AFTER
     assert check(store, "a", range(200)) == 200  # used again
     now += 1
     store.put("b", rows("b", range(700)))  # 0.9 MB more
@@ -189,6 +191,7 @@ def test_the_limit_is_one_of_the_disk(tmp_path):
     assert disk_use(tmp_path / "vectors.db") <= 1_000_000
 
 
+@slow
 def test_eight_processes_read_and_write(tmp_path):
     path = tmp_path / "vectors.db"
     code = "import sys; from tests.features.store.storing import *; print(flush=True); input(); "
@@ -202,6 +205,7 @@ def test_eight_processes_read_and_write(tmp_path):
     assert check(VectorStore(path), "shared", range(60)) == 60
 
 
+@slow
 @posix
 def test_killed_while_writing(tmp_path):
     path, written = tmp_path / "vectors.db", -1
@@ -245,7 +249,7 @@ def flip(content: bytearray, chance: random.Random) -> bytes:
 
 def flip_structure(content: bytearray, chance: random.Random) -> bytes:
     """Damages the beginnings of pages, where SQLite keeps what leads to the rows."""
-    page = chance.randrange(len(content) // store_file.PAGE_SIZE) * store_file.PAGE_SIZE
+    page = chance.randrange(len(content) // PAGE_SIZE) * PAGE_SIZE
     for _ in range(chance.choice([1, 3, 10])):
         content[page + chance.randrange(150)] = chance.randrange(256)
     return bytes(content)
@@ -255,7 +259,9 @@ def cut(content: bytearray, chance: random.Random) -> bytes:
     return bytes(content[: chance.randrange(len(content))])
 
 
-@pytest.mark.parametrize(("damage", "copies"), [(flip, 40), (flip_structure, 70), (cut, 12)])
+@pytest.mark.parametrize(
+    ("damage", "copies"), [(cut, 12), pytest.param(flip, 40, marks=slow), pytest.param(flip_structure, 70, marks=slow)]
+)
 def test_damage_is_found_and_healed(store, tmp_path, damage, copies):
     store.put("shared", rows("shared", range(60)))
     store.put("other", rows("other", range(60)))
@@ -289,7 +295,7 @@ def test_a_file_that_is_no_store_is_set_aside(store, content):
     store.put("a", rows("a", range(3)))
     assert check(store, "a", range(3)) == 3
     assert store.problem == ""
-    if before:  # it was there before any store was, so it may be somebody's
+    if before:
         assert store.path.with_name("vectors.db.damaged").read_bytes() == before
 
 
@@ -302,7 +308,42 @@ def test_a_store_of_another_version_is_begun_anew(store):
     assert check(other, "a", range(3)) == 0
     other.put("a", rows("a", range(3)))
     assert check(other, "a", range(3)) == 3
-    assert not store.path.with_name("vectors.db.damaged").exists()
+    assert not store.path.with_name("vectors.db.damaged").exists(), "it is outdated, not damaged"
+
+
+def test_a_damaged_store_is_set_aside(store):
+    store.put("a", rows("a", range(3)))
+    path = store.path
+    store.__init__(path)  # closed
+    damaged = bytes(PAGE_SIZE) + path.read_bytes()[PAGE_SIZE:]
+    path.write_bytes(damaged)
+    assert check(store, "a", range(3)) == 0
+    store.put("a", rows("a", range(3)))
+    assert (check(store, "a", range(3)), store.problem) == (3, "")
+    assert path.with_name("vectors.db.damaged").read_bytes() == damaged
+
+
+def test_rows_are_read_into_a_matrix(store):
+    store.put("a", rows("a", range(5)) | {image_id(7): np.ones(3, np.float32)})
+    matrix = np.full((4, 320), -1, np.float32)
+    known = store.read_into("a", [image_id(number) for number in (3, 9, 7, 0)], matrix)
+    assert known.tolist() == [True, False, False, True]  # 7 has another length
+    np.testing.assert_array_equal(matrix[[0, 3]], [*rows("a", [3, 0]).values()])
+    assert (matrix[1:3] == -1).all()
+
+
+def test_where_the_store_is_by_default(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name, **_: tmp_path / "caches" / name)
+    monkeypatch.setenv("FEATLIB_HOME", str(tmp_path / "own"))
+    assert default_path() == tmp_path / "own" / "vectors.db"
+    monkeypatch.delenv("FEATLIB_HOME")
+    assert default_path() == tmp_path / "caches" / "featlib" / "vectors.db"
+    earlier = VectorStore(tmp_path / ".featlib" / "vectors.db")  # where earlier versions put it
+    earlier.put("a", rows("a", range(3)))
+    assert check(VectorStore(), "a", range(3)) == 3
+    monkeypatch.setenv("FEATLIB_HOME", str(tmp_path / "own"))
+    assert check(VectorStore(), "a", range(3)) == 0
 
 
 def test_a_file_replaced_or_removed_while_it_is_open(store):
@@ -342,6 +383,7 @@ def test_many_threads_share_few_connections(store):
     assert open_descriptors(store.path) <= 16  # SQLite keeps some open a little longer
 
 
+@slow
 @posix
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_of_a_process_that_reads_and_writes(store):
@@ -372,17 +414,18 @@ def test_a_fork_of_a_process_that_reads_and_writes(store):
     assert (check(store, "a", range(50)), check(store, "child", range(40)), store.problem) == (50, 40, "")
 
 
-def test_a_lock_that_lasts(store, monkeypatch):
+def test_a_lock_that_lasts(tmp_path):
+    store = VectorStore(tmp_path / "vectors.db", timeout=3.0)
     store.put("a", rows("a", range(5)))
-    monkeypatch.setattr(store_file, "TIMEOUT", 0.05)
     holder = sqlite3.connect(store.path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     store.put("a", rows("a", range(5, 10)))
-    assert "another process has kept it locked" in store.problem
+    assert "it is locked by another process" in store.problem
     assert check(store, "a", range(10)) == 5
-    assert store.problem, "reading works, but nothing can be kept"
-    monkeypatch.setattr(store_file, "TIMEOUT", 60)
-    store.put("a", rows("a", range(5, 10)))  # does not wait again
+    assert store.problem, "reading works, but writing does not"
+    start = time.monotonic()
+    store.put("a", rows("a", range(5, 10)))
+    assert time.monotonic() - start < 2, "it does not wait again"
     holder.execute("COMMIT")
     holder.close()
     store.put("a", rows("a", range(5, 10)))
@@ -398,6 +441,7 @@ def test_a_place_where_nothing_can_be_kept(tmp_path):
         assert store.get("a", [image_id(1)]) == [None]
 
 
+@slow
 @posix
 def test_a_full_disk(tmp_path):
     code = """
