@@ -34,13 +34,13 @@ with page(
 
     photo, answer, maps = st.columns([1, 1.2, 1.8], gap="medium")
     with photo:
-        st.markdown("**What goes in**")
+        st.markdown("**Input**")
         show_image(traced, item)
     with answer:
-        st.markdown("**What comes out**")
+        st.markdown("**Prediction**")
         show_prediction(backbone, traced.outputs.get(backbone.prediction_layer or ""))
     with maps:
-        st.markdown(f"**What it sees on the way**, at `{layer.path}`")
+        st.markdown(f"**Feature maps** of `{layer.path}`")
         if layer.kind == "maps":
             show_maps(session, output, page=1, per_page=15, columns=5)
             link_to("Feature maps", "All channels, any layer")
@@ -48,7 +48,7 @@ with page(
 
     st.subheader("Many images at once", anchor=False)
     st.markdown(
-        "The built-in photos, twelve views of each, one point a view: cropped, mirrored, darker, grey. "
+        "Twelve views of each built-in photo, one point per view: cropped, mirrored, darker, gray. "
         + (
             "In this trained network deeper layers keep the views of one photo closer together."
             if backbone.weights == "imagenet"

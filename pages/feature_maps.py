@@ -1,4 +1,4 @@
-"""What every channel of one layer sees in one image."""
+"""All channels of one layer for one image."""
 
 import streamlit as st
 
@@ -18,7 +18,7 @@ from featlib.ui.widgets import (
     show_vector,
 )
 
-with page("Feature maps", "What does each channel answer to?", "Pick an image, a layer, a channel.") as session:
+with page("Feature maps", "What does each channel respond to?", "Pick an image, a layer, a channel.") as session:
     images = image_set(session)
     item = images[pick_image(session, images)]
     backbone = network(session)
@@ -36,7 +36,7 @@ with page("Feature maps", "What does each channel answer to?", "Pick an image, a
     else:
         with left:
             show_image(traced, item)
-        right.info(f"`{layer.path}` has no height and width any more, so there are no maps: this is its output.")
+        right.info(f"`{layer.path}` has no height and width, so there are no maps: this is its output.")
     with right:
         show_vector(session, output)
     st.subheader("Through the network", anchor=False)

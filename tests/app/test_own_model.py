@@ -104,11 +104,12 @@ def test_a_file_that_is_refused_says_why_and_the_one_before_stays(pets):
     assert values(at, "maps")
 
 
+@pytest.mark.slow
 def test_weights_alone_are_given_to_the_network_they_belong_to(tmp_path):
     backbone = load_backbone("MobileNetV2(alpha=0.35, classes=4)", weights=None, input_shape=(96, 96, 3))
     backbone.model.save_weights(tmp_path / "mine.weights.h5")
     at = open_page("layers", model="own")
-    labelled(at.selectbox, "The file holds").set_value("weights of MobileNetV2")
+    labelled(at.selectbox, "File contains").set_value("weights of MobileNetV2")
     labelled(run(at).number_input, "Classes").set_value(4)
     upload(run(at), [("mine.weights.h5", (tmp_path / "mine.weights.h5").read_bytes())], "own model")
     assert "expects weights" in at.error[0].value, "alpha is another: the message names the first layer that differs"

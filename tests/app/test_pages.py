@@ -11,10 +11,10 @@ HEADINGS = {
     "": "See what a convolutional network sees",
     "preprocessing": "Why are my features no good?",
     "layers": "What is inside the network?",
-    "feature_maps": "What does each channel answer to?",
+    "feature_maps": "What does each channel respond to?",
     "vectors": "What is an image to the network?",
-    "projection": "Do like pictures lie together?",
-    "vector_files": "What is in a set of vectors?",
+    "projection": "Do similar pictures end up together?",
+    "vector_files": "What is in a file of vectors?",
     "compare": "What has training added?",
     "layer_probe": "Which layer is best for these images?",
     "transfer": "What can be learned from frozen features?",
@@ -138,12 +138,12 @@ def test_a_link_sets_the_widgets():
     at = open_page("vectors", **EVERYTHING)
     assert labelled(at.segmented_control, "Pooling").value == "max"
     assert labelled(at.selectbox, "Append").value == "block_2_add"
-    assert labelled(at.toggle, "Length 1").value is True
+    assert labelled(at.toggle, "L2-normalize").value is True
     at = open_page("projection", **EVERYTHING)
     assert labelled(at.segmented_control, "Method").value == "tsne"
     assert labelled(at.segmented_control, "Dimensions").value == 3
     assert labelled(at.slider, "Perplexity").value == 12.5
-    assert labelled(at.selectbox, "Colour").value == "view"
+    assert labelled(at.selectbox, "Color").value == "view"
     at = open_page("projection", **EVERYTHING | {"dimensions": "2"})
     assert labelled(at.segmented_control, "Mouse").value == "lasso"
     at = open_page("transfer", **EVERYTHING)

@@ -80,16 +80,16 @@ def test_the_points_are_those_of_featlib(method, dimensions, views, vectors):
 @pytest.mark.parametrize("column", ["photo", "view"])
 def test_colour_by_a_label_column(column, views):
     at = open_page("projection", images="views", layer=LAYER)
-    labelled(at.selectbox, "Colour").set_value(column)
+    labelled(at.selectbox, "Color").set_value(column)
     run(at)
     assert legend(at) == set(views.labels_for(column))
     assert at.query_params["color"] == column
-    assert f"have the same {column} as most of their 5 nearest" in said(at)
+    assert f"of the images share the {column} of most of their 5 nearest neighbors" in said(at)
 
 
 def test_colour_by_the_predicted_class(lite96, views):
     at = open_page("projection", images="views", layer=LAYER)
-    labelled(at.selectbox, "Colour").set_value("predicted class")
+    labelled(at.selectbox, "Color").set_value("predicted class")
     run(at)
     probabilities = extract_vectors(lite96, views, "predictions").X
     predicted = {lite96.class_names[i] for i in probabilities.argmax(axis=1)}
@@ -101,13 +101,13 @@ def test_colour_by_the_predicted_class(lite96, views):
 
 def test_without_the_top_there_is_no_predicted_class():
     at = open_page("projection", images="views", layer=LAYER, top=0, color="predicted class")
-    assert labelled(at.selectbox, "Colour").options == ["photo", "view"]
+    assert labelled(at.selectbox, "Color").options == ["photo", "view"]
     assert at.query_params["color"] == "photo"
 
 
 def test_labels_that_stand_alone_are_not_scored():
-    assert "of their 5 nearest" not in said(open_page("projection"))
-    assert "of their 5 nearest" in said(open_page("projection", images="views"))
+    assert "of their 5 nearest neighbors" not in said(open_page("projection"))
+    assert "of their 5 nearest neighbors" in said(open_page("projection", images="views"))
 
 
 def test_a_click_shows_the_picture(views):
@@ -127,7 +127,7 @@ def test_in_space_a_picture_is_picked_from_a_list(views):
     assert "Click a point" not in said(at), "a click does nothing in 3-D"
     hover = {np.ravel(trace["customdata"])[0]: np.ravel(trace["text"])[0] for trace in traces(at, "scatter")}
     assert hover[views.ids[12]].startswith(f"<b>13 · {views.names[12]}</b>")
-    box = labelled(at.selectbox, "Picture of a point")
+    box = labelled(at.selectbox, "Show picture")
     assert box.options[17] == f"18 · {views.names[17]}"
     box.set_value(17)
     run(at)
@@ -194,8 +194,8 @@ def test_images_without_labels_have_no_colour_without_the_top():
     at = brought(5)
     choices(at).top, choices(at).color = False, "photo"
     go(at, "projection")
-    assert not [box for box in at.selectbox if box.label == "Colour"]
-    assert "coloured by nothing" in element(at, "plotly_chart", "scatter").proto.alt
+    assert not [box for box in at.selectbox if box.label == "Color"]
+    assert "colored by nothing" in element(at, "plotly_chart", "scatter").proto.alt
 
 
 def test_perplexity_keeps_within_its_bounds_and_the_choice_waits():

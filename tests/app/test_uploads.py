@@ -125,7 +125,7 @@ def test_a_folder_gives_its_sub_folders_as_labels():
     assert uploads.labels.tolist() == ["cats", "dogs"] * 3
     assert "labelled by folder" in said(at)
     go(at, "projection")
-    assert labelled(at.selectbox, "Colour").options == ["folder", "predicted class"]
+    assert labelled(at.selectbox, "Color").options == ["folder", "predicted class"]
     go(at, "transfer")
     assert not at.error
     assert any(heading.value.startswith("folder: ") for heading in at.subheader)

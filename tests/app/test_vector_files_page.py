@@ -16,12 +16,13 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from featlib.analysis import find_neighbors
+from featlib.errors import ImageError
 from featlib.features.files import Row, open_vectors
 from featlib.features.files.parquet import record_batch, vector_schema
 from featlib.features.vectors import Origin, layer_columns
 from featlib.images import load_samples
 from featlib.images.item import digest_bytes
-from featlib.ui.pages import vector_files, vector_view
+from featlib.ui.pages import vector_files
 from tests.app.driver import (
     choices,
     data,
@@ -104,7 +105,7 @@ def test_the_set_is_described(vectors_set):
         "Rows": "891",
         "Dimensions": "24",
         "Size": "83.5 KB",
-        "Could not be read": "9",
+        "Unreadable": "9",
     }
     text = said(at)
     assert "block/out_relu of MobileNetV2, average pooling. Labels: kind, light." in text
@@ -125,16 +126,16 @@ def test_points_are_a_fair_part_of_the_pca_of_all_rows(vectors_set, dimensions):
     for kind, count in Counter(rows[number].labels["kind"] for number in points).items():
         assert abs(count - 500 * whole[kind] / len(rows)) < 1
     held = np.cumsum(pca.explained_variance_ratio_)
-    assert f"PCA of **all 891 rows**: of the variance, the first {dimensions} hold {held[dimensions - 1]:.0%}" in said(
-        at
-    )
-    assert f"10 hold {held[9]:.0%}" in said(at)
-    assert "500 of 891 rows drawn at random (seed 0), each label of “kind” its share." in said(at)
+    text = said(at)
+    assert "PCA of **all 891 rows**: of the variance" in text
+    assert f"the first {dimensions} explain {held[dimensions - 1]:.0%}" in text
+    assert f"10 explain {held[9]:.0%}" in text
+    assert "A random sample of 500 of 891 rows (seed 0), stratified by “kind”." in text
 
 
 def test_tsne_of_the_part_keeps_kinds_together_and_colour_moves_nothing(vectors_set):
     at = opened(vectors_set[0], drawn=500, method="tsne", perplexity=10)
-    assert "t-SNE of these rows after the PCA of all, perplexity 10, seed 0" in said(at)
+    assert "t-SNE of these rows after the PCA of all. Perplexity 10, seed 0" in said(at)
     before = drawn(at)
     assert {trace["name"] for trace in traces(at, "scatter")} == {"kind 0", "kind 1", "kind 2"}
     centers = {trace["name"]: (np.mean(trace["x"]), np.mean(trace["y"])) for trace in traces(at, "scatter")}
@@ -142,7 +143,7 @@ def test_tsne_of_the_part_keeps_kinds_together_and_colour_moves_nothing(vectors_
         own = np.array([trace["x"], trace["y"]]).T
         nearest = [min(centers, key=lambda name: np.hypot(*(place - centers[name]))) for place in own]
         assert np.mean(np.array(nearest) == trace["name"]) > 0.9
-    labelled(at.selectbox, "Colour").set_value("light")
+    labelled(at.selectbox, "Color").set_value("light")
     run(at)
     assert {trace["name"] for trace in traces(at, "scatter")} == {"day", "night"}
     assert drawn(at) == before
@@ -178,7 +179,7 @@ def test_a_file_that_is_another_by_now_is_not_shown_as_if_it_were_the_same(tmp_p
     picture = tmp_path / "a.png"
     picture.write_bytes(encode(Image.new("RGB", (40, 30), "red"), "PNG"))
     row = Row(digest_bytes(picture.read_bytes()), "a.png", str(picture), {})
-    assert vector_view.find_picture(row).pixels.shape == (30, 40, 3)
+    assert vector_files.find_picture(row).pixels.shape == (30, 40, 3)
     picture.write_bytes(encode(Image.new("RGB", (40, 30), "blue"), "PNG"))
     secret = tmp_path / "secret.txt"
     secret.write_text("a secret")
@@ -191,8 +192,8 @@ def test_a_file_that_is_another_by_now_is_not_shown_as_if_it_were_the_same(tmp_p
         "is a folder": row._replace(path=str(tmp_path)),
     }
     for said_why, own in cases.items():
-        with pytest.raises(vector_view.ImageError, match=said_why) as caught:
-            vector_view.find_picture(own)
+        with pytest.raises(ImageError, match=said_why) as caught:
+            vector_files.find_picture(own)
         assert "a secret" not in str(caught.value)
 
 
@@ -207,8 +208,8 @@ def test_coordinates_as_csv(vectors_set):
     view = vector_files.compute(choices(at), dataset)
     wanted = PCA(2, svd_solver="full").fit_transform(X.astype(np.float64))
     for text, numbers in (
-        (vector_view.drawn_csv(dataset, view), view.numbers),
-        (vector_view.all_csv(dataset, view), range(891)),
+        (vector_files.drawn_csv(dataset, view), view.numbers),
+        (vector_files.all_csv(dataset, view), range(891)),
     ):
         read = list(csv.DictReader(io.StringIO(text.decode())))
         assert [line["id"] for line in read] == [rows[i].id for i in numbers]
@@ -236,7 +237,7 @@ def test_the_program_makes_the_same_coordinates(vectors_set, one_file):
 
 def test_an_upload_is_opened_and_stays_over_pages(vectors_set):
     at = open_page("vector_files")
-    assert "There is no set yet" in said(at)
+    assert "No vectors loaded" in said(at)
     content = (vectors_set[0] / "part-00000.parquet").read_bytes()
     labelled(at.file_uploader, "A .parquet").set_value(("mine.parquet", content, "application/octet-stream"))
     run(at)
@@ -258,12 +259,12 @@ def test_strangers_get_no_path_and_no_picture(vectors_set, monkeypatch):
     at = opened(vectors_set[0])
     assert not at.text_input
     assert not elements(at, "plotly_chart")
-    assert "can only upload" in said(at)
+    assert "Upload a file instead" in said(at)
     content = (vectors_set[0] / "part-00000.parquet").read_bytes()
     labelled(at.file_uploader, "A .parquet").set_value(("mine.parquet", content, "application/octet-stream"))
     pick_points(run(at), 3)
     assert not has(at, "bidi_component", "selected")
-    assert "Pictures are shown only where" in said(at)
+    assert "Pictures are shown only if" in said(at)
 
 
 @pytest.mark.parametrize(

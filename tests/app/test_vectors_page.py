@@ -58,10 +58,10 @@ def test_the_vectors_are_those_of_featlib(pooling, lite96, photos, offered, tmp_
     [
         ({}, None),
         ({"images": "views"}, "Drawn: the first 40 of 120 rows."),
-        ({"pooling": "flatten"}, "Drawn: 2,016 of 4,032 columns, evenly spread."),
+        ({"pooling": "flatten"}, "Drawn: 2,016 of 4,032 columns, evenly spaced."),
         (
             {"images": "views", "pooling": "flatten"},
-            "Drawn: the first 40 of 120 rows and 2,016 of 4,032 columns, evenly",
+            "Drawn: the first 40 of 120 rows and 2,016 of 4,032 columns, evenly spaced.",
         ),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_second_layer_is_appended_and_each_scaled(lite96, photos, offered, tmp
     run(at)
     assert shape(at) == "(10, 1,320)"
     assert at.query_params["also"] == "block4_add"
-    labelled(at.toggle, "Length 1").set_value(True)
+    labelled(at.toggle, "L2-normalize").set_value(True)
     run(at)
     table = downloaded(offered, tmp_path)
     assert table.layers == ("head_relu", "block4_add")
@@ -124,17 +124,12 @@ def test_the_files_say_what_they_hold(lite96, photos, offered, tmp_path):
     np.testing.assert_allclose(np.array([row[first:] for row in rows], float), table.X, rtol=1e-6)
 
 
-def test_too_much_to_flatten_is_refused_before_it_is_computed(monkeypatch):
-    from featlib.ui.compute import rows
-
-    def never(*args, **kwargs):
-        raise AssertionError("nothing may be computed")
-
-    monkeypatch.setattr(rows, "stream", never)
+def test_too_much_to_flatten_is_refused_before_it_is_computed(passes):
     at = open_page("vectors", images="digits", limit=1797, pooling="flatten", layer="block1_expand_relu")
     assert len(at.error) == 1
-    assert "1,797 vectors of 221,184 numbers take 1,516 MB; at most 256 MB" in at.error[0].value
+    assert "1,797 vectors of 221,184 numbers take 1.5 GB; at most 256.0 MB" in at.error[0].value
     assert not elements(at, "plotly_chart")
+    assert not passes
 
 
 def test_the_neighbours_are_the_nearest_by_cosine(lite96):

@@ -12,7 +12,7 @@ LINKS = {
     "/layers?layer=block10_add": "What is inside the network?",
     "/feature_maps?images=photos&image=3&layer=block10_add&channel=7": "What does each channel answer to?",
     "/vectors?images=views&layer=head_relu": "What is an image to the network?",
-    "/projection?images=views&layer=head_relu&method=tsne&perplexity=12": "Do like pictures lie together?",
+    "/projection?images=views&layer=head_relu&method=tsne&perplexity=12": "Do similar pictures end up together?",
     "/transfer?images=views&layer=head_relu&size=96": "What can be learned from frozen features?",
 }
 
@@ -41,9 +41,9 @@ def assert_the_frame_is_there_before_tensorflow(server, visitor):
     visitor.see("Nothing you load leaves this machine.")
     visitor.see("coffee")  # the photos to choose from
     frame = time.perf_counter() - start
-    assert not visitor.page.get_by_text("What comes out").count(), "the network is not there yet"
-    visitor.see("Waking up TensorFlow")
-    visitor.see("What comes out")
+    assert not visitor.page.get_by_text("Top 5").count(), "the network is not there yet"
+    visitor.see("Starting TensorFlow")
+    visitor.see("as the network sees it")
     print(f"frame after {frame:.1f} s, prediction after {time.perf_counter() - start:.1f} s")
 
 
@@ -175,7 +175,7 @@ def test_in_space_a_picture_is_picked_from_a_list_and_the_view_stays(server, vis
     visitor.settle()
     turned = visitor.page.evaluate(CAMERA)
     assert turned != before, "a drag turns the plot"
-    visitor.page.get_by_role("combobox", name="Picture of a point").fill("chelsea")
+    visitor.page.get_by_role("combobox", name="Show picture").fill("chelsea")
     visitor.page.keyboard.press("Enter")
     visitor.see("1 selected")
     visitor.settle()

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from featlib.images import load_images, load_samples
-from featlib.ui.pages.projection import perplexity_used
 from featlib.ui.session import Session
 from featlib.ui.text import plain
-from featlib.ui.widgets.pickers import default_layer, format_shape, layer_title, positions_in, sample_column
+from featlib.ui.widgets import (
+    bounded_perplexity,
+    default_layer,
+    format_shape,
+    layer_title,
+    positions_in,
+    sample_column,
+)
 
 
 def test_the_first_layer_shown_is_in_the_middle_of_the_network(lite0):
@@ -62,11 +68,11 @@ def test_a_part_is_drawn_by_the_first_label_column():
     ("count", "wanted", "used"),
     [(120, 30.0, 30.0), (120, 1000.0, 39.5), (120, 0.0, 1.0), (10, 30.0, 3.0), (6, 30.0, 1.5), (5, 30.0, 1.0)],
 )
-def test_the_perplexity_used_is_the_nearest_possible(count, wanted, used):
+def test_the_perplexity_is_the_nearest_possible(count, wanted, used):
     from featlib.analysis import perplexity_bounds
 
     session = Session(perplexity=wanted)
-    assert perplexity_used(session, load_samples("views")[:count]) == used
+    assert bounded_perplexity(session, count) == used
     assert session.perplexity == wanted
     low, high = perplexity_bounds(count)
     assert low <= used <= high
@@ -74,7 +80,7 @@ def test_the_perplexity_used_is_the_nearest_possible(count, wanted, used):
 
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_too_few_images_for_any_perplexity_do_no_harm(count):
-    assert perplexity_used(Session(), load_samples("views")[:count]) == 30.0
+    assert bounded_perplexity(Session(), count) == 30.0
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Parts of the home page: the first look, and the ways to bring one's own images."""
+"""Parts of the home page: the user's own images, and a first projection."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from featlib.ui.compute import compute_all_vectors, compute_projection, neighbor
 from featlib.ui.session import UPLOADS, Session
 from featlib.ui.text import plain
 
-FEW_PROBLEMS = 8
+MAX_LISTED = 8
 PROBLEMS_HEIGHT = 220  # pixels; more of them are scrolled
 VIEWS_PERPLEXITY = 10.0
 
 
 def bring_images(session: Session) -> None:
-    """Upload files, a folder or a zip, or take a picture. What cannot be read is named; the rest is used."""
+    """Show the ways to bring images: files, a folder, a zip or the camera. Files that cannot be read are listed."""
     with st.expander("**Use your own images** · they stay on this machine"):
         files, folder, camera = st.tabs(["Files or a zip", "Folder", "Camera"])
         with files:
@@ -34,17 +34,24 @@ def bring_images(session: Session) -> None:
         with camera:
             if st.toggle("Use the camera", help="Works on this machine, or over https."):
                 _take(session, "camera", st.camera_input("Take a picture", key="camera"))
-        _report(session)
+        _show_result(session)
 
 
 def _take(session: Session, widget: str, uploaded: Any) -> None:  # noqa: ANN401 - an upload, or a list of them
-    """Loads what a widget holds, once. Images that were brought before stay where nothing new is usable."""
+    """Load new files of a widget, once. Earlier images stay if none of the new ones is usable."""
     files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded else []
     upload_id = " ".join(file.file_id for file in files)
     if not files or session.taken.get(widget) == upload_id:
         return
     bar = st.progress(0.0, text="Reading …")
-    loaded = _load(files, bar)
+
+    def report(done: int, n: int) -> None:
+        bar.progress(done / n, text=f"Reading {done:,} of {n:,} images")
+
+    try:
+        loaded = load_images(files, name="your images", on_progress=report)
+    except ImageError as error:
+        loaded = ImageSet("your images", (), (ImageProblem("upload", str(error)),))
     session.taken[widget] = upload_id
     session.upload_problems = loaded.problems
     if len(loaded):
@@ -54,41 +61,30 @@ def _take(session: Session, widget: str, uploaded: Any) -> None:  # noqa: ANN401
     st.rerun()
 
 
-def _load(files: list[Any], bar: st.delta_generator.DeltaGenerator) -> ImageSet:
-    def report(done: int, n: int) -> None:
-        bar.progress(done / n, text=f"Reading {done:,} of {n:,} images")
-
-    try:
-        return load_images(files, name="your images", on_progress=report)
-    except ImageError as error:
-        return ImageSet("your images", (), (ImageProblem("upload", str(error)),))
-
-
-def _report(session: Session) -> None:
-    """Says what became of the last upload."""
+def _show_result(session: Session) -> None:
     if session.uploads is not None:
         columns = session.uploads.label_columns
-        labels = f", labelled by {plain(', '.join(columns))}" if columns else ""
-        st.success(f"{len(session.uploads):,} of your own images are here{labels}: “Your images” in the sidebar.")
+        labels = f", labeled by {plain(', '.join(columns))}" if columns else ""
+        st.success(f"{len(session.uploads):,} of your own images are loaded{labels}: “Your images” in the sidebar.")
     problems = session.upload_problems
     if problems:
         st.warning(f"{len(problems):,} {'file' if len(problems) == 1 else 'files'} could not be used:")
-        with st.container(height=PROBLEMS_HEIGHT if len(problems) > FEW_PROBLEMS else "content", border=False):
+        with st.container(height=PROBLEMS_HEIGHT if len(problems) > MAX_LISTED else "content", border=False):
             st.text("\n".join(problem.reason for problem in problems))
 
 
 def show_views(session: Session, backbone: Backbone, layers: Sequence[str]) -> None:
-    """A projection of twelve views of each photo, from each of the layers."""
+    """Show a projection of twelve views of each photo, from each of the layers."""
     images = load_samples("views")
     labels = images.labels_for("photo")
-    parts = compute_all_vectors(session, backbone, images, layers)
-    results = {path: compute_projection(session, X, "tsne", 2, VIEWS_PERPLEXITY) for path, X in parts.items()}
+    vectors = compute_all_vectors(session, backbone, images, layers)
+    results = {path: compute_projection(session, X, "tsne", 2, VIEWS_PERPLEXITY) for path, X in vectors.items()}
     for column, (path, result) in zip(st.columns(len(results)), results.items(), strict=True):
-        right = neighbor_agreement(parts[path], labels)
-        column.markdown(f"**`{path}`** · the 5 nearest images name the photo right for **{right:.0%}**")
+        accuracy = neighbor_agreement(vectors[path], labels)
+        column.markdown(f"**`{path}`** · 5-nearest-neighbor accuracy: **{accuracy:.0%}**")
         figure = plots.projection_scatter(
             result, ids=images.ids, names=images.names, labels=labels, label_title="photo", height=420
         )
         column.plotly_chart(
-            figure, key=f"views {path}", alt=f"t-SNE of 12 views of each photo from {path}, coloured by photo."
+            figure, key=f"views {path}", alt=f"t-SNE of 12 views of each photo from {path}, colored by photo."
         )

@@ -1,43 +1,65 @@
-"""Parts of the page for sets of vectors: opening one, and what is computed from it in pieces."""
+"""Parts of the page for vector files: open a set, project it in pieces, look at points, neighbors and pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
-from featlib.analysis import Projection, StreamedPCA, fit_pca, perplexity_bounds
-from featlib.errors import FeatlibError
-from featlib.features.files import Row, VectorDataset, files_fingerprint, open_vectors, sample_rows
-from featlib.images.read import exists, to_path
+from featlib.analysis import Neighbors, Projection, StreamedPCA, fit_pca, stream_neighbors
+from featlib.errors import FeatlibError, ImageError
+from featlib.features.files import (
+    Row,
+    VectorDataset,
+    files_fingerprint,
+    open_vectors,
+    sample_rows,
+    write_coordinates,
+)
+from featlib.images import ImageItem
+from featlib.images.item import digest_bytes
+from featlib.images.read import exists, read_path, to_path
 from featlib.images.sources.names import clean_name
 from featlib.text import format_bytes, printable
 from featlib.ui.compute import NotYetError, Task, compute_projection
-from featlib.ui.pages.projection import METHODS, MIN_IMAGES, PERPLEXITY_STEP, TOOLS
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
+from featlib.ui.widgets import (
+    MIN_POINTS,
+    Points,
+    bounded_perplexity,
+    pick_projection,
+    resolve_color,
+    show_scatter,
+    thumbnail_row,
+    tsne_note,
+)
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 SIZES = (500, 1000, 2000, 5000, 10_000)
-AXES = 50  # what t-SNE begins from
-FEW = 8
+N_COMPONENTS = 50  # of the PCA, from which t-SNE starts
+N_NEIGHBORS = 8
+MAX_CSV_ROWS = 500_000  # the file is made in memory
+MAX_LISTED = 8
+MAX_REASONS = 3
 PROBLEMS_HEIGHT = 220  # pixels; more of them are scrolled
-POOLINGS = {"avg": "average pooling", "max": "maximum pooling", "flatten": "flattened", "none": "as it comes"}
+POOLINGS = {"avg": "average pooling", "max": "maximum pooling", "flatten": "flattened", "none": "no pooling"}
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """What is drawn of a set.
+class DrawnRows:
+    """The rows of a set that are drawn.
 
     Attributes:
-        pca: of all rows.
-        numbers: (m,) which rows are drawn.
-        rows: m images.
-        result: their coordinates.
-        by: the label column of which each label has its share; None where the rows are drawn regardless.
+        pca: Fitted on all rows.
+        numbers: (m,) their positions in the set.
+        rows: The m rows.
+        result: Their coordinates.
+        by: The label column by which the sample is stratified, or None.
     """
 
     pca: StreamedPCA
@@ -47,67 +69,65 @@ class View:
     by: str | None
 
 
-def serves_this_machine_alone() -> bool:
-    """Whether nobody else can open the app: else a path would let strangers look at files of this machine."""
+def is_local() -> bool:
+    """Whether only this machine can open the app; otherwise a path would let strangers read its files."""
     return st.get_option("server.address") in LOCAL
 
 
 def choose_vectors(session: Session) -> VectorDataset | None:
-    """Asks for a file or folder on this machine, or an upload; None while there is none.
+    """Ask for a file or folder on this machine, or an upload; return None while there is none.
 
     Raises:
-        FeatlibError: what is given holds no featlib vectors.
+        FeatlibError: If what is given holds no featlib vectors.
     """
-    local = serves_this_machine_alone()
+    local = is_local()
     if local:
         st.text_input(
             "A .parquet file, or a folder of part-*.parquet, on this machine",
             placeholder="/data/vectors.parquet",
             **bind("file"),
         )
-        with st.expander("Or upload a .parquet file", expanded=False):
+        with st.expander("Or upload a .parquet file"):
             _take_upload(session)
     else:
         _take_upload(session)
     if local and session.file.strip():
         return _open(session.file)
     if session.file.strip():
-        st.info("The link names a file on the server's machine; others than its owner can only upload a file.")
-    uploaded = own_vectors()
-    if uploaded:
-        return uploaded[0]
-    st.info("There is no set yet. One is written by: `featlib extract photos/ -o vectors.parquet`")
+        st.info("The link names a file on the server's machine, which only its owner can open. Upload a file instead.")
+    if own_vectors():
+        return own_vectors()[0]
+    st.info("No vectors loaded. Create a file with: `featlib extract photos/ -o vectors.parquet`")
     return None
 
 
 @st.cache_resource(scope="session", show_spinner=False)
 def own_vectors() -> list[VectorDataset]:
-    """Where the set that a person has uploaded lives until the session ends."""
+    """Return where the user's uploaded set lives until the session ends."""
     return []
 
 
 def program_path(session: Session) -> str | None:
-    """The path that the page's program opens; None for an upload."""
-    return _written_path(session.file) or None if serves_this_machine_alone() else None
+    """Return the path that the page's program opens; None for an upload."""
+    return _clean_path(session.file) or None if is_local() else None
 
 
 def show_facts(dataset: VectorDataset) -> None:
-    """Where the vectors come from, how many there are, and what could not be read."""
+    """Show where the vectors come from, how many there are, and which images could not be read."""
     origin = dataset.origin
-    pooling = POOLINGS.get(origin.pooling, origin.pooling)
-    labels = f"Labels: {_listed(dataset.label_columns)}." if dataset.label_columns else "Without labels."
+    labels = f"Labels: {_listed(dataset.label_columns)}." if dataset.label_columns else "No labels."
     st.markdown(
         f"**{plain(printable(dataset.name))}**: {_listed(origin.layers, ' + ')} of {_listed([origin.model])}, "
-        f"{_listed([pooling])}. {labels}"
+        f"{_listed([POOLINGS.get(origin.pooling, origin.pooling)])}. {labels}"
     )
     facts = st.columns(4)
-    facts[0].metric("Rows", f"{len(dataset):,}", help="One image each.")
+    facts[0].metric("Rows", f"{len(dataset):,}", help="One per image.")
     facts[1].metric("Dimensions", f"{dataset.width:,}")
-    facts[2].metric("Size", format_bytes(4 * len(dataset) * dataset.width), help="What all rows would take in memory.")
-    facts[3].metric("Could not be read", f"{dataset.problem_count:,}", help="Images without a vector.")
+    facts[2].metric("Size", format_bytes(4 * len(dataset) * dataset.width), help="Of all rows in memory.")
+    facts[3].metric("Unreadable", f"{dataset.problem_count:,}", help="Images without a vector.")
     if dataset.problem_count:
         with st.expander(f"Why {dataset.problem_count:,} images could not be read"):
-            height = PROBLEMS_HEIGHT if len(dataset.problems) > FEW else "content"
+            height = PROBLEMS_HEIGHT if len(dataset.problems) > MAX_LISTED else "content"
             with st.container(height=height, border=False):  # type: ignore[arg-type]
                 st.text("\n".join(_reason(problem.name, problem.reason) for problem in dataset.problems))
             if dataset.problem_count > len(dataset.problems):
@@ -115,10 +135,10 @@ def show_facts(dataset: VectorDataset) -> None:
 
 
 def pick_view(session: Session, dataset: VectorDataset) -> None:
-    """Method, dimensions, how many rows are drawn, perplexity, colour, and what the mouse does."""
+    """Show how many rows are drawn, and the settings of the projection."""
+    resolve_color(session, dataset.label_columns)
+    n_drawn = drawn_rows(session, dataset)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.segmented_control("Method", list(METHODS), format_func=METHODS.__getitem__, required=True, **bind("method"))
-        st.segmented_control("Dimensions", [2, 3], format_func=lambda n: f"{n}-D", required=True, **bind("dimensions"))
         if len(dataset) > SIZES[0]:
             st.selectbox(
                 "Rows drawn",
@@ -126,46 +146,46 @@ def pick_view(session: Session, dataset: VectorDataset) -> None:
                 format_func=lambda n: f"all {n:,}" if n == len(dataset) else f"{n:,} of {len(dataset):,}",
                 width=200,
                 help="PCA is computed on all rows in any case.",
-                **bind("drawn", shown=drawn_rows(session, dataset)),
+                **bind("drawn", shown=n_drawn),
             )
-        if session.method == "tsne" and drawn_rows(session, dataset) >= MIN_IMAGES:
-            _pick_perplexity(session, drawn_rows(session, dataset))
-        _pick_color(session, dataset)
-        if session.dimensions == 2:
-            st.segmented_control("Mouse", list(TOOLS), format_func=TOOLS.__getitem__, required=True, **bind("tool"))
+        pick_projection(session, n_drawn, dataset.label_columns, "rows")
 
 
 def drawn_rows(session: Session, dataset: VectorDataset) -> int:
-    """How many rows are drawn: the chosen number, or the nearest one that is offered."""
+    """Return how many rows are drawn: the chosen number, or the nearest one that is offered."""
     return min(_sizes(dataset), key=lambda size: abs(size - session.drawn))
 
 
-def compute(session: Session, dataset: VectorDataset) -> View:
-    """PCA of all rows, and what is drawn.
+def compute(session: Session, dataset: VectorDataset) -> DrawnRows:
+    """Return the PCA of all rows and the coordinates of the rows that are drawn.
 
     Raises:
-        FeatlibError: there are too few rows or columns, or the files are damaged.
-        Stopped: the person has stopped the work.
+        FeatlibError: If there are too few rows or columns, or the files are damaged.
+        Stopped: If the user has stopped this computation.
     """
-    if len(dataset) < MIN_IMAGES or dataset.width < session.dimensions:
+    if len(dataset) < MIN_POINTS or dataset.width < session.dimensions:
         raise FeatlibError(
-            f"A projection to {session.dimensions} dimensions needs at least {MIN_IMAGES} rows of that many numbers; "
+            f"A projection to {session.dimensions} dimensions needs at least {MIN_POINTS} rows of that many numbers; "
             f"this set has {len(dataset):,} of {dataset.width:,}. Extract more images, or another layer."
         )
-    key = dataset.fingerprint
+    key, k = dataset.fingerprint, session.dimensions
     pca = _pca(key, dataset, Task(session, f"pca {key}", "PCA", unit="rows"))
     most, by = drawn_rows(session, dataset), dataset.label_columns[0] if dataset.label_columns else None
     task = Task(session, f"sample {key} {most}", f"Reading {most:,} rows", unit="rows")
     numbers, rows, coordinates = _sample(key, most, by, dataset, pca, task)
-    return View(pca, numbers, rows, _project(session, pca, coordinates), by)
+    if session.method == "tsne":
+        perplexity = bounded_perplexity(session, len(coordinates))
+        result = compute_projection(session, coordinates, "tsne", k, perplexity)
+    else:
+        result = Projection(coordinates[:, :k], "pca", k, pca.explained_variance_ratio[:k], None, None, 0)
+    return DrawnRows(pca, numbers, rows, result, by)
 
 
 @st.cache_data(show_spinner=False)
 def _pca(fingerprint: str, _dataset: VectorDataset, _task: Task) -> StreamedPCA:
-    n = len(_dataset)
     with _task.running(at_once=True) as report:
         batches = (batch.X for batch in _dataset.batches(texts=False))
-        return fit_pca(batches, AXES, total=n, on_progress=report)
+        return fit_pca(batches, N_COMPONENTS, total=len(_dataset), on_progress=report)
 
 
 @st.cache_data(show_spinner=False)
@@ -178,33 +198,221 @@ def _sample(
         return numbers, taken.rows, _pca.transform(taken.X)
 
 
-def _open(given: str) -> VectorDataset:
-    path = Path(_written_path(given))
-    if str(path).startswith(("\\\\", "//")):  # on Windows, a link must not make it send the person's password hash
+def show_rows(session: Session, dataset: VectorDataset, drawn: DrawnRows) -> None:
+    """Show the scatter plot, how much of the set it shows, and the pictures of the picked rows."""
+    pca, rows, numbers = drawn.pca, drawn.rows, drawn.numbers
+    explained = np.cumsum(pca.explained_variance_ratio)
+    counts = sorted({k for k in (drawn.result.n_components, 10, len(explained)) if k <= len(explained)})
+    shares = ", ".join(f"{k} explain {explained[k - 1]:.0%}" for k in counts)
+    st.markdown(f"PCA of **all {len(dataset):,} rows**: of the variance, the first {shares}.")
+    points = Points(
+        drawn.result,
+        ids=[str(number) for number in numbers],
+        names=[f"{number + 1} · {clean_name(row.name)}" for number, row in zip(numbers, rows, strict=True)],
+        labels=[printable(row.labels[session.color]) for row in rows] if session.color else None,
+        description=f"{len(rows):,} rows",
+    )
+
+    def show_picked(positions: list[int]) -> None:
+        picked = [rows[i] for i in positions]
+        captions = [printable(row.labels[session.color]) if session.color else clean_name(row.name) for row in picked]
+        _show_pictures(session, "selected", picked, numbers[positions].tolist(), captions)
+        st.text("\n".join(f"{numbers[i] + 1:,} · {clean_name(rows[i].name)}" for i in positions))
+
+    def select_row(positions: list[int]) -> None:
+        if len(positions) == 1:
+            session.choose("row", int(numbers[positions[0]]) + 1)
+
+    show_scatter(
+        session,
+        points,
+        f"{session.drawn} {dataset.fingerprint}",
+        show_picked,
+        hint_in_3d="Drag to rotate. Hover over a point for its row, then enter it below to see the picture.",
+        on_pick=select_row,
+    )
+    if len(rows) == len(dataset):
+        caption = f"All {len(dataset):,} rows are drawn."
+    else:
+        share = f", stratified by “{plain(drawn.by)}”" if drawn.by else ""
+        caption = f"A random sample of {len(rows):,} of {len(dataset):,} rows (seed 0){share}."
+    if drawn.result.method == "tsne":
+        caption += f" t-SNE of these rows after the PCA of all. {tsne_note(drawn.result)}"
+    st.caption(caption)
+
+
+def show_neighbors(session: Session, dataset: VectorDataset) -> None:
+    """Show the rows most similar to the selected one, among all rows."""
+    st.subheader("Nearest among all rows", anchor=False)
+    selected = min(session.row, len(dataset))
+    st.number_input(
+        f"Row (1 to {len(dataset):,})",
+        1,
+        len(dataset),
+        step=1,
+        width=240,
+        placeholder="click or type a row",
+        **bind("row", shown=selected or None),
+    )
+    if not selected:
+        return
+    row = selected - 1
+    task = Task(session, f"neighbors {dataset.fingerprint} {row}", "Comparing", unit="rows")
+    query, neighbors, rows = _find_neighbors(dataset.fingerprint, row, dataset, task)
+    st.markdown(f"Nearest to **{plain(clean_name(query.name))}** by cosine similarity, the most similar first.")
+    similarities = [f"{similarity:.3f}" for similarity in neighbors.similarities]
+    numbers = [row, *neighbors.indices.tolist()]
+    captions = [f"row {row + 1}", *similarities]
+    key = f"{row} {dataset.fingerprint}"
+    _show_pictures(session, f"near {key}", [query, *rows], numbers, captions, clickable=True)
+    table = {
+        "row": [number + 1 for number in numbers[1:]],
+        "name": [clean_name(own.name) for own in rows],
+        "cosine": similarities,
+        **{f"label: {column}": [printable(own.labels[column]) for own in rows] for column in dataset.label_columns},
+    }
+    st.dataframe(table, hide_index=True, width="stretch", key=f"table {key}")
+
+
+@st.cache_data(show_spinner=False)
+def _find_neighbors(
+    fingerprint: str, row: int, _dataset: VectorDataset, _task: Task
+) -> tuple[Row, Neighbors, list[Row]]:
+    with _task.running(at_once=True) as report:
+        query = _dataset.take([row])
+        found = stream_neighbors(
+            (batch.X for batch in _dataset.batches(texts=False)),
+            query.X[0],
+            without=row,
+            n_neighbors=N_NEIGHBORS,
+            total=len(_dataset),
+            on_progress=report,
+        )
+        return query.rows[0], found, _dataset.take(found.indices).rows
+
+
+def show_download(dataset: VectorDataset, drawn: DrawnRows) -> None:
+    """Offer the coordinates as CSV: of the rows that are drawn, and of all rows if they come from PCA."""
+    st.subheader("Download", anchor=False)
+    name = f"{Path(dataset.name).stem}_{drawn.result.method}"
+    whole, is_pca = len(drawn.rows) == len(dataset), drawn.result.method == "pca"
+    with st.container(horizontal=True):
+        st.download_button(
+            f"Coordinates of {'all' if whole else 'the'} {len(drawn.rows):,} rows{'' if whole else ' drawn'}",
+            lambda: drawn_csv(dataset, drawn),
+            f"{name}.csv",
+            "text/csv",
+            on_click="ignore",
+        )
+        if is_pca and not whole and len(dataset) <= MAX_CSV_ROWS:
+            st.download_button(
+                f"Coordinates of all {len(dataset):,} rows",
+                lambda: all_csv(dataset, drawn),
+                f"{name}_all.csv",
+                "text/csv",
+                on_click="ignore",
+            )
+    if is_pca and len(dataset) > MAX_CSV_ROWS:
+        st.caption(f"The program below computes those of all {len(dataset):,} rows.")
+
+
+def drawn_csv(dataset: VectorDataset, drawn: DrawnRows) -> bytes:
+    """Return the coordinates of the rows that are drawn: id, name, labels, x, y (and z)."""
+    return _csv(dataset, drawn.result.coordinates, drawn.rows)
+
+
+def all_csv(dataset: VectorDataset, drawn: DrawnRows) -> bytes:
+    """Return the PCA coordinates of all rows."""
+    k = drawn.result.n_components
+    parts = [drawn.pca.transform(batch.X)[:, :k] for batch in dataset.batches(texts=False)]
+    return _csv(dataset, np.concatenate(parts), (row for batch in dataset.batches() for row in batch.rows))
+
+
+def _csv(dataset: VectorDataset, coordinates: np.ndarray, rows: Iterable[Row]) -> bytes:
+    file = io.BytesIO()
+    write_coordinates(file, dataset.label_columns, rows, coordinates)
+    return file.getvalue()
+
+
+def find_picture(row: Row) -> ImageItem:
+    """Return the image of a row, read from the file that the set names.
+
+    Raises:
+        ImageError: If the file is missing, cannot be decoded, or has changed since the vector was made.
+    """
+    name = clean_name(row.name)
+    if not row.path:
+        raise ImageError(f"The set does not say where '{name}' is.")
+    if row.path.startswith(("\\\\", "//")) or "\0" in row.path:
+        raise ImageError(f"'{name}' is on another machine.")
+    data = read_path(Path(row.path), name)
+    if digest_bytes(data) != row.id:
+        raise ImageError(f"'{name}' has changed since its vector was made.")
+    item = ImageItem(row.id, name, {}, data)
+    item.thumbnail(192)
+    return item
+
+
+def _show_pictures(
+    session: Session,
+    key: str,
+    rows: Sequence[Row],
+    numbers: Sequence[int],
+    captions: Sequence[str],
+    *,
+    clickable: bool = False,
+) -> None:
+    """Show the pictures of rows if they are still on this machine, and why others are missing."""
+    if not is_local():
+        st.caption("Pictures are shown only if no other machine can open the app.")
+        return
+    items, missing = dict[int, ImageItem](), list[str]()
+    for i, row in enumerate(rows):
+        try:
+            items[i] = find_picture(row)
+        except ImageError as error:
+            missing.append(str(error))
+    if items:
+        thumbnail_row(
+            key,
+            list(items.values()),
+            [numbers[i] for i in items],
+            captions=[captions[i] for i in items],
+            on_pick=(lambda number: session.choose("row", number + 1)) if clickable else None,
+            side=200 if len(rows) == 1 else 96,
+        )
+    if missing:
+        more = f" And {len(missing) - MAX_REASONS:,} more." if len(missing) > MAX_REASONS else ""
+        st.caption(f":material/hide_image: {plain(' '.join(missing[:MAX_REASONS]))}{more}")
+
+
+def _open(text: str) -> VectorDataset:
+    path = Path(_clean_path(text))
+    if str(path).startswith(("\\\\", "//")):  # on Windows, a link must not make it send the user's password hash
         raise FeatlibError(f"'{path}' is on another machine. Copy the set to this one, or connect it as a drive.")
     if not exists(path):
         raise NotYetError(f"There is no file or folder '{path}' on this machine.")
     return _opened(files_fingerprint(path), path)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Looking into it …")
+@st.cache_resource(max_entries=8, show_spinner="Opening the vectors …")
 def _opened(fingerprint: str, _path: Path) -> VectorDataset:
     return open_vectors(_path)
 
 
-def _written_path(text: str) -> str:
-    """The path that a person means: file managers copy it with quotes."""
+def _clean_path(text: str) -> str:
+    """Return the path that a user means: file managers copy it with quotes."""
     bare = text.strip().strip("\"'")
     return str(to_path(bare)) if bare else ""
 
 
 def _take_upload(session: Session) -> None:
-    """Opens what the widget holds, once."""
+    """Open a new upload, once."""
     file = st.file_uploader("A .parquet file of vectors", type=["parquet"], key="vector file")
     if file is None or session.taken.get("vectors") == file.file_id:
         return
     session.taken["vectors"] = file.file_id
-    own_vectors().clear()
+    own_vectors()[:] = []
     own_vectors().append(open_vectors(file.getvalue(), clean_name(file.name)))
     session.choose("file", "")
     session.row = 0
@@ -216,53 +424,13 @@ def _sizes(dataset: VectorDataset) -> list[int]:
     return [*fewer, len(dataset)] if len(dataset) <= SIZES[-1] else fewer
 
 
-def _pick_perplexity(session: Session, n: int) -> None:
-    low, high = _perplexity_range(n)
-    if low == high:  # a slider needs two ends
-        st.caption(f"Perplexity {low:g}, the only one for {n:,} rows.")
-        return
-    shown = float(np.clip(session.perplexity, low, high))
-    st.slider(
-        f"Perplexity ({low:g} to {high:g})",
-        low,
-        high,
-        step=PERPLEXITY_STEP,
-        width=240,
-        help="About how many neighbours each row tries to keep close.",
-        **bind("perplexity", shown=shown),
-    )
-
-
-def _perplexity_range(n: int) -> tuple[float, float]:
-    low, high = perplexity_bounds(n)
-    return low, high // PERPLEXITY_STEP * PERPLEXITY_STEP
-
-
-def _pick_color(session: Session, dataset: VectorDataset) -> None:
-    if not dataset.label_columns:
-        session.color = ""
-        return
-    if session.color not in dataset.label_columns:
-        session.color = dataset.label_columns[0]
-    st.selectbox("Colour", dataset.label_columns, width=160, **bind("color"))
-
-
-def _project(session: Session, pca: StreamedPCA, coordinates: np.ndarray) -> Projection:
-    k = session.dimensions
-    if session.method == "tsne":
-        perplexity = float(np.clip(session.perplexity, *_perplexity_range(len(coordinates))))
-        return compute_projection(session, coordinates, "tsne", k, perplexity)
-    ratios = pca.explained_variance_ratio[:k]
-    return Projection(coordinates[:, :k], "pca", k, ratios, None, None, 0)
-
-
-def _listed(names: Sequence[str], between: str = ", ") -> str:
-    """Names out of a file, as they are, and not too many."""
-    more = f" and {len(names) - FEW:,} more" if len(names) > FEW else ""
-    return plain(between.join(printable(name) for name in names[:FEW])) + more
+def _listed(names: Sequence[str], separator: str = ", ") -> str:
+    """List names from a file as plain text, at most eight."""
+    more = f" and {len(names) - MAX_LISTED:,} more" if len(names) > MAX_LISTED else ""
+    return plain(separator.join(printable(name) for name in names[:MAX_LISTED])) + more
 
 
 def _reason(name: str, reason: str) -> str:
-    """A reason that says which image it is about."""
+    """Return a reason that names its image."""
     shown = printable(clean_name(name))
     return printable(reason) if shown in reason else f"'{shown}': {printable(reason)}"

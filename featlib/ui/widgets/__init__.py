@@ -26,10 +26,22 @@ from featlib.ui.widgets.pickers import (
     resolve_layer,
     sample_column,
 )
+from featlib.ui.widgets.scatter import (
+    MIN_POINTS,
+    Points,
+    bounded_perplexity,
+    pick_projection,
+    resolve_color,
+    show_scatter,
+    tsne_note,
+)
 
 __all__ = [
+    "MIN_POINTS",
     "TILE",
+    "Points",
     "Tile",
+    "bounded_perplexity",
     "choose_own_model",
     "default_layer",
     "format_shape",
@@ -38,9 +50,11 @@ __all__ = [
     "pick_image",
     "pick_layer",
     "pick_part",
+    "pick_projection",
     "picture_grid",
     "positions_in",
     "resolve_channels",
+    "resolve_color",
     "resolve_image",
     "resolve_layer",
     "sample_column",
@@ -50,6 +64,8 @@ __all__ = [
     "show_image",
     "show_maps",
     "show_prediction",
+    "show_scatter",
     "show_vector",
     "thumbnail_row",
+    "tsne_note",
 ]
