@@ -1,4 +1,4 @@
-"""What many tests share: the real embedded network, real photographs, a tiny seeded network for edge cases."""
+"""Shared fixtures: the embedded model, real photographs, and a tiny seeded model for edge cases."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import pytest
 
 from tests.distribution import Scheduler, place
 
-KERAS_HOME = Path(__file__).resolve().parents[2] / "shared" / "keras_home"
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "keras_home"
+KERAS_HOME = SHARED if SHARED.is_dir() else Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+NO_WEIGHTS = "needs Keras' MobileNetV2 weights, and they could not be downloaded"  # .ci/run knows this sentence
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-if KERAS_HOME.is_dir():
-    os.environ["KERAS_HOME"] = str(KERAS_HOME)  # read once, when keras is imported
+os.environ["KERAS_HOME"] = str(KERAS_HOME)  # read once, when keras is imported
 
 
 def pytest_addoption(parser):
-    parser.addoption("--update-pictures", action="store_true", help="write the README's pictures anew")
+    parser.addoption("--update-pictures", action="store_true", help="take the README's pictures again")
 
 
 def pytest_xdist_make_scheduler(config, log):
@@ -25,17 +26,30 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place(item.nodeid))
-    if KERAS_HOME.is_dir():
-        return
-    skip = pytest.mark.skip(reason=f"needs Keras' MobileNetV2 weight files in {KERAS_HOME}")
     for item in items:
         if "keras_home" in item.keywords:
-            item.add_marker(skip)
+            item.fixturenames.insert(0, "keras_weights")
+
+
+@pytest.fixture(scope="session")
+def keras_weights():
+    """Keras' files for MobileNetV2: in ../shared/keras_home, else downloaded by Keras, else the test is skipped."""
+    if SHARED.is_dir():
+        return
+    import keras
+    import numpy as np
+
+    try:
+        for options in ({}, {"include_top": False}, {"include_top": False, "alpha": 0.35}):
+            keras.applications.MobileNetV2(**options)
+        keras.applications.mobilenet_v2.decode_predictions(np.zeros((1, 1000)))
+    except Exception:  # noqa: BLE001 - Keras raises whatever its download met
+        pytest.skip(NO_WEIGHTS)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory):
-    """Nothing is ever kept in the person's own store, nor by the processes that tests start."""
+    """Keep tests, and the processes they start, away from the user's own vector cache."""
     before = os.environ.get("FEATLIB_HOME")
     os.environ["FEATLIB_HOME"] = str(tmp_path_factory.mktemp("home"))
     yield
@@ -68,7 +82,7 @@ def mobilenet():
 
 @pytest.fixture(scope="session")
 def tiny():
-    """A seeded Functional network of 32 × 32 images, 5 classes, with a branch and a `keras.ops` node."""
+    """A seeded Functional model of 32 × 32 images, 5 classes, with a branch and a `keras.ops` node."""
     import keras
 
     from featlib.models import load_backbone

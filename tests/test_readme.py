@@ -72,5 +72,26 @@ def test_the_first_screen_of_the_readme_has_what_a_newcomer_needs():
 
 
 def test_pictures_are_there_and_small():
-    for path in re.findall(r"\]\(([^)]+\.webp)\)", README):
-        assert (ROOT / path).stat().st_size < 200_000
+    paths = re.findall(r"\]\(([^)]+\.(?:webp|svg))\)", README)
+    assert len(paths) == 2
+    for path in paths:
+        assert (ROOT / path).stat().st_size < 1_000_000
+
+
+def test_it_is_short_and_its_links_lead_somewhere():
+    assert len(LINES) <= 150
+    for folder in (ROOT, ROOT / ".github", ROOT / "featlib", ROOT / "tests"):
+        for page in folder.glob("*.md"):
+            for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+                assert (folder / target).exists(), f"{page}: {target}"
+
+
+def test_a_page_has_one_name():
+    """Its file, its entry and section in the navigation, and its row in the README agree."""
+    from featlib.ui.frame import SECTIONS
+
+    for section, pages in SECTIONS.items():
+        for path, name, _ in pages:
+            page = "home" if path == "app.py" else Path(path).stem
+            assert name == page.replace("_", " ").capitalize()
+            assert f"| {page} | {section} |" in README

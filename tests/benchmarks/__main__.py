@@ -32,7 +32,7 @@ from tests.benchmarks.ways import QUICK, Sizes, make_ways  # noqa: E402
 @click.option("--only", "only", multiple=True, type=click.Choice(GROUPS), help="Only this; may be given several times.")
 @click.option("--network", "networks", multiple=True, type=click.Choice(list(EARLY)), help="Only this network.")
 @click.option("--repeats", type=click.IntRange(1), help="How often each way runs.")
-@click.option("--update-readme", "update", is_flag=True, help="Write the table and the plot into the README.")
+@click.option("--update-readme", "update", is_flag=True, help="Write the table and the plot into the README.md beside.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the numbers into this file.")
 def main(
     quick: bool,
@@ -57,7 +57,9 @@ def main(
     if update:
         title = f"{results.processes}: files to vectors, the start of the process included"
         (ROOT / PICTURE).write_text(draw_growth(results.growth, title), encoding="utf-8")
-        update_readme(ROOT / "README.md", f"{text}\n\n{growth_picture(results.growth, results.processes)}")
+        update_readme(
+            Path(__file__).with_name("README.md"), f"{text}\n\n{growth_picture(results.growth, results.processes)}"
+        )
 
 
 def _home(folder: str):

@@ -102,7 +102,7 @@ def growth_picture(growth: Mapping[str, Points], network: str) -> str:
     said = "; ".join(
         f"{way} {', '.join(f'{n:,}: {short(ms)}' for n, ms in line.items())}" for way, line in growth.items()
     )
-    return f"![{network}: milliseconds an image by the number of images, start included. {said}]({PICTURE})"
+    return f"![{network}: milliseconds an image by the number of images, start included. {said}]({Path(PICTURE).name})"
 
 
 def _goal_rows(results: Results) -> Iterator[list[str]]:

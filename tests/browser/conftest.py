@@ -21,12 +21,18 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
+WALK = "test_walk.py"  # the one browser test of the default tier
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    for item in items:
-        if Path(item.fspath).is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.browser)
-            if CHROMIUM is None:
-                item.add_marker(pytest.mark.skip(reason="needs Chromium (Debian: apt-get install chromium)"))
+    here = Path(__file__).parent
+    for item in (item for item in items if item.path.is_relative_to(here)):
+        item.add_marker(pytest.mark.browser)
+        if item.path.name != WALK:
+            item.add_marker(pytest.mark.slow)
+        if CHROMIUM is None:
+            item.add_marker(pytest.mark.skip(reason="needs Chromium (Debian: apt-get install chromium)"))
 
 
 class Server:
@@ -58,7 +64,7 @@ class Server:
         raise RuntimeError("The server did not start within a minute.")
 
     def alarms(self) -> list[str]:
-        """The lines of the terminal that would frighten a person: errors and warnings, of TensorFlow's C++ code too."""
+        """Errors and warnings in the server's output, those of TensorFlow's C++ code included."""
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").splitlines()
         return [line for line in lines if re.match(r"[EWF]\d{4} |Traceback|.*(Error|Warning):", line)]
@@ -94,7 +100,7 @@ def chromium():
 
 
 class Visitor:
-    """A person with a browser: opens a page, waits until it is complete, and looks for trouble."""
+    """A user with a browser, who opens a page, waits until it is complete, and looks for errors."""
 
     def __init__(self, browser, scheme: str = "light") -> None:
         context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
@@ -109,7 +115,7 @@ class Visitor:
         self.settle()
 
     def settle(self) -> None:
-        """Waits until the script has run to its end and nothing is computed any more."""
+        """Wait until the script has finished and nothing is being computed."""
         running = '[data-testid="stApp"][data-test-script-state="running"], [data-testid="stSpinner"]'
         self.page.wait_for_selector('[data-testid="stApp"]', timeout=60_000)
         quiet = 0
@@ -121,7 +127,7 @@ class Visitor:
         raise AssertionError("The page did not come to rest within two minutes.")
 
     def see(self, text: str):
-        """The element that shows the text, waited for."""
+        """Wait for the element that shows the text."""
         found = self.page.get_by_text(text).first
         found.wait_for(timeout=30_000)
         return found

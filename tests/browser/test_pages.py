@@ -1,4 +1,4 @@
-"""Each page as a person meets it: by link on a fresh server, in light and dark, with mouse and files."""
+"""Each page in a real browser: by link, with the mouse, the keyboard and files."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ LINKS = {
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_a_link_works_when_opened_first_on_a_fresh_server(fresh_server, visitor, link):
-    if link == "/":
-        assert_the_frame_is_there_before_tensorflow(fresh_server, visitor)
-        visitor.settle()
-    else:
-        visitor.open(fresh_server.url + link)
+def test_a_link_works_when_opened_first(server, visitor, link):
+    check_link(server, visitor, link)
+
+
+def test_home_shows_its_frame_before_tensorflow(fresh_server, visitor):
+    assert_the_frame_is_there_before_tensorflow(fresh_server, visitor)
+    check_link(fresh_server, visitor, "/")
+
+
+def check_link(server, visitor, link):
+    visitor.open(server.url + link)
     visitor.see(LINKS[link])
     visitor.assert_no_exception()
     assert not visitor.page.locator('[data-testid="stAlertContentError"]').count()
@@ -32,7 +37,7 @@ def test_a_link_works_when_opened_first_on_a_fresh_server(fresh_server, visitor,
     visitor.see("The code")
     outside = [url for url in visitor.requests if url.startswith("http") and urlparse(url).hostname != "localhost"]
     assert not outside, "everything comes from this machine"
-    assert not fresh_server.alarms()
+    assert not server.alarms()
 
 
 def assert_the_frame_is_there_before_tensorflow(server, visitor):
@@ -60,21 +65,6 @@ def test_no_stale_plot_is_seen_while_a_new_one_is_computed(server, visitor):
             break
         time.sleep(0.05)
     assert seen_at_work, "the work was long enough to be seen"
-
-
-def test_a_tour_in_dark(server, dark_visitor):
-    """Through the navigation, in one session, choices kept."""
-    visitor = dark_visitor
-    visitor.open(server.url + "/?image=3&layer=block10_add")
-    for name in ("Preprocessing", "Layers", "Feature maps", "Vectors", "Projection", "Compare", "Transfer", "Home"):
-        visitor.page.get_by_test_id("stSidebar").get_by_role("link", name=name, exact=True).click()
-        visitor.settle()
-        visitor.assert_no_exception()
-        assert visitor.query()["layer"] == "block10_add", name
-        assert visitor.query()["image"] == "3", name
-    background = visitor.page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
-    red, green, blue = (int(part) for part in background.removeprefix("rgb(").removesuffix(")").split(","))
-    assert max(red, green, blue) < 60, "the dark theme is dark"
 
 
 def test_a_layer_is_picked_in_the_table(server, visitor):
