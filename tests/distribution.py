@@ -1,14 +1,14 @@
-"""How the tests are dealt out to two processes: the long ones first, and what shares a server together."""
+"""How tests are distributed over two processes: long ones first, and all browser tests in one, which share a server."""
 
 from __future__ import annotations
 
 from xdist.scheduler import LoadFileScheduling
 
-# Each of these tests is about one network.
+# Each of these tests builds a network of its own.
 NETWORKS = ("tests/models/graph/test_matrix.py::", "tests/models/applications/test_catalog.py::test_every_")
 BROWSER = "tests/browser"
 LONG = (
-    "tests/models/untrusted",  # measures the memory of other processes, which begin with as much as this one has
+    "tests/models/untrusted",  # measures the memory of child processes, which start with that of this one
     *NETWORKS,
     BROWSER,
     "tests/app",
@@ -19,12 +19,12 @@ LONG = (
 
 
 def place(nodeid: str) -> int:
-    """Where a test belongs in the order; the short ones come last and fill the gap at the end."""
+    """Return the rank of a test: long ones first, so that short ones fill the gap at the end."""
     return next((i for i, path in enumerate(LONG) if nodeid.startswith(path)), len(LONG))
 
 
 class Scheduler(LoadFileScheduling):
-    """A file at a time, as they are collected; all of the browser at once; networks one by one."""
+    """Distribute by file, in the order of collection; all browser tests together, and networks one by one."""
 
     def __init__(self, config, log=None):
         super().__init__(config, log)

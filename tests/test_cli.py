@@ -215,6 +215,7 @@ def test_a_bare_array_has_its_names_beside_it(run, photos, lite0):
     np.testing.assert_allclose(np.load("v.npy"), expected.X, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed(run, tmp_path, photos):
     (tmp_path / "set").mkdir()
     for i, image in enumerate(featlib.load_samples("views")[:60]):
