@@ -18,7 +18,7 @@ from featlib.features.jobs.shards import ShardFolder
 from featlib.features.runtimes import THREADS
 from featlib.features.taps import Pooling
 from featlib.features.vectors import combine_layers, vector_engine
-from featlib.images import Pending
+from featlib.images import Pending, use_resizer
 from featlib.models import load_backbone
 
 MAX_TRIES = 5  # of a shard whose worker dies: an image that kills each of them must not be tried forever
@@ -94,6 +94,7 @@ class ShardWorker:
         self._folder.write(number, found, combine_layers(parts, layers, self._plan.l2_normalize))
 
     def _load(self) -> Engine:
+        use_resizer(self._folder.job.origin.resizer)
         engine = self._plan.load()
         backbone, expected = engine.backbone, self._folder.job.origin.fingerprint
         if not backbone.has_own_code and backbone.fingerprint != expected:

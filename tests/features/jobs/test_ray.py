@@ -18,10 +18,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
-from featlib.cli import main
 from featlib.errors import CancelledError, FeatlibError, FeatlibWarning
 from featlib.features import Origin, extract_vectors, extract_with_ray, load_vectors
 from featlib.features.jobs.job import Job
@@ -107,7 +105,28 @@ def check_equal(output: Path, expected, images: int) -> None:
 
 
 @needs_ray
+def test_a_few_images_have_the_engine_s_vectors(lite0, tmp_path):
+    photos = load_samples("photos")[:3]
+    told = []
+    run = extract_with_ray(
+        "EfficientNetLite0",
+        photos,
+        tmp_path / "set",
+        layers="block2_add",
+        shard_size=2,
+        workers=1,
+        on_progress=lambda *done: told.append(done),
+    )
+    assert told == [(0, 3), (2, 3), (3, 3)]
+    assert (run.shards, run.images, run.problems) == (2, 3, ())
+    expected, found = extract_vectors(lite0, photos, "block2_add", runtime="tensorflow"), load_vectors(run.output)
+    np.testing.assert_allclose(found.X, expected.X, rtol=0, atol=1e-5 * np.abs(expected.X).max())
+    assert (found.ids, found.names, found.origin) == (expected.ids, expected.names, expected.origin)
+
+
+@needs_ray
 @linux
+@pytest.mark.slow
 def test_vectors_are_the_engine_s_though_it_was_cancelled_and_a_worker_is_killed(
     cluster, folder, lite0, tmp_path, monkeypatch
 ):
@@ -151,6 +170,10 @@ def test_vectors_are_the_engine_s_though_it_was_cancelled_and_a_worker_is_killed
     assert [bool(row["path"]) for row in rows if not row["error"]] == [True] * 36 + [False] * 2
     assert rows[-2]["name"] == "given.png"
 
+    before = {path.name: path.stat().st_mtime_ns for path in output.glob("part-*")}
+    assert go(lambda *_: True, workers=1) == run  # the same job: nothing is missing
+    assert before == {path.name: path.stat().st_mtime_ns for path in output.glob("part-*")}
+
 
 DRIVER = """
 import signal
@@ -169,7 +192,7 @@ extract_with_ray("EfficientNetLite0", sys.argv[1], sys.argv[2], layers="block2_a
 
 @contextmanager
 def driver(*arguments) -> Iterator[subprocess.Popen]:
-    """A driver in a process of its own, which has told how many images are done when it began."""
+    """A driver in a process of its own, which prints how many images are done, first when it begins."""
     process = subprocess.Popen(
         [sys.executable, "-c", DRIVER, *map(str, arguments)],
         cwd=ROOT,
@@ -180,7 +203,6 @@ def driver(*arguments) -> Iterator[subprocess.Popen]:
     )
     try:
         assert process.stdout.readline() == "False\n"
-        assert process.stdout.readline() == "0\n", process.stderr.read()
         yield process
     finally:
         process.kill()
@@ -189,10 +211,12 @@ def driver(*arguments) -> Iterator[subprocess.Popen]:
 
 @needs_ray
 @linux
-def test_a_killed_driver_leaves_whole_shards_and_no_process_and_the_next_one_goes_on(cluster, folder, lite0, tmp_path):
+@pytest.mark.slow
+def test_a_killed_driver_and_ctrl_c_leave_whole_shards_and_no_process(cluster, folder, tmp_path):
     output = tmp_path / "set"
     with driver(folder, output) as process:  # it starts a Ray of its own
-        assert process.stdout.readline() == "8\n"
+        assert process.stdout.readline() == "0\n"
+        assert process.stdout.readline() == "8\n", process.stderr.read()
         workers = workers_below(process.pid)
         process.kill()
         said = process.communicate()[1]
@@ -201,32 +225,9 @@ def test_a_killed_driver_leaves_whole_shards_and_no_process_and_the_next_one_goe
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     before = {path.name: path.stat().st_mtime_ns for path in output.glob("part-*")}
     assert 1 <= len(before) < 5
-    told = []
-    extract_with_ray(
-        "EfficientNetLite0",
-        folder,
-        output,
-        layers="block2_add",
-        shard_size=SHARD,
-        workers=1,
-        on_progress=lambda *counts: told.append(counts),
-    )
-    assert told[0][0] >= 8 * (len(before) - 1) + 7  # the last shard has 7
-    assert before.items() <= {path.name: path.stat().st_mtime_ns for path in output.glob("part-*")}.items()
-    check_equal(output, extract_vectors(lite0, folder, "block2_add", runtime="tensorflow"), 39)
 
-    command = ["extract", folder, "--engine", "ray", "--layer", "block2_add", "--shard-size", SHARD, "-o", output]
-    done = CliRunner().invoke(main, [str(word) for word in [*command, "--resume"]])  # the same job: nothing is missing
-    after = {path.name: path.stat().st_mtime_ns for path in output.glob("part-*")}
-    assert before.items() <= after.items()
-    assert done.exit_code == 1  # bad images are among them
-    assert f"{len(after)} Parquet files" in done.stdout
-
-
-@needs_ray
-@linux
-def test_ctrl_c_ends_it_without_a_word_of_ray(cluster, folder, tmp_path):
-    with driver(folder, tmp_path / "set", cluster) as process:
+    with driver(folder, output, cluster) as process:
+        assert int(process.stdout.readline()) >= 8 * (len(before) - 1) + 7  # the last shard has 7
         wait_until(lambda: workers_below(os.getpid()))
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1]
@@ -234,7 +235,8 @@ def test_ctrl_c_ends_it_without_a_word_of_ray(cluster, folder, tmp_path):
     assert said[said.index("Traceback") :].rstrip().endswith("KeyboardInterrupt")
     assert not re.search(r"\bray\b", said[: said.index("Traceback")], re.IGNORECASE)
     wait_until(lambda: not workers_below(os.getpid()))
-    assert not list((tmp_path / "set").glob(".*"))
+    assert not list(output.glob(".*"))
+    assert before.items() <= {path.name: path.stat().st_mtime_ns for path in output.glob("part-*")}.items()
 
 
 def wait_until(true, seconds: float = 30) -> None:
