@@ -65,8 +65,8 @@ STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; }
 [data-testid="stStatusWidget"] button { display: none; }
 [data-testid="stMain"] [data-variant="segmented_control"] { min-height: 2.5rem; }
-.st-key-navigation, .st-key-navigation [data-testid="stVerticalBlock"] { gap: 0.1rem; }
-.st-key-navigation [data-testid="stCaptionContainer"] { margin: 0.5rem 0 0; }
+.st-key-navigation { gap: 0.25rem; }
+.st-key-navigation .section { margin: 0.6rem 0 0; font-size: 0.8rem; opacity: 0.65; }
 @media (max-width: 640px) {
   .st-key-beside > div > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child { order: -1; }
 }
@@ -163,7 +163,7 @@ def _show_navigation() -> None:
     st.markdown("### featlib")
     with st.container(key="navigation"):
         for section, pages in SECTIONS.items():
-            st.caption(section)
+            st.html(f'<p class="section">{section}</p>')
             for path, name, icon in pages:
                 st.page_link(path, label=name, icon=icon)
 

@@ -160,9 +160,10 @@ def show_effect(inputs: list[PreprocessedInput], effect: PreprocessingEffect) ->
     backbone = inputs[0].backbone
     number, words = st.columns([1, 3.2], gap="medium", vertical_alignment="center")
     number.metric(
-        "Cosine similarity, correct vs. wrong preprocessing",
+        "Cosine similarity",
         f"{effect.cosine:.3f}",
-        help="1: the two vectors point in the same direction. 0: they have nothing in common.",
+        help="Of the vectors with correct and with wrong preprocessing. 1: the two vectors point in the same "
+        "direction. 0: they have nothing in common.",
     )
     if effect.cosine >= HARMLESS:
         verdict = "**Nearly the same numbers: this has no effect to speak of.**"
