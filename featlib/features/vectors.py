@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from featlib.errors import FeatlibError
 from featlib.features.engine import Engine, EngineOptions
 from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.store import VectorStore
 from featlib.features.taps import Pooling, Tap
-from featlib.images import ImageItem, ImageProblem, ImageSet, as_image_set, list_pending, resizer_name
+from featlib.images import ImageItem, ImageProblem, ImageSet, as_image_set, cover, list_pending, resizer_name
 from featlib.models import Backbone
 from featlib.progress import OnProgress
 
@@ -253,7 +254,5 @@ def raw_pixel_vectors(images: object, side: int = RAW_PIXEL_SIDE) -> np.ndarray:
     Returns:
         (n, side * side * 3) float32 in 0…1.
     """
-    from featlib.models import resize_and_crop
-
-    rows = [resize_and_crop(item.pixels, side, side).reshape(-1) for item in as_image_set(images)]
+    rows = [cover(Image.fromarray(item.pixels), side, side).reshape(-1) for item in as_image_set(images)]
     return np.array(rows, np.float32).reshape(len(rows), side * side * 3) / 255

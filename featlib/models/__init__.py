@@ -23,7 +23,6 @@ from featlib.models.preprocessing import (
     SIMPLE_PREPROCESSING,
     Preprocessing,
     find_preprocessing,
-    resize_and_crop,
 )
 
 __all__ = [
@@ -50,7 +49,6 @@ __all__ = [
     "load_model_file",
     "parse_model_name",
     "read_class_names",
-    "resize_and_crop",
     "top_classes",
     "weights_on_disk",
     "write_model_name",

@@ -12,12 +12,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from featlib.errors import LayerNotFoundError, ModelError
-from featlib.images import as_image_set
+from featlib.images import as_image_set, cover
 from featlib.models.graph import ModelGraph, parts_of
 from featlib.models.layers import LayerInfo, describe_layers
-from featlib.models.preprocessing import Preprocessing, resize_and_crop, to_gray
+from featlib.models.preprocessing import Preprocessing, to_gray
 
 if TYPE_CHECKING:
     import keras
@@ -156,7 +157,7 @@ class Backbone:
 
     def resize(self, pixels: np.ndarray) -> np.ndarray:
         """Scale and center-crop (h, w, 3) uint8 RGB to the network's input: (height, width, 3) uint8."""
-        return resize_and_crop(pixels, *self.input_shape[:2])
+        return cover(Image.fromarray(pixels), *self.input_shape[:2])
 
     def prepare(self, images: object) -> np.ndarray:
         """Turn images into the tensor that enters the network.

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 
 from featlib.errors import ModelError
-from featlib.images import cover
 from featlib.models.applications import FAMILIES, SimplePreprocessing
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # RGB, of pixels in 0…1
@@ -97,22 +96,6 @@ def as_preprocessing(given: str | PixelFunction) -> Preprocessing:
 def to_gray(pixels: np.ndarray) -> np.ndarray:
     """Turn (n, h, w, 3) uint8 RGB into (n, h, w, 1) uint8 luma, ITU-R BT.601 like `PIL.Image.convert("L")`."""
     return np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in pixels])[..., np.newaxis]
-
-
-def resize_and_crop(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scale an image until it just covers (height, width), then crop the center.
-
-    Bicubic with antialiasing; the aspect ratio is kept.
-
-    Args:
-        pixels: (h, w, 3) uint8 RGB.
-        height: Height of the result in pixels.
-        width: Width of the result in pixels.
-
-    Returns:
-        (height, width, 3) uint8.
-    """
-    return cover(Image.fromarray(pixels), height, width)
 
 
 def _keras_code(module: str) -> str:

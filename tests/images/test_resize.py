@@ -19,7 +19,6 @@ from featlib.images import (
     resizer_name,
     use_resizer,
 )
-from featlib.models import resize_and_crop
 
 FASTEST = resizer_name()
 SIZES = [(224, 224), (96, 96), (224, 160), (160, 224), (299, 331)]
@@ -178,7 +177,6 @@ def test_every_way_to_a_network_is_the_same_resize(resizer, tiny):
     file = BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     expected = cover(Image.fromarray(pixels), 32, 32)
-    np.testing.assert_array_equal(resize_and_crop(pixels, 32, 32), expected)
     np.testing.assert_array_equal(tiny.resize(pixels), expected)
     for source in (file.getvalue(), pixels):
         np.testing.assert_array_equal(load_images([source])[0].resized(32, 32), expected)

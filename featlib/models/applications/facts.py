@@ -49,7 +49,7 @@ class Family:
     title: str
     preprocessing: SimplePreprocessing
     description: str
-    files: tuple[str, str] = (
+    files: tuple[str, ...] = (
         "{}_weights_tf_dim_ordering_tf_kernels.h5",
         "{}_weights_tf_dim_ordering_tf_kernels_notop.h5",
     )
@@ -57,73 +57,37 @@ class Family:
     file_sizes: tuple[int, ...] = ()
 
 
-SHORT_FILES = ("{}.h5", "{}_notop.h5")
+SHORT = ("{}.h5", "{}_notop.h5")
+UNDERSCORED = ("{}.h5", "{}_no_top.h5")
+MOBILENET_V2 = tuple(f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{name}" for name in UNDERSCORED)
 
 FAMILIES = (
-    Family(
-        "mobilenet",
-        "MobileNet",
-        "tf",
-        "2017, made for phones: splits each convolution into one per channel and a 1 × 1 that mixes the channels.",
-        ("{}.h5", "{}_no_top.h5"),
-        (("alpha", 1.0), ("depth_multiplier", 1), ("dropout", 0.001)),
-        (128, 160, 192, 224),
-    ),
-    Family(
-        "mobilenet_v2",
-        "MobileNet",
-        "tf",
-        "2018, made for phones: small and quick, blocks that widen, filter and narrow again.",
-        (
-            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{}.h5",
-            "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{}_no_top.h5",
-        ),
-        (("alpha", 1.0),),
-        (96, 128, 160, 192, 224),
-    ),
-    Family(
-        "mobilenet_v3",
-        "MobileNet",
-        "none",
-        "2019, made for phones: blocks partly found by automatic search, with attention to channels.",
-        ("{}.h5", "{}_no_top_v2.h5"),
-        (("alpha", 1.0), ("minimalistic", False), ("dropout_rate", 0.2)),
-    ),
-    Family(
-        "efficientnet",
-        "EfficientNet",
-        "none",
-        "2019: one design from B0 to B7 that grows in depth, width and image size together.",
-        SHORT_FILES,
-    ),
-    Family(
-        "efficientnet_v2",
-        "EfficientNetV2",
-        "none",
-        "2021: EfficientNet made quicker to train, with plain convolutions in its early blocks.",
-        SHORT_FILES,
-    ),
-    Family(
-        "resnet", "ResNet", "caffe", "2015, the classic: each block adds its result to its input, so depth can grow."
-    ),
-    Family("resnet_v2", "ResNetV2", "tf", "2016: ResNet with normalisation and ReLU before each convolution."),
+    Family("mobilenet", "MobileNet", "tf",
+           "2017, made for phones: splits each convolution into one per channel and a 1 × 1 that mixes the channels.",
+           UNDERSCORED, (("alpha", 1.0), ("depth_multiplier", 1), ("dropout", 0.001)), (128, 160, 192, 224)),
+    Family("mobilenet_v2", "MobileNet", "tf",
+           "2018, made for phones: small and fast, blocks that widen, filter and narrow again.",
+           MOBILENET_V2, (("alpha", 1.0),), (96, 128, 160, 192, 224)),
+    Family("mobilenet_v3", "MobileNet", "none",
+           "2019, made for phones: blocks partly found by automatic search, with attention to channels.",
+           ("{}.h5", "{}_no_top_v2.h5"), (("alpha", 1.0), ("minimalistic", False), ("dropout_rate", 0.2))),
+    Family("efficientnet", "EfficientNet", "none",
+           "2019: one design from B0 to B7 that grows in depth, width and image size together.", SHORT),
+    Family("efficientnet_v2", "EfficientNetV2", "none",
+           "2021: EfficientNet made faster to train, with plain convolutions in its early blocks.", SHORT),
+    Family("resnet", "ResNet", "caffe",
+           "2015, the classic: each block adds its result to its input, so depth can grow."),
+    Family("resnet_v2", "ResNetV2", "tf", "2016: ResNet with normalization and ReLU before each convolution."),
     Family("densenet", "DenseNet", "torch", "2016: within a block each layer sees the maps of all layers before it."),
     Family("vgg16", "VGG", "caffe", "2014: 16 layers of plain 3 × 3 convolutions, easy to follow but large and slow."),
     Family("vgg19", "VGG", "caffe", "2014: 19 layers of plain 3 × 3 convolutions, easy to follow but large and slow."),
-    Family("inception_v3", "Inception", "tf", "2015: each block looks with filters of several sizes side by side."),
+    Family("inception_v3", "Inception", "tf", "2015: each block applies filters of several sizes side by side."),
     Family("inception_resnet_v2", "Inception", "tf", "2016: Inception's parallel filters with ResNet's shortcuts."),
-    Family("xception", "Xception", "tf", "2016: Inception's idea taken to the end, one filter for each channel."),
-    Family(
-        "nasnet",
-        "NASNet",
-        "tf",
-        "2017: its cells were found by automatic search, hence many branches.",
-        ("{}.h5", "{}_no_top.h5"),
-    ),
-    Family(
-        "convnext", "ConvNeXt", "none", "2022: a ResNet brought up to date with ideas from transformers.", SHORT_FILES
-    ),
-)
+    Family("xception", "Xception", "tf", "2016: Inception's idea taken to the extreme, one filter per channel."),
+    Family("nasnet", "NASNet", "tf", "2017: its cells were found by automatic search, hence many branches.",
+           UNDERSCORED),
+    Family("convnext", "ConvNeXt", "none", "2022: a ResNet brought up to date with ideas from transformers.", SHORT),
+)  # fmt: skip
 
 KERAS_FACTS = {
     "MobileNet": Facts("mobilenet", "mobilenet_1_0_224_tf", 224, 4_253_864, "conv_pw_13_relu"),

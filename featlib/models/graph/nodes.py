@@ -56,20 +56,16 @@ class NodeReader:
         for depth in sorted(graph._nodes_by_depth, reverse=True):
             for node in sorted(graph._nodes_by_depth[depth], key=lambda node: position[id(node.operation)]):
                 calls = [n for n in node.operation._inbound_nodes if id(n) in own]
-                path = join_path(scope, node.operation.name, calls.index(node) + 1)
-                self._read_node(node, path, scope)
-
-    def _read_node(self, node: Any, path: str, scope: str) -> None:  # noqa: ANN401 - private Keras class
-        call = LayerCall(path, node.operation)
-        self.calls.append(call)
-        if is_graph(node.operation) and _takes_only_inputs(node):
-            self._read_inner_model(node, path, scope)
-        elif not node.is_input:
-            inputs = tuple(self.resolve(scope, tensor) for tensor in node.input_tensors)
-            outputs = tuple((scope, id(tensor)) for tensor in node.outputs)
-            is_composite = next(iter(parts_of(node.operation)), None) is not None
-            self.steps.append(Step(path, node.operation, node, inputs, outputs, is_composite))
-        call.outputs = [self.resolve(scope, tensor) for tensor in node.outputs]
+                call = LayerCall(join_path(scope, node.operation.name, calls.index(node) + 1), node.operation)
+                self.calls.append(call)
+                if is_graph(node.operation) and _takes_only_inputs(node):
+                    self._read_inner_model(node, call.path, scope)
+                elif not node.is_input:
+                    inputs = tuple(self.resolve(scope, tensor) for tensor in node.input_tensors)
+                    outputs = tuple((scope, id(tensor)) for tensor in node.outputs)
+                    is_composite = next(iter(parts_of(node.operation)), None) is not None
+                    self.steps.append(Step(call.path, node.operation, node, inputs, outputs, is_composite))
+                call.outputs = [self.resolve(scope, tensor) for tensor in node.outputs]
 
     def _read_inner_model(self, node: Any, path: str, scope: str) -> None:  # noqa: ANN401 - private Keras class
         import keras

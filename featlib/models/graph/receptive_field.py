@@ -45,8 +45,19 @@ class ReceptiveField1D:
         """The receptive field in pixels."""
         return self.last - self.first + 1
 
-    def through_window(self, kernel: int, stride: int, dilation: int, padding: int) -> ReceptiveField1D:
-        """Return the receptive field after a window that slides over the units."""
+    def through_window(self, kernel: int, stride: int, dilation: int, padded_size: int | None) -> ReceptiveField1D:
+        """Return the receptive field after a window that slides over the units.
+
+        Args:
+            kernel: Size of the window in units.
+            stride: Units from one position of the window to the next.
+            dilation: Units from one of its elements to the next.
+            padded_size: Number of units with padding "same"; None without padding.
+        """
+        padding = 0
+        if padded_size is not None:
+            span = (kernel - 1) * dilation + 1
+            padding = max((-(-padded_size // stride) - 1) * stride + span - padded_size, 0) // 2
         first = self.first - padding * self.stride
         last = self.last + ((kernel - 1) * dilation - padding) * self.stride
         return ReceptiveField1D(first, last, self.stride * stride)
@@ -79,7 +90,15 @@ def next_receptive_field(
     if name in POINTWISE or (name == "LayerNormalization" and list(operation.axis) in ([-1], [3])):
         return merged
     if name in WINDOWS:
-        return _slide_window(operation, merged, size)
+        kernel = getattr(operation, "kernel_size", None) or operation.pool_size
+        dilation = getattr(operation, "dilation_rate", (1, 1))
+        same = operation.padding == "same"
+        height, width = (
+            # Of an unknown size: one that the stride divides.
+            field.through_window(k, s, d, (s if n is None else n) if same else None)
+            for field, k, s, d, n in zip(merged, kernel, operation.strides, dilation, size, strict=True)
+        )
+        return height, width
     if name in SHIFTS:
         attribute, sign = SHIFTS[name]
         (top, _), (left, _) = getattr(operation, attribute)
@@ -98,16 +117,4 @@ def _merge(fields: Sequence[ReceptiveField2D | None]) -> ReceptiveField2D | None
             return None
         first, last = min(field.first for field in along), max(field.last for field in along)
         axes.append(ReceptiveField1D(first, last, along[0].stride))
-    return axes[0], axes[1]
-
-
-def _slide_window(operation: keras.Operation, fields: ReceptiveField2D, size: Sequence[int | None]) -> ReceptiveField2D:
-    kernel = getattr(operation, "kernel_size", None) or operation.pool_size
-    strides, dilation = operation.strides, getattr(operation, "dilation_rate", (1, 1))
-    axes = []
-    for field, k, s, d, n in zip(fields, kernel, strides, dilation, size, strict=True):
-        span = (k - 1) * d + 1
-        length = n if n is not None else s  # of an unknown size: one that the stride divides
-        total = max((-(-length // s) - 1) * s + span - length, 0) if operation.padding == "same" else 0
-        axes.append(field.through_window(k, s, d, total // 2))
     return axes[0], axes[1]
