@@ -170,8 +170,8 @@ def _columns(backbone: Backbone, infos: list[LayerInfo], selected: LayerInfo) ->
         "Receptive field": _sides([info.receptive_field for info in infos]),
         "Stride": _sides([info.stride for info in infos]),
         "Parameters": [info.params for info in infos],
-        "Output": ["" if info.reason else KINDS[info.kind] for info in infos],
         "Memory": [None if info.bytes_per_image is None else info.bytes_per_image / 1024 for info in infos],
+        "Output": ["" if info.reason else KINDS[info.kind] for info in infos],
     }
     if any(info.reason for info in infos):
         columns["Unavailable"] = [info.reason for info in infos]

@@ -54,7 +54,7 @@ def pick_image(session: Session, images: ImageSet, part: ImageSet | None = None)
         shelf,
         selected=positions[here],
         on_pick=lambda value: session.choose("image", value),
-        side=84,
+        side=74,  # ten in a row at 1280 pixels
     )
     return here
 
