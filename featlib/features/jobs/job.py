@@ -13,7 +13,7 @@ from featlib.errors import ImageError
 from featlib.features.engine import Engine
 from featlib.features.files.records import plain_text
 from featlib.features.vectors import Origin
-from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
+from featlib.images import ImageItem, ImageProblem, Pending, open_image
 
 
 @dataclass(frozen=True)
@@ -59,34 +59,22 @@ class Job:
         names = ("l2_normalize", "precision", "images", "total")
         return json.loads(self.origin.to_json()) | {name: getattr(self, name) for name in names}
 
-    def differences(self, earlier: dict[str, Any]) -> list[str]:
-        """Name what an earlier description has otherwise: "pooling (was 'max', is 'avg')"."""
-        mine = self.to_dict()
-        return [
-            f"{name} (was {earlier.get(name)!r}, is {value!r})"
-            for name, value in mine.items()
-            if value != earlier.get(name)
-        ]
-
 
 def _digest(images: Sequence[Pending]) -> str:
     """Tell lists of images apart: by names, labels, and the paths, or else the contents, of images."""
     digest = hashlib.blake2b(digest_size=16)
     for image in images:
+        labels = None if isinstance(image, ImageProblem) else dict(image.labels)
         if isinstance(image, ImageProblem):
-            known: object = image.reason
+            known = image.reason
         elif isinstance(image, ImageItem):
-            known = image.id, dict(image.labels)
+            known = image.id
+        elif isinstance(image.source, Path):
+            known = str(image.source.absolute())
         else:
-            known = _identify(image), dict(image.labels)
-        digest.update(repr((image.name, known)).encode(errors="surrogatepass"))
+            try:
+                known = open_image(image).item.id
+            except ImageError as error:
+                known = str(error)
+        digest.update(repr((image.name, known, labels)).encode(errors="surrogatepass"))
     return digest.hexdigest()
-
-
-def _identify(image: Candidate) -> str:
-    if isinstance(image.source, Path):
-        return str(image.source.absolute())
-    try:
-        return open_image(image).item.id
-    except ImageError as error:
-        return str(error)

@@ -63,31 +63,28 @@ class ShardFolder:
         Raises:
             FeatlibError: It holds another job, or shards of an unknown job; or it cannot be written.
         """
+        description = {**self.job.to_dict(), "shard_size": self.shard_size}
         try:
             earlier = read_job(self.path)
             if earlier is not None and not resume:
                 self.discard()
                 earlier = None
-            if earlier is not None:
-                self._check_same(earlier)
-            elif any(self.path.glob(SHARDS)):
+            if earlier is None and any(self.path.glob(SHARDS)):
                 raise FeatlibError(
                     f"'{self.path}' holds {SHARDS} files without the {JOB} that describes them. "
                     "Remove them, or choose another place."
                 )
-            else:
-                write_whole(self.path / JOB, json.dumps(self._description()).encode())
+            if earlier is None:
+                write_whole(self.path / JOB, json.dumps(description).encode())
+                earlier = description
             self.tidy()
         except OSError as error:
             raise unwritable(self.path, error) from error
-
-    def _description(self) -> dict[str, Any]:
-        return {**self.job.to_dict(), "shard_size": self.shard_size}
-
-    def _check_same(self, earlier: dict[str, Any]) -> None:
-        differences = self.job.differences(earlier)
-        if earlier.get("shard_size") != self.shard_size:
-            differences.append(f"shard_size (was {earlier.get('shard_size')!r}, is {self.shard_size!r})")
+        differences = [
+            f"{name} (was {earlier.get(name)!r}, is {value!r})"
+            for name, value in description.items()
+            if value != earlier.get(name)
+        ]
         if differences:
             raise FeatlibError(
                 f"The earlier run into '{self.path}' computed something else: {', '.join(differences)}. "

@@ -274,9 +274,9 @@ def test_without_ray_the_command_to_install_it_is_told(monkeypatch, tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-def shards(path: Path) -> ShardFolder:
-    path.mkdir(exist_ok=True)
-    folder = ShardFolder(path, Job(Origin("m", "f" * 32, ("a",), ("a:0",), "avg"), False, "float32", "digest", 5), 2)
+def shards(path: Path, resizer: str = "pillow") -> ShardFolder:
+    origin = Origin("m", "f" * 32, ("a",), ("a:0",), "avg", resizer)
+    folder = ShardFolder(path, Job(origin, False, "float32", "digest", 5), 2)
     folder.begin(resume=True)
     return folder
 
@@ -325,6 +325,13 @@ def test_a_shard_at_which_workers_die_is_not_tried_for_ever(environment, tmp_pat
     said = ShardWorker(Plan("nothing", {}), folder, 1)({"shard": np.array([1]), "images": np.array([images], object)})
     assert said["shard"] == [1]
     assert "Workers died 5 times at the images from 'one.png' to 'two.png'" in said["error"][0]
+
+
+def test_a_worker_takes_the_driver_s_resizer_or_says_that_it_cannot(environment, tmp_path):
+    folder = shards(tmp_path, resizer="magic")
+    images = pickle.dumps([ImageItem("1", "one.png")])
+    said = ShardWorker(Plan("nothing", {}), folder, 1)({"shard": np.array([1]), "images": np.array([images], object)})
+    assert "No resizer named 'magic'" in said["error"][0]
 
 
 @pytest.mark.parametrize(
