@@ -64,6 +64,7 @@ def test_stage_ends_of_well_known_networks(name, ends):
     assert backbone.feature_layer == ends[-1]
 
 
+@pytest.mark.slow
 def test_stage_ends_where_every_block_has_ways_around_it():
     backbone = load_backbone("NASNetMobile", weights=None, include_top=False)
     ends = [layer for layer in list_layers(backbone) if layer.stage_end]

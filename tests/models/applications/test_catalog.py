@@ -25,7 +25,8 @@ from featlib.models.applications.layer_names import all_operations
 from featlib.models.applications.names import parse_model_name
 
 NETWORKS = dict(keras_networks(keras))
-SMALL = ("MobileNetV3Small", "NASNetMobile", "EfficientNetB0", "DenseNet121", "VGG16", "MobileNet", "ConvNeXtTiny")
+SMALL = ("MobileNetV3Small", "EfficientNetB0", "VGG16", "MobileNet", "ConvNeXtTiny")
+MIDDLE = ("NASNetMobile", "DenseNet121")  # many layers
 
 
 def build_afresh(name, weights=None, **options):
@@ -75,7 +76,7 @@ def test_modules_and_options_are_those_of_keras():
         assert hasattr(getattr(keras.applications, choices[name].module), "preprocess_input")
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in MIDDLE)])
 def test_facts_of_small_networks(name):
     compare_with_truth(name, build_afresh(name))
 

@@ -221,6 +221,7 @@ def describe(name):
 """
 
 
+@pytest.mark.slow
 def test_names_and_fingerprints_are_those_of_a_fresh_process():
     """Links, caches and pickled estimators carry layer names and fingerprints."""
     networks = ("InceptionV3", "MobileNetV3Small")

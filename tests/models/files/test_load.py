@@ -23,7 +23,7 @@ def pets():
     return keras.Model(image, layers.Dense(3, activation="softmax", name="answer")(x), name="pets")
 
 
-@pytest.fixture(scope="module", params=[".keras", ".h5"])
+@pytest.fixture(scope="module", params=[".keras", pytest.param(".h5", marks=pytest.mark.slow)])
 def pets_file(request, pets, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / f"pets{request.param}"
     pets.save(path)

@@ -13,6 +13,7 @@ from featlib.models.applications.facts import FAMILIES, KERAS_FACTS
 NAME = "MobileNet(alpha=0.25, classes=7)"
 SHAPE = (32, 32, 3)
 FORMATS = (".weights.h5", ".h5", ".keras")
+ENDINGS = [*FORMATS[:2], pytest.param(".keras", marks=pytest.mark.slow)]  # a .keras file has weights like .weights.h5
 
 
 def load(weights=None, name=NAME, **options):
@@ -63,27 +64,27 @@ def test_what_is_in_the_file_counts_and_not_its_ending(files, network, tmp_path,
     assert again.weights == path.name
 
 
-@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_the_layer_that_differs_is_named_with_both_shapes(files, ending):
     message = refusal(files[ending], name="MobileNet(alpha=0.25, classes=5)")
     assert f"'mine{ending}' does not fit 'MobileNet(alpha=0.25, classes=5)'" in message
     assert "layer 'conv_preds' expects weights of shape (1, 1, 256, 5), and the file has (1, 1, 256, 7)." in message
 
 
-@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_the_first_layer_that_differs_is_named(files, ending):
     message = refusal(files[ending], name="MobileNet(alpha=0.5, classes=7)")
     assert "layer 'conv1' expects weights of shape (3, 3, 3, 16), and the file has (3, 3, 3, 8)." in message
 
 
-@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_a_layer_too_many(files, ending):
     message = refusal(files[ending], include_top=False)
     assert "the file has weights for a layer 'conv_preds'" in message
     assert "include_top=True" in message
 
 
-@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_a_missing_layer(topless_files, ending):
     message = refusal(topless_files[ending])
     assert "the file has no weights for layer 'conv_preds'" in message
@@ -103,7 +104,7 @@ def test_a_layer_missing_in_the_middle(files, tmp_path, ending):
     assert "the file has no weights for layer 'conv_pw_5'" in refusal(path)
 
 
-@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_the_weights_of_another_network(files, ending):
     message = refusal(files[ending], name="MobileNetV3Small")
     assert "layers with weights are not the " in message
@@ -131,7 +132,7 @@ def test_every_family_takes_its_weights(module, tmp_path):
     check_round_trip(name, tmp_path / "one.weights.h5", input_shape=(75, 75, 3))
 
 
-@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("share", [0.01, 0.99])
 def test_a_cut_off_file(files, tmp_path, ending, share):
     data = files[ending].read_bytes()
@@ -141,7 +142,7 @@ def test_a_cut_off_file(files, tmp_path, ending, share):
     assert f"The file 'cut{ending}' cannot be used. " in message
 
 
-@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_overwritten_bytes_are_one_error_or_none(files, network, tmp_path, ending):
     """Where only numbers are hit, HDF5 has no checksum that would tell."""
     data = files[ending].read_bytes()
