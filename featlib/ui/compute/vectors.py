@@ -114,7 +114,7 @@ def warn_skipped(skipped: str) -> None:
         st.warning(plain(skipped))
 
 
-# The layers that were asked for first come along with the stages: one pass is enough. They are no part of the key.
+# `_layers` is not part of the key: the layers wanted first are computed along with the stages, in the same pass.
 @st.cache_data(show_spinner=False)
 def _stage_vectors(
     fingerprint: str,
@@ -155,7 +155,7 @@ def _run(backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: P
 def _task(
     session: Session, backbone: Backbone, images: ImageSet, pooling: Pooling, layers: tuple[str, ...] = ()
 ) -> Task:
-    """Return the task of a pass; what is not pooled, or made by code of a stranger, is not in the store."""
+    """Return the task of a pass; flattened vectors and those of models with own code are not in the store."""
     is_stored = pooling in CACHEABLE_POOLINGS and not backbone.has_own_code
     return Task(
         session,
@@ -167,7 +167,7 @@ def _task(
 
 
 def _stages_to_add(backbone: Backbone, images: ImageSet, wanted: Sequence[str], pooling: Pooling) -> tuple[str, ...]:
-    """Return the layers computed in the first pass over a set, whatever is asked for; none where that is too large."""
+    """Return the layers to compute in the first pass over a set besides those wanted; none if that is too large."""
     if pooling not in CACHEABLE_POOLINGS:
         return ()
     stages = (*stage_layers(backbone), *([backbone.prediction_layer] if backbone.prediction_layer else []))
