@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: how fast featlib is beside other ways, as a table."""
+"""`python -m tests.benchmarks`: compare featlib's speed with other ways, and print a table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from unittest import mock
 
 import click
 
-ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(__file__).resolve().parent
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of what the ways of others do
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns about what other ways do
 
 from featlib.features.runtimes import has_openvino  # noqa: E402 - before TensorFlow is imported by anything
 from tests.benchmarks.goals import GOALS, GROUPS, PARTS  # noqa: E402
@@ -24,15 +24,15 @@ from tests.benchmarks.measure import Times, measure  # noqa: E402
 from tests.benchmarks.networks import EARLY, Network, open_network  # noqa: E402
 from tests.benchmarks.photos import make_photos  # noqa: E402
 from tests.benchmarks.report import PICTURE, Results, about, growth_picture, markdown, update_readme  # noqa: E402
-from tests.benchmarks.ways import QUICK, Sizes, make_ways  # noqa: E402
+from tests.benchmarks.ways import QUICK, Sizes, compare_resizers, make_ways  # noqa: E402
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Few images and two repeats: does it work?")
-@click.option("--only", "only", multiple=True, type=click.Choice(GROUPS), help="Only this; may be given several times.")
+@click.option("--only", "only", multiple=True, type=click.Choice(GROUPS), help="Only this; may be repeated.")
 @click.option("--network", "networks", multiple=True, type=click.Choice(list(EARLY)), help="Only this network.")
 @click.option("--repeats", type=click.IntRange(1), help="How often each way runs.")
-@click.option("--update-readme", "update", is_flag=True, help="Write the table and the plot into the README.md beside.")
+@click.option("--update-readme", "update", is_flag=True, help="Write README.md and growth.svg beside this file.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the numbers into this file.")
 def main(
     quick: bool,
@@ -42,9 +42,9 @@ def main(
     update: bool,
     json_file: Path | None,
 ) -> None:
-    """Measures featlib beside the ways in which people extract features, and prints a table."""
+    """Compare featlib with the ways in which people extract features, and print a table."""
     if update and (quick or only or networks):
-        raise click.UsageError("The README's table is made of a whole run: use --update-readme without the others.")
+        raise click.UsageError("The README needs a whole run: use --update-readme without the others.")
     sizes = QUICK if quick else Sizes()
     groups = only or GROUPS
     results = Results()
@@ -56,14 +56,13 @@ def main(
         json_file.write_text(json.dumps(results.as_json(), indent=1), encoding="utf-8")
     if update:
         title = f"{results.processes}: files to vectors, the start of the process included"
-        (ROOT / PICTURE).write_text(draw_growth(results.growth, title), encoding="utf-8")
-        update_readme(
-            Path(__file__).with_name("README.md"), f"{text}\n\n{growth_picture(results.growth, results.processes)}"
-        )
+        (FOLDER / PICTURE).write_text(draw_growth(results.growth, title), encoding="utf-8")
+        picture = growth_picture(results.growth, results.processes)
+        update_readme(FOLDER, f"{text}\n\n{picture}", (time.monotonic() - _started) / 60)
 
 
 def _home(folder: str):
-    """The person's own store is left alone."""
+    """Leave the user's own cache alone."""
     return mock.patch.dict(os.environ, FEATLIB_HOME=folder)
 
 
@@ -78,6 +77,9 @@ def _run(
         times = _times(network, groups, files, folder, sizes, repeats)
         if times:
             results.times[network.name] = times
+        if "resizer" in groups:
+            _tell(f"{network.name}: comparing resizers")
+            results.cosines[network.name] = compare_resizers(network, files[: sizes.predict])
         if "looking" in groups:
             results.looked[network.name] = _look(network, files, repeats)
     _run_processes(results, groups, names[0], sizes, folder)
@@ -103,7 +105,7 @@ def _look(network: Network, files: list[str], repeats: int):
 
 
 def _run_processes(results: Results, groups: tuple[str, ...], network: str, sizes: Sizes, folder: Path) -> None:
-    """What needs processes of its own: memory, and times with the start."""
+    """Measure what needs processes of its own: memory, and times with the start."""
     results.processes = network
     runtimes = ["tensorflow", "openvino"] if has_openvino() else ["tensorflow"]
     most = max([0, *(sizes.memory if "memory" in groups else ()), *(sizes.growth if "growth" in groups else ())])

@@ -27,7 +27,7 @@ path.line{stroke:currentColor} circle,text.way{fill:currentColor}
 def measure_growth(
     network: str, folder: Path, sizes: Sizes, runtimes: list[str], tell: Callable[[str], None]
 ) -> dict[str, Points]:
-    """Way -> number of images -> ms an image, the start of the process included; the most with the fastest runtime."""
+    """Way -> number of images -> ms per image, the start of the process included; the most with the fastest runtime."""
     found: dict[str, Points] = {}
     for way in ("tutorial loop", *runtimes):
         numbers = sizes.growth_loop if way == "tutorial loop" else sizes.growth
@@ -37,7 +37,7 @@ def measure_growth(
         for n in numbers:
             seconds, _ = run_child(way, network, n, folder)
             found[way][n] = seconds / n * 1e3
-            tell(f"growth: {way}, {n:,} images: {found[way][n]:,.1f} ms an image")
+            tell(f"growth: {way}, {n:,} images: {found[way][n]:,.1f} ms per image")
     return found
 
 
@@ -70,7 +70,7 @@ def draw_growth(growth: Mapping[str, Points], title: str) -> str:
         f'<rect class="page" width="{WIDTH}" height="{HEIGHT}" rx="8"/>',
         f'<text class="title" x="{LEFT}" y="26">{escape(title)}</text>',
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}" text-anchor="middle">images</text>',
-        f'<text x="{LEFT - 8}" y="{TOP - 10}" text-anchor="middle">ms an image</text>',
+        f'<text x="{LEFT - 8}" y="{TOP - 10}" text-anchor="middle">ms per image</text>',
     ]
     for ms in (m * 10**e for e in range(6) for m in (1, 3)):
         if low <= math.log10(ms) <= high:

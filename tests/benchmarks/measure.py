@@ -48,7 +48,7 @@ def check_agreement(found: Mapping[str, np.ndarray | None]) -> None:
     first = next(iter(vectors))
     for name, X in vectors.items():
         n = min(len(X), len(vectors[first]))
-        cosine = _cosines(X[:n], vectors[first][:n]).min()
+        cosine = cosines(X[:n], vectors[first][:n]).min()
         if cosine < (AGREE_BFLOAT16 if "bfloat16" in name else AGREE):
             raise SystemExit(f"'{name}' and '{first}' give other vectors (cosine {cosine:.4f}).")
 
@@ -59,7 +59,8 @@ def ratios(slower: np.ndarray, faster: np.ndarray) -> tuple[float, float, float]
     return float(np.median(found)), float(found.min()), float(found.max())
 
 
-def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the cosine of each row of `a` to the same row of `b`."""
     return (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
 
 

@@ -40,9 +40,17 @@ def test_a_missed_goal_is_told_with_its_figure():
     goal = next(goal for goal in GOALS if goal.way == "engine tensorflow" and goal.against == "floor")
     results = report.Results(times={"Net": {"floor": np.array([0.01, 0.02]), goal.way: np.array([0.0115, 0.023])}})
     assert "| 15 ms → 17.2 ms: **missed: 1.15× (1.15–1.15)** |" in report.markdown(results)
-    results.times["Net"][goal.way] /= 1.2
-    assert "15 ms → 14.4 ms: 0.958× (0.958–0.958)" in report.markdown(results)
-    assert "missed" not in report.markdown(results)
+    results.times["Net"][goal.way] /= 1.25
+    assert "| ≤ 0.95× | ≤ 0.85× | 15 ms → 13.8 ms: 0.92× (0.92–0.92) |" in report.markdown(results)
+    results.times["Net"][goal.way] /= 1.25
+    assert "0.736× (0.736–0.736), aim reached |" in report.markdown(results)
+
+
+def test_the_resizers_are_compared_by_their_worst_and_median_vector():
+    results = report.Results(cosines={"Net": np.array([0.9996, 0.9999, 1.0])})
+    assert "| 0.99960, median 0.99990 |" in report.markdown(results)
+    results.cosines["Net"][0] = 0.9994
+    assert "**missed: 0.99940, median 0.99990**" in report.markdown(results)
 
 
 def test_a_ratio_is_taken_within_each_repeat():
@@ -50,10 +58,11 @@ def test_a_ratio_is_taken_within_each_repeat():
 
 
 def test_goals_say_what_they_want():
-    faster = Goal("store", "", "a", "b", 10, faster=True)
-    assert (faster.wanted, faster.reached(9.9), faster.reached(10)) == ("≥ 10× faster", False, True)
-    at_most = Goal("store", "", "a", "b", 0.8, faster=False)
-    assert (at_most.wanted, at_most.reached(0.8), at_most.reached(0.81)) == ("≤ 0.8×", True, False)
+    faster = Goal("store", "", "a", "b", 10, None, faster=True)
+    assert (faster.wanted(10), faster.reached(9.9, 10), faster.reached(10, 10)) == ("≥ 10× faster", False, True)
+    at_most = Goal("store", "", "a", "b", None, 0.8, faster=False)
+    assert (at_most.wanted(0.8), at_most.reached(0.8, 0.8), at_most.reached(0.81, 0.8)) == ("≤ 0.8×", True, False)
+    assert at_most.wanted(None) == "–"
     assert {goal.group for goal in GOALS} <= set(GROUPS)
 
 
@@ -70,15 +79,11 @@ def test_ways_that_give_other_vectors_are_not_compared():
         check_agreement({"a": X, "b": X[::-1]})
 
 
-def test_the_readme_is_changed_between_its_marks_only(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    report.update_readme(readme, "new")
-    assert readme.read_text() == f"before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter\n"
-    readme.write_text("no marks")
-    with pytest.raises(SystemExit, match="no '<!-- benchmarks -->'"):
-        report.update_readme(readme, "new")
-    assert readme.read_text() == "no marks"
+def test_the_readme_of_this_folder_is_written(tmp_path):
+    report.update_readme(tmp_path, "the table", minutes=21.6)
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("# Benchmarks")
+    assert text.endswith("The whole run took 22 minutes.\n\nthe table\n")
 
 
 def test_the_plot_has_every_point():

@@ -1,4 +1,4 @@
-"""The ways from files to vectors, or a part of it, that are compared. Each is a function of a number of images."""
+"""The ways from files to vectors, or a part of it, that are compared; each is a function of a number of images."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import featlib
 from featlib.features.runtimes import has_openvino, make_runtime
 from featlib.features.store import VectorStore
 from featlib.features.taps import Tap
-from featlib.images import list_pending, open_image
-from tests.benchmarks.measure import least_seconds
+from featlib.images import list_pending, open_image, resizer_name, use_resizer
+from tests.benchmarks.measure import cosines, least_seconds
 from tests.benchmarks.networks import CORES, Network
 
 BATCH = 32
@@ -24,7 +24,7 @@ FLOOR_BATCHES = (16, 32, 64, 128)
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many images each kind of way gets: what takes a second an image gets few, as it is told per image."""
+    """The number of images per kind of way: few for what takes a second per image, since times are per image."""
 
     engine: int = 512
     layers: int = 256
@@ -51,7 +51,7 @@ class Way:
 
 
 def make_ways(network: Network, files: list[str], folder: Path, sizes: Sizes) -> dict[str, Callable[[], Way]]:
-    """All ways by name; each is made, and compiled, when it is called for."""
+    """Return all ways by name; each is made, and compiled, when it is called."""
     runtimes = ["tensorflow", "openvino"] if has_openvino() else ["tensorflow"]
     ways: dict[str, Callable[[], Way]] = {
         "tutorial loop": lambda: _tutorial_loop(network, files, sizes),
@@ -196,6 +196,19 @@ def _store(network: Network, files: list[str], folder: Path, sizes: Sizes, runti
 
     run(sizes.engine)
     return Way(sizes.engine, run)
+
+
+def compare_resizers(network: Network, files: list[str]) -> np.ndarray:
+    """Return the cosine of each vector to the one made with Pillow's resize, for photographs and cut-outs of them."""
+    images = [*featlib.load_samples("photos"), *featlib.load_images(files)]
+    name, found = resizer_name(), []
+    try:
+        for resizer in (name, "pillow"):
+            use_resizer(resizer)
+            found.append(featlib.extract_vectors(network.backbone, images, runtime="tensorflow").X)
+    finally:
+        use_resizer(name)
+    return cosines(*found)
 
 
 def _parts(things: Any, size: int) -> list[Any]:
