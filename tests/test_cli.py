@@ -306,7 +306,7 @@ def test_nothing_but_bad_images_writes_nothing(run, tmp_path):
             ["extract", "samples:photos", "--batch-size", "0", "-o", "v.npz"],
             "must be a whole number of at least 1",
         ),
-        (["extract", "samples:photos", "--pooling", "none", "-o", "v.npz"], "which is no vector"),
+        (["extract", "samples:photos", "--pooling", "none", "-o", "v.npz"], "which is not a vector"),
         (["extract", "samples:photos", "--workers", "2", "-o", "v.npz"], "--workers is for --engine ray"),
         (["extract", "samples:photos", "--engine", "ray", "-o", "v.npz"], "writes a folder of Parquet files"),
         (["probe", "samples:photos", "--label", "folder"], "no label column 'folder'. The images have: 'photo'"),

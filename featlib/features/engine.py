@@ -64,8 +64,10 @@ class EngineOptions:
     store: VectorStore | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.batch_size, int | np.integer) or self.batch_size < 1:
-            raise FeatlibError(f"batch_size must be a whole number of at least 1. Received: {self.batch_size!r}.")
+        if not isinstance(self.batch_size, int | np.integer):
+            raise FeatlibError(f"batch_size must be a whole number. Received: {self.batch_size!r}.")
+        if self.batch_size < 1:
+            raise FeatlibError(f"batch_size must be at least 1. Received: {self.batch_size}.")
         check_runtime(self.runtime, self.precision)
 
 

@@ -1,4 +1,4 @@
-"""The extractor under scikit-learn's rules."""
+"""Extract features as a scikit-learn transformer."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ _shared_backbone = lru_cache(maxsize=4)(load_backbone)
 
 
 class FeatureExtractor(TransformerMixin, BaseEstimator):
-    """Turns images into vectors: a scikit-learn transformer around a frozen network.
+    """Turn images into vectors: a scikit-learn transformer around a frozen network.
 
     Args:
-        backbone: a network's name, the path of a model file, or a `Backbone`. `load_backbone(model, preprocessing=…)`
-            makes a live model one.
-        layers: one layer path, or several to concatenate; None means the backbone's feature layer.
+        backbone: A network's name, the path of a model file, or a `Backbone`. `load_backbone(model, preprocessing=…)`
+            makes one of a live model.
+        layers: One layer path, or several to concatenate; None means the backbone's feature layer.
         pooling: "avg", "max", "flatten", or None for layers that have no height and width.
         weights: "imagenet", None for random, or a weights file; only for a name.
-        include_top: whether the classification layers can be asked for; only for a name.
+        include_top: Whether the model has its classification layers; only for a name.
         input_shape: (height, width, 3) in pixels, or None for the network's own; only for a name.
-        l2_normalize: whether each layer's part of the vector is scaled to length 1.
-        layer_weights: one factor a layer, applied after the normalisation.
-        batch_size: images in one forward pass.
+        l2_normalize: Whether each layer's part of the vector is scaled to length 1.
+        layer_weights: One factor per layer, applied after the normalization.
+        batch_size: Images in one forward pass.
         runtime: "auto", "tensorflow" or "openvino".
         precision: "float32", or "bfloat16", which needs OpenVINO.
-        cache: where vectors are kept so that none is computed twice: None keeps nothing, True means the store of this
-            machine (`featlib cache` shows it), a path means that file.
+        cache: Where vectors are cached so that none is computed twice: None for no cache, True for the cache of this
+            machine (`featlib cache` shows it), or a file.
 
     Attributes:
-        layers_: the layer paths in use.
+        layers_: The layer paths in use.
         n_features_out_: D, the length of a vector.
         feature_names_out_: D names, `layer:channel`.
-        fingerprint_: the backbone's fingerprint.
+        fingerprint_: The backbone's fingerprint.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         self.cache = cache
 
     def fit(self, X: object = None, y: object = None) -> FeatureExtractor:
-        """Loads the network and checks the parameters. Nothing is learned from X or y.
+        """Load the network and check the parameters. Nothing is learned from X or y.
 
         Raises:
-            FeatlibError: a parameter is not usable; the message says which and what is allowed.
+            FeatlibError: A parameter is invalid; the message says which and what is allowed.
         """
         network = self._load()
         origin = Origin.of(self._engine(network, self.layers))
@@ -94,16 +94,16 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: object) -> np.ndarray:
-        """Computes the vectors.
+        """Compute the vectors.
 
         Args:
-            X: an ImageSet, a list of paths, bytes, PIL images or uint8 arrays, or one (n, h, w, 3) array.
+            X: An ImageSet, a list of paths, bytes, PIL images or uint8 arrays, or one (n, h, w, 3) array.
 
         Returns:
             (n, D) float32, in the order given.
 
         Raises:
-            ImageError: an image cannot be read.
+            ImageError: An image cannot be read.
         """
         check_is_fitted(self, "layers_")
         found, parts = self._engine(self._fitted_network(), self.layers_).run(list_pending(X))
@@ -111,7 +111,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return combine_layers(parts, self.layers_, self.l2_normalize, self.layer_weights)
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
-        """Names the D columns `layer:channel`."""
+        """Name the D columns `layer:channel`."""
         check_is_fitted(self, "layers_")
         return self.feature_names_out_
 
@@ -127,11 +127,11 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
             return self.backbone
         if not isinstance(self.backbone, str):
             raise ModelError(
-                f"backbone is a name, a path or a Backbone. Received: {type(self.backbone).__name__}. "
-                "Make a live model one: load_backbone(model, preprocessing=...)."
+                f"backbone must be a name, a path or a Backbone. Received: {type(self.backbone).__name__}. "
+                "For a live model: load_backbone(model, preprocessing=...)."
             )
         shape = tuple(self.input_shape) if self.input_shape is not None else None
-        # A file may change under its name, so only what cannot change is shared.
+        # A file may change under its name, so only fixed weights are shared.
         fixed = self.weights in (None, "imagenet") and not is_model_path(self.backbone)
         load = _shared_backbone if fixed else load_backbone
         return load(self.backbone, weights=self.weights, include_top=self.include_top, input_shape=shape)
@@ -148,7 +148,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return self._network
 
     def __sklearn_clone__(self) -> FeatureExtractor:
-        """A new extractor with the same parameters; a network among them is shared, not copied."""
+        """Return a new extractor with the same parameters; a network among them is shared, not copied."""
         return type(self)(**self.get_params(deep=False))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Images -> feature maps: one layer for a batch, or every layer for one image."""
+"""Turn images into feature maps: one layer for a batch, or every layer for one image."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ def feature_maps(
     batch_size: int = 32,
     on_progress: OnProgress | None = None,
 ) -> np.ndarray | dict[str, np.ndarray]:
-    """Computes what layers put out for images. Only the part of the network up to the deepest layer runs.
+    """Compute the outputs of layers for images. Only the part of the network up to the deepest layer runs.
 
     Args:
-        backbone: from `load_backbone`.
-        images: an ImageSet, a list of paths, bytes, PIL images or uint8 arrays, or one (n, h, w, 3) array.
-        layer: one layer path, or several, which come from one pass.
-        batch_size: images in one forward pass.
-        on_progress: called with (images done, images in all); returning True stops the work.
+        backbone: From `load_backbone`.
+        images: An ImageSet, a list of paths, bytes, PIL images or uint8 arrays, or one (n, h, w, 3) array.
+        layer: One layer path, or several, which come from one pass.
+        batch_size: Images in one forward pass.
+        on_progress: Called with (images done, n); returning True stops the work.
 
     Returns:
         (n, height, width, channels) float32, or the layer's own shape where it has no height and width. For several
-        layers a dict from path to array, in the order asked.
+        layers a dict from path to array, in the order given.
 
     Raises:
-        LayerNotFoundError: a path is unknown.
-        ImageError: an image cannot be read.
+        LayerNotFoundError: A path is unknown.
+        ImageError: An image cannot be read.
         CancelledError: `on_progress` returned True.
     """
     paths = [layer] if isinstance(layer, str) else list(layer)
@@ -67,11 +67,11 @@ def feature_maps(
 
 @dataclass(frozen=True)
 class Trace:
-    """Everything a network computed for one image.
+    """All outputs of a network for one image.
 
     Attributes:
-        image: (height, width, 3) uint8, the resized and cropped picture the network looked at.
-        outputs: layer path -> the layer's output for this image, without the batch dimension, float32.
+        image: (height, width, 3) uint8, the resized and cropped image that entered the network.
+        outputs: Layer path -> the layer's output for this image, without the batch dimension, float32.
     """
 
     image: np.ndarray
@@ -79,19 +79,19 @@ class Trace:
 
 
 def trace_image(backbone: Backbone, image: object) -> Trace:
-    """Runs the network once on one image and keeps every layer's output.
+    """Run the network once on one image and return the output of every layer.
 
     Args:
-        backbone: from `load_backbone`.
-        image: a path, bytes, PIL image, uint8 array, or an item of an ImageSet.
+        backbone: From `load_backbone`.
+        image: A path, bytes, PIL image, uint8 array, or an item of an ImageSet.
 
     Returns:
         The outputs of all layers, in graph order; about 80 MB for a small network at 224 pixels.
 
     Raises:
-        ImageError: the image cannot be read.
+        ImageError: The image cannot be read.
     """
-    looked_at = as_image_set([image])[0].resized(*backbone.input_shape[:2])
+    resized = as_image_set([image])[0].resized(*backbone.input_shape[:2])
     paths = [layer.path for layer in list_layers(backbone) if not layer.reason]
-    outputs = run_eagerly(backbone, [Tap(path, None) for path in paths], backbone.preprocess(looked_at[np.newaxis]))
-    return Trace(looked_at, {path: output[0] for path, output in zip(paths, outputs, strict=True)})
+    outputs = run_eagerly(backbone, [Tap(path, None) for path in paths], backbone.preprocess(resized[np.newaxis]))
+    return Trace(resized, {path: output[0] for path, output in zip(paths, outputs, strict=True)})

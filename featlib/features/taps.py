@@ -1,4 +1,4 @@
-"""The part of a network from its input to the asked layers, as a function of tensors."""
+"""Run a network from its input to the requested layers, as a function of tensors."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
 class Tap(NamedTuple):
-    """What is wanted of a network: a layer path, and the pooling "avg", "max", "flatten" or None."""
+    """A requested output: a layer path, and the pooling "avg", "max", "flatten" or None."""
 
     layer: str
     pooling: Pooling | None = "avg"
 
 
 def tap_layers(backbone: Backbone, layers: Sequence[str], *, folded: bool = False) -> Callable[[Any], list[Any]]:
-    """Makes the function from images to the outputs of layers; it runs what leads to them, and nothing beyond.
+    """Make the function from images to the outputs of layers; it runs only what leads to them.
 
-    It works on tensors as they are, and inside a `tf.function`. The layers are the backbone's own: nothing is copied,
-    and nothing is added to Keras' graphs, so functions may be made and dropped as often as one likes.
+    It works on eager tensors and inside a `tf.function`. The layers are the backbone's own: nothing is copied or added
+    to Keras' graphs, so functions can be made and dropped freely.
 
     Args:
-        backbone: from `load_backbone`.
-        layers: layer paths, at any depth; the outputs come in this order.
-        folded: whether batch normalizations are folded into the convolutions before them, which makes a compiled graph
-            up to 1.7 times faster; the outputs are the same but for rounding.
+        backbone: From `load_backbone`.
+        layers: Layer paths, at any depth; the outputs come in this order.
+        folded: Whether batch normalizations are folded into the convolutions before them, which makes a compiled graph
+            up to 1.7 times faster; the outputs are equal up to rounding.
 
     Returns:
-        A function from (n, height, width, channels), as `backbone.prepare` makes it, to one tensor a layer in float32,
+        A function from (n, height, width, channels), as `backbone.prepare` makes it, to one float32 tensor per layer,
         with channels last where the output has height and width.
 
     Raises:
-        LayerNotFoundError: a path is unknown, or its output cannot be had.
+        LayerNotFoundError: A path is unknown, or the layer has no accessible output.
     """
     infos = [find_layer(backbone, path) for path in layers]
-    graph = backbone.graph  # and not the backbone, which the kept functions must not keep alive
+    graph = backbone.graph  # not the backbone, which the returned function must not keep alive
     refs = [ref for _, ref in (graph.targets[path] for path in layers) if ref]
 
     def run(images: Any) -> list[Any]:  # noqa: ANN401 - Keras tensors
@@ -57,11 +57,11 @@ def tap_layers(backbone: Backbone, layers: Sequence[str], *, folded: bool = Fals
 
 
 def tap_and_pool(backbone: Backbone, taps: Sequence[Tap], *, folded: bool = False) -> Callable[[Any], list[Any]]:
-    """Makes the function from images to pooled outputs, one a tap; a layer with several poolings runs once.
+    """Make the function from images to pooled outputs, one per tap; a layer with several poolings runs once.
 
     Raises:
-        LayerNotFoundError: a path is unknown, or its output cannot be had.
-        FeatlibError: a pooling is unknown.
+        LayerNotFoundError: A path is unknown, or the layer has no accessible output.
+        FeatlibError: A pooling is unknown.
     """
     for tap in taps:
         check_pooling(tap.pooling)
@@ -76,18 +76,18 @@ def tap_and_pool(backbone: Backbone, taps: Sequence[Tap], *, folded: bool = Fals
 
 
 def run_eagerly(backbone: Backbone, taps: Sequence[Tap], batch: np.ndarray) -> list[np.ndarray]:
-    """Runs preprocessed images through the network as Keras does it, without compiling anything.
+    """Run preprocessed images through the network as Keras does, without compiling anything.
 
     Args:
-        backbone: from `load_backbone`.
-        taps: layers and poolings.
+        backbone: From `load_backbone`.
+        taps: Layers and poolings.
         batch: (n, height, width, channels) float32, from `backbone.prepare`.
 
     Returns:
-        One float32 array a tap: (n, D), or with pooling None the layer's own shape.
+        One float32 array per tap: (n, D), or with pooling None the layer's own shape.
 
     Raises:
-        FeatlibError: a layer does not put out one row for each image.
+        FeatlibError: A layer does not output one row per image.
     """
     import keras
 
@@ -96,16 +96,16 @@ def run_eagerly(backbone: Backbone, taps: Sequence[Tap], batch: np.ndarray) -> l
 
 
 def check_rows(backbone: Backbone, taps: Sequence[Tap], outputs: list[np.ndarray], n: int) -> list[np.ndarray]:
-    """Returns the outputs.
+    """Return the outputs after checking that each has n rows.
 
     Raises:
-        FeatlibError: one of them has not n rows.
+        FeatlibError: One has not.
     """
     for tap, output in zip(taps, outputs, strict=True):
         if output.shape[:1] != (n,):
             raise FeatlibError(
-                f"'{tap.layer}' of '{backbone.name}' puts out {output.shape} for {n} images, which is not one row "
-                "for each image. Choose another layer."
+                f"'{tap.layer}' of '{backbone.name}' outputs {output.shape} for {n} images, which is not one row "
+                "per image. Choose another layer."
             )
     return outputs
 
@@ -117,7 +117,7 @@ def check_pooling(pooling: object) -> None:
 
 
 def _pool(x: Any, pooling: str | None) -> Any:  # noqa: ANN401 - a Keras tensor
-    """Pools a layer's output over everything between batch and channels, as Keras' own pooling layers do."""
+    """Pool a layer's output over everything between batch and channels, as Keras' own pooling layers do."""
     import keras
 
     if pooling is None or len(x.shape) <= 2:

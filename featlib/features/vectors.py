@@ -1,4 +1,4 @@
-"""Images -> one vector each, with the names that say where it comes from."""
+"""Turn images into one vector each, with a record of where it comes from."""
 
 from __future__ import annotations
 
@@ -130,36 +130,36 @@ def extract_vectors(
     store: VectorStore | None = None,
     on_progress: OnProgress | None = None,
 ) -> VectorTable:
-    """Computes one vector an image from one layer, or from several concatenated.
+    """Compute one vector per image from one layer, or from several concatenated.
 
-    Images are read, decoded and let go while the network runs. One that cannot be read has no row; `.problems` of the
-    result says why, and the rest goes on.
+    Images are read and decoded while the network runs, and then dropped. An image that cannot be read has no row: it
+    is listed in `.problems` of the result, and the other images are computed.
 
     Args:
-        backbone: from `load_backbone`.
-        images: an ImageSet, or what `load_images` takes: a folder, a zip, a table of paths, a list of paths, bytes, PIL
-            images or uint8 arrays, one (n, h, w, 3) array; of any number.
-        layers: one layer path or several; None means `backbone.feature_layer`.
+        backbone: From `load_backbone`.
+        images: An ImageSet, or what `load_images` takes: a folder, a zip, a table of paths, a list of paths, bytes, PIL
+            images or uint8 arrays, one (n, h, w, 3) array; any number of images.
+        layers: One layer path or several; None means `backbone.feature_layer`.
         pooling: "avg" (global average pooling), "max", "flatten", or None for layers that have no height and width.
-        l2_normalize: whether each layer's part is scaled to length 1.
-        layer_weights: one factor a layer, applied after the normalisation.
-        batch_size: images in one forward pass.
+        l2_normalize: Whether each layer's part is scaled to length 1.
+        layer_weights: One factor per layer, applied after the normalization.
+        batch_size: Images in one forward pass.
         runtime: "auto", "tensorflow" or "openvino".
-        precision: "float32", or "bfloat16" which is faster and makes vectors that differ by some percent.
-        store: where vectors are kept, so that none is computed twice; None keeps nothing.
-        on_progress: called with (images done, images in all); returning True stops the work.
+        precision: "float32", or "bfloat16", which is faster and makes vectors that differ by a few percent.
+        store: The cache of vectors, so that none is computed twice; None for no cache.
+        on_progress: Called with (images done, n); returning True stops the work.
 
     Returns:
         The vectors with ids, names and labels.
 
     Raises:
-        FeatlibError: unknown pooling, layer weights that do not match, or None for a layer with height and width.
-        LayerNotFoundError: a layer path is unknown.
-        ImageError: there are no such images at all.
+        FeatlibError: Unknown pooling, layer weights that do not match, or None for a layer with height and width.
+        LayerNotFoundError: A layer path is unknown.
+        ImageError: The source of the images does not exist.
         CancelledError: `on_progress` returned True.
 
     Warns:
-        FeatlibWarning: a runtime cannot run this network as Keras does and another was taken; or what bfloat16 costs.
+        FeatlibWarning: A runtime cannot run this network as Keras does and another is used; or the error of bfloat16.
     """
     engine = vector_engine(
         backbone, layers, pooling, EngineOptions(batch_size, runtime, precision, store), layer_weights=layer_weights
@@ -196,7 +196,7 @@ def vector_engine(
         layer_weights: As for `extract_vectors`.
 
     Raises:
-        FeatlibError: No layers, an unknown pooling, a layer that puts out maps, or not one weight per layer.
+        FeatlibError: No layers, an unknown pooling, a layer with maps, or not one weight per layer.
         LayerNotFoundError: A layer path is unknown.
     """
     paths = [backbone.feature_layer] if layers is None else [layers] if isinstance(layers, str) else list(layers)
@@ -218,20 +218,20 @@ def combine_layers(
     l2_normalize: bool = False,
     layer_weights: Sequence[float] | None = None,
 ) -> np.ndarray:
-    """Concatenates the vectors of several layers: [(n, D1), (n, D2), …] -> (n, D1 + D2 + …) float32.
+    """Concatenate the vectors of several layers: [(n, D1), (n, D2), …] -> (n, D1 + D2 + …) float32.
 
     Raises:
-        FeatlibError: a part is not (n, D), or there are not as many weights as layers.
+        FeatlibError: A part is not (n, D), or there is not one weight per layer.
     """
     for path, part in zip(layers, parts, strict=True):
         if part.ndim != 2:
             raise FeatlibError(
-                f"'{path}' puts out {part.shape[1:]} for an image, which is no vector. "
+                f"'{path}' outputs {part.shape[1:]} per image, which is not a vector. "
                 "Use pooling 'avg', 'max' or 'flatten', or feature_maps for the maps themselves."
             )
     weights = [1.0] * len(parts) if layer_weights is None else [float(weight) for weight in layer_weights]
     if len(weights) != len(parts):
-        raise FeatlibError(f"layer_weights needs one number a layer: {len(parts)}. Received: {len(weights)}.")
+        raise FeatlibError(f"layer_weights needs one number per layer: {len(parts)}. Received: {len(weights)}.")
     if len(parts) == 1 and not l2_normalize and weights == [1]:
         return parts[0]  # a copy would double the memory
     scaled = [normalize_rows(part) if l2_normalize else part for part in parts]
@@ -239,17 +239,17 @@ def combine_layers(
 
 
 def normalize_rows(X: np.ndarray) -> np.ndarray:
-    """Scales each row of (n, D) to Euclidean length 1; rows of zeros stay zeros."""
+    """Scale each row of (n, D) to Euclidean length 1; rows of zeros stay zeros."""
     lengths = np.linalg.norm(X.astype(np.float64), axis=1, keepdims=True)  # squares of 1e-25 vanish in float32
     return (X / np.where(lengths == 0, 1, lengths)).astype(X.dtype)
 
 
 def raw_pixel_vectors(images: object, side: int = RAW_PIXEL_SIDE) -> np.ndarray:
-    """The baseline without a network: each image shrunk to side × side RGB and flattened.
+    """Shrink each image to side × side RGB and flatten it: the baseline without a network.
 
     Args:
-        images: as for `extract_vectors`.
-        side: height and width in pixels.
+        images: As for `extract_vectors`.
+        side: Height and width in pixels.
 
     Returns:
         (n, side * side * 3) float32 in 0…1.

@@ -73,9 +73,9 @@ def test_rows_of_zeros_stay_zeros():
     ("options", "message"),
     [
         ({"pooling": "mean"}, "'avg', 'max', 'flatten' or None. Received: 'mean'"),
-        ({"pooling": None}, "is no vector"),
+        ({"pooling": None}, "is not a vector"),
         ({"layers": []}, "layers is empty"),
-        ({"layer_weights": [1, 2]}, "one number a layer: 1. Received: 2"),
+        ({"layer_weights": [1, 2]}, "one number per layer: 1. Received: 2"),
         ({"batch_size": 0}, "at least 1"),
     ],
 )
