@@ -21,7 +21,7 @@ from featlib.errors import CancelledError, FeatlibError, ImageError
 from featlib.features.runtimes import Precision, RuntimeName, check_runtime, cores, make_runtime
 from featlib.features.store import VectorLookup, VectorStore, path_of
 from featlib.features.taps import Tap, check_pooling
-from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image
+from featlib.images import ImageEntry, ImageItem, ImageProblem, open_image
 from featlib.models import Backbone, find_layer
 from featlib.progress import OnProgress
 
@@ -96,7 +96,7 @@ class Engine:
         self.options = options or EngineOptions()
         self.shapes = tuple(_row_shape(backbone, tap) for tap in self.taps)
 
-    def stream(self, images: Sequence[Pending], n_images: int | None = None) -> Generator[Chunk, None, None]:
+    def stream(self, images: Sequence[ImageEntry], n_images: int | None = None) -> Generator[Chunk, None, None]:
         """Yield the results of the next images, in order; closing the iterator stops after the running batch.
 
         Args:
@@ -124,7 +124,7 @@ class Engine:
             pool.shutdown(cancel_futures=True)
 
     def run(
-        self, images: Sequence[Pending], n_images: int | None = None, on_progress: OnProgress | None = None
+        self, images: Sequence[ImageEntry], n_images: int | None = None, on_progress: OnProgress | None = None
     ) -> tuple[list[ImageItem | ImageProblem], list[np.ndarray]]:
         """Compute all images into arrays that are allocated once.
 
@@ -164,7 +164,7 @@ class _Batch:
     at_once = 1
 
     def __init__(
-        self, engine: Engine, images: Sequence[Pending], lookup: VectorLookup, pool: ThreadPoolExecutor
+        self, engine: Engine, images: Sequence[ImageEntry], lookup: VectorLookup, pool: ThreadPoolExecutor
     ) -> None:
         self._engine, self._lookup, self._pool = engine, lookup, pool
         self._rows = [np.empty((len(images), *shape), np.float32) for shape in engine.shapes]
@@ -231,9 +231,7 @@ def _start_ahead(batches: Iterator[_Batch], count: int) -> Iterator[_Batch]:
     yield from started
 
 
-def _read_image(
-    image: Candidate | ImageItem, pixels: np.ndarray
-) -> tuple[ImageItem | ImageProblem, os.stat_result | None]:
+def _read_image(image: ImageItem, pixels: np.ndarray) -> tuple[ImageItem | ImageProblem, os.stat_result | None]:
     """Read an image into (height, width, 3) pixels; return it, and the state of its file before it was read."""
     seen = None
     if path := path_of(image):

@@ -1,18 +1,18 @@
-"""Images in, ImageSets out: one decoder for every way in, built-in samples, ids by content.
+"""Images in, ImageSets out: one decoder and one resize for every way in, built-in samples, ids by content.
 
 Needs NumPy and Pillow only.
 """
 
 from featlib.images.decode import MAX_BYTES, MAX_PIXELS, decode_image
-from featlib.images.given import as_image_set
 from featlib.images.imageset import ImageSet
-from featlib.images.item import ImageItem, ImageProblem
-from featlib.images.load import MAX_IMAGES, load_images
+from featlib.images.item import ImageEntry, ImageItem, ImageProblem, OpenedImage, digest_bytes, open_image
+from featlib.images.load import MAX_IMAGES, as_image_set, list_pending, load_images
 from featlib.images.mixed import list_sources
-from featlib.images.pending import Pending, list_pending, open_image
+from featlib.images.names import clean_name
+from featlib.images.read import exists, read_path, to_path
 from featlib.images.resize import RESIZERS, ResizerName, cover, resizer_name, use_resizer
-from featlib.images.samples.samples import SampleInfo, list_samples, load_samples
-from featlib.images.sources.listing import MAX_TOTAL_BYTES, Candidate
+from featlib.images.samples import SampleInfo, list_samples, load_samples
+from featlib.images.sources import MAX_TOTAL_BYTES, is_glob, is_table
 
 __all__ = [
     "MAX_BYTES",
@@ -20,22 +20,29 @@ __all__ = [
     "MAX_PIXELS",
     "MAX_TOTAL_BYTES",
     "RESIZERS",
-    "Candidate",
+    "ImageEntry",
     "ImageItem",
     "ImageProblem",
     "ImageSet",
-    "Pending",
+    "OpenedImage",
     "ResizerName",
     "SampleInfo",
     "as_image_set",
+    "clean_name",
     "cover",
     "decode_image",
+    "digest_bytes",
+    "exists",
+    "is_glob",
+    "is_table",
     "list_pending",
     "list_samples",
     "list_sources",
     "load_images",
     "load_samples",
     "open_image",
+    "read_path",
     "resizer_name",
+    "to_path",
     "use_resizer",
 ]

@@ -24,6 +24,7 @@ from PIL import (  # noqa: F401
 )
 
 from featlib.errors import ImageError
+from featlib.images.names import clean_name
 from featlib.images.read import (
     MAX_BYTES,
     check_length,
@@ -35,7 +36,6 @@ from featlib.images.read import (
 )
 from featlib.images.resize import cover
 from featlib.images.sniff import FORMATS, READABLE, describe, image_format
-from featlib.images.sources.names import clean_name
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "decode_array", "decode_bytes", "decode_image", "decode_pil"]
 

@@ -1,22 +1,22 @@
-"""One image of a set: its digest, name and labels, and the way back to its pixels."""
+"""ImageItem: one image with its digest, name and labels, and the way back to its pixels."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from featlib.errors import ImageError
-from featlib.images.decode import decode_array, decode_bytes, decode_resized
+from featlib.images.decode import decode_array, decode_bytes, decode_pil, decode_resized
 from featlib.images.read import read_path
 from featlib.images.resize import cover
 from featlib.lru import ByteLRU
 
-Source = Path | bytes | np.ndarray
+Source = Path | bytes | np.ndarray | Image.Image
 
 # 2,000 thumbnails of 96 × 96 pixels, the size in a row of images.
 THUMBNAIL_BYTES = 2000 * 96 * 96 * 3
@@ -24,12 +24,12 @@ _thumbnails: ByteLRU[tuple[str, int], np.ndarray] = ByteLRU(THUMBNAIL_BYTES)
 
 
 def digest_bytes(data: bytes) -> str:
-    """Returns the id of an encoded image: 40 hex digits that depend on nothing but its bytes."""
+    """Return the id of an encoded image: 40 hex digits that depend on nothing but its bytes."""
     return hashlib.blake2b(data, digest_size=20).hexdigest()
 
 
 def digest_pixels(pixels: np.ndarray) -> str:
-    """Returns the id of an image known by its (h, w, 3) uint8 pixels only."""
+    """Return the id of an image that is known by its (h, w, 3) uint8 pixels only."""
     digest = hashlib.blake2b(f"pixels {pixels.shape}".encode(), digest_size=20)
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
@@ -37,7 +37,7 @@ def digest_pixels(pixels: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class ImageProblem:
-    """One image that was left out.
+    """One image that was skipped.
 
     Attributes:
         name: The image's name, or the name of the folder or archive that could not be read.
@@ -48,20 +48,21 @@ class ImageProblem:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageItem:
     """One image. Equal to every other item with the same content, whatever its name.
 
     Attributes:
-        id: A digest of the content: of the file's bytes, or of the pixels where there never was a file.
+        id: A digest of the content: of the file's bytes, or of the pixels where there never was a file. Empty
+            until the image was read; such an item equals only itself.
         name: The name to show, with "/" between folders.
         labels: From label column to value, such as `{"folder": "dogs"}`.
     """
 
     id: str
-    name: str = field(compare=False)
-    labels: Mapping[str, str] = field(compare=False, default_factory=dict)
-    _source: Source = field(compare=False, repr=False, default=b"")
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    _source: Source = field(repr=False, default=b"")
 
     @property
     def path(self) -> Path | None:
@@ -69,62 +70,120 @@ class ImageItem:
         return self._source if isinstance(self._source, Path) else None
 
     @property
+    def is_encoded(self) -> bool:
+        """Whether it came as bytes, or out of a zip: its id is known without reading a file or decoding."""
+        return isinstance(self._source, bytes)
+
+    @property
     def pixels(self) -> np.ndarray:
-        """Decodes the image: a new (h, w, 3) uint8 RGB array at each call, kept nowhere.
+        """Decode the image: a new (h, w, 3) uint8 RGB array at each access, never cached.
 
         Raises:
-            ImageError: The file has gone or changed since it was loaded.
+            ImageError: The image cannot be read, or has changed since it was loaded.
         """
-        if isinstance(self._source, np.ndarray):
-            return self._array_pixels(self._source)
-        return decode_bytes(self._encoded(self._source), self.name)
+        data = open_image(self)._data
+        return decode_bytes(data, self.name) if isinstance(data, bytes) else data
 
     def resized(self, height: int, width: int) -> np.ndarray:
-        """Decodes the image for a network's input: scaled until it covers (height, width), the centre kept.
+        """Decode the image for a network's input: scaled until it covers (height, width), the center kept.
 
         Returns:
             (height, width, 3) uint8.
 
         Raises:
-            ImageError: The file has gone or changed since it was loaded.
+            ImageError: The image cannot be read, or has changed since it was loaded.
         """
-        if isinstance(self._source, np.ndarray):
-            return cover(Image.fromarray(self._array_pixels(self._source)), height, width)
-        return decode_resized(self._encoded(self._source), self.name, height, width)
+        return open_image(self).resized(height, width)
 
     def thumbnail(self, size: int = 96) -> np.ndarray:
-        """Shrinks the image (never enlarges) to a long side of at most `size`: (h, w, 3) uint8, read-only."""
-        thumbnail = _thumbnails.get((self.id, size))
+        """Shrink the image (never enlarge it) to a long side of at most `size`: (h, w, 3) uint8, read-only."""
+        key = (self.id, size)
+        thumbnail = _thumbnails.get(key)
         if thumbnail is None:
-            if isinstance(self._source, np.ndarray):
-                image = Image.fromarray(self._array_pixels(self._source))
+            data = open_image(self)._data
+            if isinstance(data, bytes):
+                thumbnail = decode_bytes(data, self.name, max_side=size)
+            else:
+                image = Image.fromarray(data)
                 image.thumbnail((size, size), Image.Resampling.LANCZOS)
                 thumbnail = np.array(image)
-            else:
-                thumbnail = decode_bytes(self._encoded(self._source), self.name, max_side=size)
             thumbnail.flags.writeable = False  # shared by all callers
-            _thumbnails.put((self.id, size), thumbnail, thumbnail.nbytes)
+            if self.id:
+                _thumbnails.put(key, thumbnail, thumbnail.nbytes)
         return thumbnail
+
+    def with_id(self, digest: str) -> ImageItem:
+        """Return the image under the id that reading it gave, with an absolute path."""
+        source = self._source.absolute() if isinstance(self._source, Path) else self._source
+        return replace(self, id=digest, labels=dict(self.labels), _source=source)
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("An ImageItem is decoded at each call, so copy=False is not possible.")
         return self.pixels if dtype is None else self.pixels.astype(dtype, copy=False)
 
-    def _encoded(self, source: Path | bytes) -> bytes:
-        if isinstance(source, bytes):
-            return source
-        data = read_path(source, self.name)
-        if digest_bytes(data) != self.id:
-            raise ImageError(self._changed())
-        return data
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ImageItem):
+            return NotImplemented
+        return self is other or (self.id != "" and self.id == other.id)
 
-    def _array_pixels(self, array: np.ndarray) -> np.ndarray:
-        # The caller's array was not copied, so it may have been written to; but caches go by the id.
-        pixels = decode_array(array, self.name)
-        if digest_pixels(pixels) != self.id:
-            raise ImageError(self._changed())
-        return pixels
+    def __hash__(self) -> int:
+        return hash(self.id) if self.id else object.__hash__(self)
 
-    def _changed(self) -> str:
-        return f"'{self.name}' has changed since it was loaded: load the images again."
+
+ImageEntry = ImageItem | ImageProblem
+
+
+@dataclass(frozen=True)
+class OpenedImage:
+    """An image that was read but not decoded yet.
+
+    Attributes:
+        item: The image, with its id.
+    """
+
+    item: ImageItem
+    _data: bytes | np.ndarray
+
+    def check(self) -> None:
+        """Decode the image, and drop its pixels.
+
+        Raises:
+            ImageError: It cannot be decoded.
+        """
+        if isinstance(self._data, bytes):
+            decode_bytes(self._data, self.item.name)
+
+    def resized(self, height: int, width: int) -> np.ndarray:
+        """Decode as `ImageItem.resized`, without reading the file again: (height, width, 3) uint8."""
+        if isinstance(self._data, bytes):
+            return decode_resized(self._data, self.item.name, height, width)
+        return cover(Image.fromarray(self._data), height, width)
+
+
+def open_image(item: ImageItem) -> OpenedImage:
+    """Read an image as far as its digest needs.
+
+    Raises:
+        ImageError: It cannot be read, or it has changed since it was loaded.
+    """
+    source = item._source
+    data: bytes | np.ndarray
+    if isinstance(source, Path):
+        data = read_path(source, item.name)
+    elif isinstance(source, bytes):
+        data = source
+    elif isinstance(source, np.ndarray):
+        data = decode_array(source, item.name)
+    else:
+        data = decode_pil(source, item.name)
+    if item.id and data is source:  # bytes never change
+        return OpenedImage(item, data)
+    digest = digest_bytes(data) if isinstance(data, bytes) else digest_pixels(data)
+    if not item.id:
+        # The pixels stand in for a PIL image, which may be closed later.
+        kept = data if isinstance(source, Image.Image) else source
+        return OpenedImage(replace(item, _source=kept).with_id(digest), data)
+    if digest != item.id:
+        raise ImageError(f"'{item.name}' has changed since it was loaded: load the images again.")
+    return OpenedImage(item, data)

@@ -1,30 +1,60 @@
-"""load_images: from anything that holds images to an ImageSet."""
+"""Load images: from anything that holds images to an ImageSet, or to a list that is read later."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from featlib.errors import ImageError
-from featlib.images.decode import decode_array, decode_bytes, decode_pil
+from featlib.errors import CancelledError, ImageError
 from featlib.images.imageset import ImageSet
-from featlib.images.item import ImageItem, ImageProblem, Source, digest_bytes, digest_pixels
-from featlib.images.read import file_like_name, read_path, to_path
-from featlib.images.sources.listing import MAX_TOTAL_BYTES, Candidate, find_candidates
-from featlib.images.sources.names import clean_name
-from featlib.images.sources.walk import is_glob
+from featlib.images.item import ImageEntry, ImageItem, ImageProblem, open_image
+from featlib.images.names import clean_name
+from featlib.images.read import file_like_name, to_path
+from featlib.images.sources import MAX_TOTAL_BYTES, find_images, is_glob, too_many
+from featlib.progress import OnProgress
 
 # More files than this in one load are most often a wrong folder, such as the whole home folder.
 MAX_IMAGES = 10_000
+UNLIMITED = 10**9
+MAX_REASONS_SHOWN = 3
 
-# Called with (images done, images in all).
-Progress = Callable[[int, int], None]
+
+def list_pending(images: object, *, path_column: str | None = None) -> list[ImageEntry]:
+    """List images without reading them.
+
+    Args:
+        images: Whatever `load_images` takes, of any number, or what this function returned.
+        path_column: The column of a table that holds the paths; None finds it.
+
+    Returns:
+        One entry per image, in order; those of unread images have no id yet. What is known already not to be an
+        image is an ImageProblem.
+
+    Raises:
+        ImageError: A path does not exist, or the source is of an unknown kind.
+    """
+    return _list(images, UNLIMITED, path_column)
+
+
+def as_image_set(images: object) -> ImageSet:
+    """Return the images as a set that lacks none of them, so that row i belongs to image i.
+
+    Args:
+        images: Whatever `load_images` takes, of any number: a person limits what a page loads, not a program.
+
+    Raises:
+        ImageError: One of the images cannot be read.
+    """
+    loaded = load_images(images, max_images=UNLIMITED)
+    if loaded.problems and not isinstance(images, ImageSet):
+        reasons = " ".join(problem.reason for problem in loaded.problems[:MAX_REASONS_SHOWN])
+        raise ImageError(
+            f"{len(loaded.problems)} of {len(loaded) + len(loaded.problems)} images cannot be read: {reasons} "
+            "To skip them, load the images with featlib.load_images first; it lists them in .problems."
+        )
+    return loaded
 
 
 def load_images(
@@ -33,82 +63,81 @@ def load_images(
     name: str | None = None,
     max_images: int = MAX_IMAGES,
     path_column: str | None = None,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ImageSet:
-    """Loads images from a folder, files, a zip, uploads or arrays.
+    """Load images from a folder, files, a zip, uploads or arrays.
 
-    Every image is decoded once to check it, and its pixels are let go: an image on disk is read again when
-    its pixels are asked for. What cannot be read is listed in `.problems`, and the rest goes on. Sub-folders
-    become the label column "folder"; of nested folders it is the innermost one.
+    Every image is decoded once to check it, and its pixels are dropped: an image on disk is read again when its
+    pixels are asked for. What cannot be read is listed in `.problems`, and the others are loaded. Sub-folders become
+    the label column "folder"; of nested folders it is the innermost one.
 
     Args:
         source: A folder (with its sub-folders), an image file, a .zip or its bytes, a glob, a list of paths,
             bytes, open files, uploads, PIL images, arrays, ImageItems or (name, bytes) pairs, an (n, h, w, 3)
-            uint8 array, or an ImageSet, which is returned as it is. Also a .txt with one path a line, or a .csv,
+            uint8 array, or an ImageSet, which is returned as it is. Also a .txt with one path per line, or a .csv,
             .tsv or .parquet table with a path column: its other columns of text and whole numbers become labels,
-            and relative paths count from its folder. In a list, tables stay among themselves.
+            and relative paths start from its folder. A list holds either tables or other sources.
         name: The set's name. By default the folder's or file's own.
         max_images: More files than this are refused.
         path_column: The column of a table that holds the paths. By default "path", "file", "filename" or "image",
             or else the only one whose values end like images.
-        on_progress: Called with (images done, images in all) in the calling thread.
+        on_progress: Called with (images done, images in all) in the calling thread; returning True stops.
 
     Returns:
         The images in the order given; files of a folder, zip or glob in natural order of their names.
 
     Raises:
-        ImageError: A path that does not exist, too many files, an unreadable table, or a source of an unknown kind.
+        ImageError: A path does not exist, there are too many files, a table is unreadable, or the source is of an
+            unknown kind.
+        CancelledError: `on_progress` returned True.
     """
     if isinstance(source, ImageSet):
         return source if name is None else replace(source, name=name)
-    candidates = find_candidates(source, max_images=max_images, max_bytes=MAX_TOTAL_BYTES, path_column=path_column)
-    checked = list(_check_all(candidates, on_progress))
+    entries = _list(source, max_images, path_column)
+    found = _read_all(entries, on_progress)
     return ImageSet(
         name or _default_name(source),
-        tuple(found for found in checked if isinstance(found, ImageItem)),
-        tuple(found for found in checked if isinstance(found, ImageProblem)),
+        tuple(entry for entry in found if isinstance(entry, ImageItem)),
+        tuple(entry for entry in found if isinstance(entry, ImageProblem)),
     )
 
 
-def _check_all(
-    candidates: Sequence[Candidate | ImageProblem], on_progress: Progress | None
-) -> Iterator[ImageItem | ImageProblem]:
+def _list(source: object, max_images: int, path_column: str | None) -> list[ImageEntry]:
+    if isinstance(source, ImageSet):
+        return list(source.items)
+    if isinstance(source, list) and all(isinstance(entry, ImageItem | ImageProblem) for entry in source):
+        if len(source) > max_images:
+            raise ImageError(too_many(max_images))
+        return source
+    return find_images(source, max_images=max_images, max_bytes=MAX_TOTAL_BYTES, path_column=path_column)
+
+
+def _read_all(entries: list[ImageEntry], on_progress: OnProgress | None) -> list[ImageEntry]:
+    """Read and check every image that has no id yet, and turn those that fail into problems."""
+    if all(isinstance(entry, ImageProblem) or entry.id for entry in entries):
+        return entries
+    found = []
     # Few threads: each holds one decoded image, of up to 200 MB.
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="featlib-images")
     try:
-        for done, found in enumerate(pool.map(_check, candidates), start=1):
-            if on_progress is not None:
-                on_progress(done, len(candidates))
-            yield found
+        for entry in pool.map(_check, entries):
+            found.append(entry)
+            if on_progress is not None and on_progress(len(found), len(entries)):
+                raise CancelledError(f"Stopped after {len(found):,} of {len(entries):,} images.")
     finally:
         pool.shutdown(cancel_futures=True)
+    return found
 
 
-def _check(candidate: Candidate | ImageProblem) -> ImageItem | ImageProblem:
-    if isinstance(candidate, ImageProblem):
-        return candidate
-    if isinstance(candidate.source, ImageItem):
-        return candidate.source
+def _check(entry: ImageEntry) -> ImageEntry:
+    if isinstance(entry, ImageProblem) or entry.id:
+        return entry
     try:
-        digest, source = _decode_once(candidate.source, candidate.name)
+        opened = open_image(entry)
+        opened.check()
     except ImageError as error:
-        return ImageProblem(candidate.name, str(error))
-    return ImageItem(digest, candidate.name, dict(candidate.labels), source)
-
-
-def _decode_once(source: Source | Image.Image, name: str) -> tuple[str, Source]:
-    """Decodes an image to check it. Returns its id, and what to keep to decode it again."""
-    if isinstance(source, Path):
-        data = read_path(source, name)
-        decode_bytes(data, name)
-        return digest_bytes(data), source.absolute()
-    if isinstance(source, bytes):
-        decode_bytes(source, name)
-        return digest_bytes(source), source
-    if isinstance(source, np.ndarray):
-        return digest_pixels(decode_array(source, name)), source
-    pixels = decode_pil(source, name)
-    return digest_pixels(pixels), pixels
+        return ImageProblem(entry.name, str(error))
+    return opened.item
 
 
 def _default_name(source: object) -> str:

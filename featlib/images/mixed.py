@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from featlib.errors import FeatlibError
-from featlib.images.pending import Pending, list_pending
-from featlib.images.samples.samples import load_samples
-from featlib.images.sources.tables import is_table
-from featlib.images.sources.walk import is_glob
+from featlib.images.item import ImageEntry
+from featlib.images.load import list_pending
+from featlib.images.samples import load_samples
+from featlib.images.sources import is_glob, is_table
 
 SAMPLES = "samples:"
 
 
-def list_sources(sources: Sequence[str], path_column: str | None = None) -> list[Pending]:
+def list_sources(sources: Sequence[str], path_column: str | None = None) -> list[ImageEntry]:
     """List the images of several sources in order, without reading them.
 
     Paths next to each other are one source, so that images of different folders keep their folder's name.
@@ -34,7 +34,7 @@ def list_sources(sources: Sequence[str], path_column: str | None = None) -> list
         raise FeatlibError("--path-column is for a .csv, .tsv or .parquet table, and there is none among the sources.")
     if len(sources) == 1 and not sources[0].startswith(SAMPLES):
         return list_pending(sources[0], path_column=path_column)
-    listed: list[Pending] = []
+    listed: list[ImageEntry] = []
     paths: list[str] = []
     for source in sources:
         table = is_table(Path(source))

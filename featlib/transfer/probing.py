@@ -10,7 +10,7 @@ import numpy as np
 from featlib.analysis import ProbeResult, linear_probe
 from featlib.errors import FeatlibError
 from featlib.features import EngineOptions, Pooling, VectorStore, vector_engine
-from featlib.images import ImageItem, ImageProblem, ImageSet, Pending, list_pending
+from featlib.images import ImageEntry, ImageItem, ImageProblem, ImageSet, list_pending
 from featlib.models import Backbone
 from featlib.progress import OnProgress
 
@@ -123,7 +123,7 @@ def probe_layers(
     return LayerProbe(paths, tuple(results), tuple(entry for entry in found if isinstance(entry, ImageProblem)))
 
 
-def _label_column(images: Sequence[Pending], column: str) -> np.ndarray:
+def _label_column(images: Sequence[ImageEntry], column: str) -> np.ndarray:
     labels = [{} if isinstance(image, ImageProblem) else image.labels for image in images]
     known = dict.fromkeys(name for own in labels for name in own)
     if column not in known:

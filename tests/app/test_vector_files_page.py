@@ -20,8 +20,7 @@ from featlib.errors import ImageError
 from featlib.features.files import Row, open_vectors
 from featlib.features.files.parquet import record_batch, vector_schema
 from featlib.features.vectors import Origin, layer_columns
-from featlib.images import load_samples
-from featlib.images.item import digest_bytes
+from featlib.images import digest_bytes, load_samples
 from featlib.ui.pages import vector_files
 from tests.app.driver import (
     choices,

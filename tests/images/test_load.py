@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from featlib.errors import CancelledError, FeatlibError, ImageError
-from featlib.images import ImageSet, as_image_set, decode_image, load_images
+from featlib.images import ImageItem, ImageSet, as_image_set, decode_image, list_pending, load_images, open_image
 from tests.images.corpus import corpus, encode, oriented, photo, zipped
 
 PNG = encode(photo(), "PNG")
@@ -337,7 +337,7 @@ def test_too_many_images(folder):
 def test_too_many_are_found_out_without_reading_them_all(tmp_path, monkeypatch):
     for index in range(30):
         write(tmp_path / "set" / f"{index}.png")
-    monkeypatch.setattr("featlib.images.load.read_path", None)
+    monkeypatch.setattr("featlib.images.item.read_path", None)
     with pytest.raises(ImageError, match=r"'.*set' holds more than 20 files: choose a folder within it"):
         load_images(tmp_path / "set", max_images=20)
 
@@ -445,3 +445,31 @@ def test_as_image_set_lacks_nothing_or_raises(folder):
 def test_as_image_set_takes_more_than_a_page_does(monkeypatch):
     monkeypatch.setattr("featlib.images.load.MAX_IMAGES", 2)
     assert len(as_image_set(np.zeros((10_001, 1, 1, 3), np.uint8))) == 10_001
+
+
+def test_images_that_were_read_come_out_as_they_are(folder, monkeypatch):
+    items = list(load_images(folder))
+    monkeypatch.setattr("featlib.images.load.ThreadPoolExecutor", None)
+    again = as_image_set(items)
+    assert all(one is other for one, other in zip(again, items, strict=True))
+    assert as_image_set([items[2]])[0] is items[2]
+    assert list_pending(items) is items
+    assert load_images(again) is again
+
+
+def test_an_image_has_its_id_once_it_is_opened(folder):
+    listed = list_pending(folder)
+    assert all(isinstance(item, ImageItem) and not item.id for item in listed)
+    assert listed == listed[:]
+    assert len(set(listed)) == len(listed)
+    assert listed[0] != list_pending(folder)[0]
+    opened = [open_image(item) for item in listed]
+    assert [one.item for one in opened] == list(load_images(folder))
+    assert [one.item.labels for one in opened] == [item.labels for item in listed]
+    np.testing.assert_array_equal(opened[0].resized(20, 30), listed[0].resized(20, 30))
+    np.testing.assert_array_equal(listed[0].pixels, opened[0].item.pixels)
+
+
+def test_loading_stops_where_progress_says_so(folder):
+    with pytest.raises(CancelledError, match="Stopped after 2 of 5 images"):
+        load_images(folder, on_progress=lambda done, total: done == 2)

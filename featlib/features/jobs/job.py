@@ -6,14 +6,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from featlib.errors import ImageError
 from featlib.features.engine import Engine
 from featlib.features.files.records import plain_text
 from featlib.features.vectors import Origin
-from featlib.images import ImageItem, ImageProblem, Pending, open_image
+from featlib.images import ImageEntry, ImageProblem, open_image
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Job:
     label_columns: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, engine: Engine, images: Sequence[Pending], *, l2_normalize: bool) -> Job:
+    def of(cls, engine: Engine, images: Sequence[ImageEntry], *, l2_normalize: bool) -> Job:
         """Describe what an engine computes of a list of images."""
         labels = (image.labels for image in images if not isinstance(image, ImageProblem))
         return cls(
@@ -60,17 +59,17 @@ class Job:
         return json.loads(self.origin.to_json()) | {name: getattr(self, name) for name in names}
 
 
-def _digest(images: Sequence[Pending]) -> str:
+def _digest(images: Sequence[ImageEntry]) -> str:
     """Tell lists of images apart: by names, labels, and the paths, or else the contents, of images."""
     digest = hashlib.blake2b(digest_size=16)
     for image in images:
         labels = None if isinstance(image, ImageProblem) else dict(image.labels)
         if isinstance(image, ImageProblem):
             known = image.reason
-        elif isinstance(image, ImageItem):
+        elif image.id:
             known = image.id
-        elif isinstance(image.source, Path):
-            known = str(image.source.absolute())
+        elif image.path is not None:
+            known = str(image.path.absolute())
         else:
             try:
                 known = open_image(image).item.id

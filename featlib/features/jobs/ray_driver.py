@@ -11,7 +11,7 @@ import socket
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from featlib.features.jobs.ray_worker import Plan, ShardWorker
 from featlib.features.jobs.shards import ShardFolder, locked_folder
 from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.taps import Pooling
-from featlib.images import Candidate, ImageProblem, ImageSet, Pending, list_pending, open_image
+from featlib.images import ImageEntry, ImageProblem, ImageSet, list_pending, open_image
 from featlib.progress import OnProgress
 
 MAX_CORES = 8  # of one worker: more do not get more out of one Python process
@@ -173,13 +173,13 @@ def follow_shards(
         raise CancelledError(f"Stopped after {done} of {total} images. The finished shards stay.")
 
 
-def _portable(entry: Pending) -> Pending:
+def _portable(entry: ImageEntry) -> ImageEntry:
     """Return what a process with another current folder can read: an absolute path, or the image itself."""
-    if not isinstance(entry, Candidate):
+    if isinstance(entry, ImageProblem) or entry.id:
         return entry
-    if isinstance(entry.source, Path):
-        is_web = str(entry.source).startswith(("http:/", "https:/"))  # reading it says that it is a web address
-        return entry if is_web else replace(entry, source=entry.source.absolute())
+    if entry.path is not None:
+        is_web = str(entry.path).startswith(("http:/", "https:/"))  # reading it says that it is a web address
+        return entry if is_web else entry.with_id("")
     try:
         return open_image(entry).item
     except ImageError as error:
@@ -189,7 +189,7 @@ def _portable(entry: Pending) -> Pending:
 def _compute(
     plan: Plan,
     folder: ShardFolder,
-    tasks: Sequence[tuple[int, Sequence[Pending]]],
+    tasks: Sequence[tuple[int, Sequence[ImageEntry]]],
     address: str,
     workers: int | None,
 ) -> Generator[ShardResult, None, None]:

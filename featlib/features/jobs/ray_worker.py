@@ -18,7 +18,7 @@ from featlib.features.jobs.shards import ShardFolder
 from featlib.features.runtimes import THREADS
 from featlib.features.taps import Pooling
 from featlib.features.vectors import combine_layers, vector_engine
-from featlib.images import Pending, use_resizer
+from featlib.images import ImageEntry, use_resizer
 from featlib.models import load_backbone
 
 MAX_TRIES = 5  # of a shard whose worker dies: an image that kills each of them must not be tried forever
@@ -76,7 +76,7 @@ class ShardWorker:
         notes = [str(one.message) for one in caught if issubclass(one.category, FeatlibWarning)]
         return {"shard": [number], "error": [reason], "notes": ["\n".join(notes)]}
 
-    def compute(self, number: int, images: Sequence[Pending]) -> None:
+    def compute(self, number: int, images: Sequence[ImageEntry]) -> None:
         """Compute and write one shard.
 
         Raises:

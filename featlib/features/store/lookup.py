@@ -10,7 +10,7 @@ import numpy as np
 
 from featlib.features.store.store import VectorStore
 from featlib.features.taps import Tap
-from featlib.images import Candidate, ImageItem, ImageProblem, Pending, open_image, resizer_name
+from featlib.images import ImageEntry, ImageItem, open_image, resizer_name
 from featlib.models import Backbone
 
 CACHEABLE_POOLINGS = ("avg", "max")  # small enough to store
@@ -45,26 +45,30 @@ class VectorLookup:
         # Where one tap is not cached the network has to run anyway.
         self._readable = store if all(self._keys) else None
 
-    def identify(self, images: Sequence[Pending]) -> list[ImageItem | None]:
+    def identify(self, images: Sequence[ImageEntry]) -> list[ImageItem | None]:
         """Identify images without reading a file; None where that is not possible."""
         if self._readable is None:
             return [None] * len(images)
         paths = {
-            i: path for i, image in enumerate(images) if not isinstance(image, ImageItem) and (path := path_of(image))
+            i: path
+            for i, image in enumerate(images)
+            if isinstance(image, ImageItem) and not image.id and (path := image.path)
         }
         digests = dict(zip(paths, self._readable.digests([*paths.values()]), strict=True)) if paths else {}
         items: list[ImageItem | None] = []
         for i, image in enumerate(images):
-            item = image if isinstance(image, ImageItem) else None
-            if isinstance(image, Candidate):
-                if digest := digests.get(i):
-                    item = ImageItem(digest, image.name, dict(image.labels), paths[i].absolute())
-                elif isinstance(image.source, bytes):
+            item = None
+            if isinstance(image, ImageItem):
+                if image.id:
+                    item = image
+                elif digest := digests.get(i):
+                    item = image.with_id(digest)
+                elif image.is_encoded:
                     item = open_image(image).item
             items.append(item)
         return items
 
-    def read(self, images: Sequence[Pending | None], rows: Sequence[np.ndarray]) -> np.ndarray:
+    def read(self, images: Sequence[ImageEntry | None], rows: Sequence[np.ndarray]) -> np.ndarray:
         """Read the vectors of identified images.
 
         Args:
@@ -87,14 +91,14 @@ class VectorLookup:
                 matrix[at] = part
         return known
 
-    def write(self, items: Sequence[Pending], outputs: Sequence[np.ndarray]) -> None:
+    def write(self, items: Sequence[ImageEntry], outputs: Sequence[np.ndarray]) -> None:
         """Store one (n, D) matrix per tap, with a row for each image."""
         for key, matrix in zip(self._keys, outputs, strict=True):
             if self._store is not None and key is not None:
                 rows = {item.id: row for item, row in zip(items, matrix, strict=True) if isinstance(item, ImageItem)}
                 self._store.put(key, rows)
 
-    def note(self, files: Sequence[tuple[Pending, os.stat_result | None]]) -> None:
+    def note(self, files: Sequence[tuple[ImageEntry, os.stat_result | None]]) -> None:
         """Note the digests of files that were read, with their state before that."""
         if self._store is not None:
             self._store.note_digests(
@@ -106,9 +110,6 @@ class VectorLookup:
             )
 
 
-def path_of(image: Pending) -> Path | None:
+def path_of(image: ImageEntry) -> Path | None:
     """Return the file of an image; None where it comes from memory or an archive."""
-    if isinstance(image, ImageProblem):
-        return None
-    source = image.path if isinstance(image, ImageItem) else image.source
-    return source if isinstance(source, Path) else None
+    return image.path if isinstance(image, ImageItem) else None

@@ -88,15 +88,15 @@ def load_samples(name: str) -> ImageSet:
     Raises:
         ImageError: There is no such set, or the package that brings it is damaged.
     """
-    if name not in _LOADERS:
-        close = get_close_matches(str(name), _LOADERS, n=1)
+    if name not in LOADERS:
+        close = get_close_matches(str(name), LOADERS, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise ImageError(f"No samples named {name!r}: choose one of {', '.join(_LOADERS)}.{hint}")
-    return _LOADERS[name]()
+        raise ImageError(f"No samples named {name!r}: choose one of {', '.join(LOADERS)}.{hint}")
+    return LOADERS[name]()
 
 
 def _load_photos() -> ImageSet:
-    paths = [(stem, _packaged(*where)) for stem, where in PHOTOS.items()]
+    paths = [(stem, packaged_file(*where)) for stem, where in PHOTOS.items()]
     found = load_images(paths, name="photos")
     if found.problems:
         raise ImageError(f"{found.problems[0].reason} Reinstall scikit-learn and scikit-image.")
@@ -113,7 +113,7 @@ def _load_views() -> ImageSet:
 
 
 def _load_digits() -> ImageSet:
-    path = _packaged("sklearn", "datasets/data", "digits.csv.gz")
+    path = packaged_file("sklearn", "datasets/data", "digits.csv.gz")
     try:
         with gzip.open(path, "rt", encoding="ascii") as file:
             table = np.loadtxt(file, delimiter=",", dtype=np.int64)
@@ -141,7 +141,7 @@ def _array_item(name: str, labels: dict[str, str], pixels: np.ndarray) -> ImageI
     return ImageItem(digest_pixels(pixels), name, labels, pixels)
 
 
-def _packaged(package: str, folder: str, file: str) -> Path:
+def packaged_file(package: str, folder: str, file: str) -> Path:
     """Finds a file of an installed package without importing the package."""
     spec = find_spec(package)
     for place in (spec.submodule_search_locations or ()) if spec else ():
@@ -151,7 +151,7 @@ def _packaged(package: str, folder: str, file: str) -> Path:
     raise ImageError(f"There is no file '{folder}/{file}' of the package '{package}': reinstall it.")
 
 
-_LOADERS: dict[str, Callable[[], ImageSet]] = {
+LOADERS: dict[str, Callable[[], ImageSet]] = {
     "photos": _load_photos,
     "views": _load_views,
     "digits": _load_digits,

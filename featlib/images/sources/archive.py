@@ -12,9 +12,9 @@ from pathlib import Path
 
 from featlib.errors import ImageError
 from featlib.images.item import ImageProblem
+from featlib.images.names import clean_name, is_hidden, is_system_junk
 from featlib.images.read import MAX_BYTES, check_length
 from featlib.images.sniff import is_zip
-from featlib.images.sources.names import clean_name, is_hidden, is_system_junk
 from featlib.text import format_bytes, natural_key
 
 # A member this much larger than its compressed form is no photo: flat pixels at best, a bomb at worst.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from PIL import Image
 
 from featlib.errors import ImageError
 from featlib.images.decode import pil_name
-from featlib.images.item import ImageItem, ImageProblem
+from featlib.images.item import ImageEntry, ImageItem, ImageProblem
+from featlib.images.names import clean_name, folder_labels, is_system_junk
 from featlib.images.read import (
     MAX_BYTES,
     exists,
@@ -27,7 +27,6 @@ from featlib.images.read import (
 )
 from featlib.images.sniff import is_zip
 from featlib.images.sources.archive import read_archive
-from featlib.images.sources.names import clean_name, folder_labels, is_system_junk
 from featlib.images.sources.tables import is_table, read_table
 from featlib.images.sources.walk import common_folder, find_files, glob_files, is_glob, name_below
 from featlib.text import format_bytes, printable
@@ -36,19 +35,7 @@ from featlib.text import format_bytes, printable
 MAX_TOTAL_BYTES = 2**30
 
 
-Given = Path | bytes | np.ndarray | Image.Image | ImageItem
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """Something that should turn out to be one image."""
-
-    name: str
-    source: Given
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-Found = Iterator[Candidate | ImageProblem]
+Found = Iterator[ImageEntry]
 
 
 class Room:
@@ -66,9 +53,7 @@ class Room:
         return fits
 
 
-def find_candidates(
-    source: object, *, max_images: int, max_bytes: int, path_column: str | None = None
-) -> list[Candidate | ImageProblem]:
+def find_images(source: object, *, max_images: int, max_bytes: int, path_column: str | None = None) -> list[ImageEntry]:
     """Lists the images in any source, in order, without decoding them.
 
     Args:
@@ -88,15 +73,15 @@ def find_candidates(
         _check_exists(to_path(source))
     room = Room(max_images, max_bytes, path_column)
     root = common_folder([to_path(entry) for entry in entries if isinstance(entry, str | os.PathLike)])
-    found: list[Candidate | ImageProblem] = []
+    found: list[ImageEntry] = []
     for number, entry in enumerate(entries, start=1):
         expanded = (
             _expand_table(to_path(entry), room)
             if tables
             else _expand(entry, number, root, room, alone=len(entries) == 1)
         )
-        for candidate in expanded:
-            found.append(candidate)
+        for image in expanded:
+            found.append(image)
             if len(found) > max_images:
                 raise ImageError(too_many(max_images))
     return found
@@ -153,7 +138,7 @@ def _check_exists(path: Path) -> None:
 
 def _expand(entry: Any, number: int, root: Path | None, room: Room, *, alone: bool) -> Found:  # noqa: ANN401
     if isinstance(entry, ImageItem):
-        yield Candidate(entry.name, entry, entry.labels)
+        yield entry
     elif isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
         yield from _expand_named(entry[0], entry[1], room)
     elif isinstance(entry, str | os.PathLike):
@@ -161,12 +146,12 @@ def _expand(entry: Any, number: int, root: Path | None, room: Room, *, alone: bo
     elif is_file_like(entry):
         yield from _expand_named(file_like_name(entry) or f"image {number}", entry, room)
     elif isinstance(entry, Image.Image):
-        yield Candidate(clean_name(pil_name(entry) or f"image {number}"), entry)
+        yield ImageItem("", clean_name(pil_name(entry) or f"image {number}"), {}, entry)
     elif isinstance(entry, bytes | bytearray | memoryview):
         data = bytes(entry)
         yield from _expand_bytes(f"zip {number}.zip" if is_zip(data) else f"image {number}", data, room)
     elif isinstance(entry, np.ndarray):
-        yield Candidate(f"image {number}", entry)
+        yield ImageItem("", f"image {number}", {}, entry)
     else:
         raise ImageError(_unknown(entry))
 
@@ -174,9 +159,9 @@ def _expand(entry: Any, number: int, root: Path | None, room: Room, *, alone: bo
 def _expand_named(name: str, thing: Any, room: Room) -> Found:  # noqa: ANN401
     shown = clean_name(name)
     if isinstance(thing, str | os.PathLike):
-        yield Candidate(shown, to_path(thing), folder_labels(shown))
+        yield ImageItem("", shown, folder_labels(shown), to_path(thing))
     elif isinstance(thing, np.ndarray | Image.Image):
-        yield Candidate(shown, thing, folder_labels(shown))
+        yield ImageItem("", shown, folder_labels(shown), thing)
     elif is_system_junk(name):
         return
     elif isinstance(thing, bytes | bytearray | memoryview):
@@ -197,7 +182,7 @@ def _expand_bytes(name: str, data: bytes, room: Room) -> Found:
             shown, f"'{shown}' is left out because the batch would take too much memory: load less at once."
         )
     else:
-        yield Candidate(shown, data, folder_labels(shown))
+        yield ImageItem("", shown, folder_labels(shown), data)
 
 
 def _expand_path(path: Path, root: Path | None, room: Room, *, alone: bool) -> Found:
@@ -207,7 +192,7 @@ def _expand_path(path: Path, root: Path | None, room: Room, *, alone: bool) -> F
         yield from _expand_zip(path, clean_name(path.name), room)
     else:
         shown = clean_name(name_below(path, root))
-        yield Candidate(shown, path, folder_labels(shown))
+        yield ImageItem("", shown, folder_labels(shown), path)
 
 
 def _expand_folder(folder: Path, root: Path, room: Room) -> Found:
@@ -218,15 +203,14 @@ def _expand_folder(folder: Path, root: Path, room: Room) -> Found:
             yield found
         else:
             shown = clean_name(found.relative_to(root).as_posix())
-            yield Candidate(shown, found, folder_labels(shown))
+            yield ImageItem("", shown, folder_labels(shown), found)
     if empty:
         yield _no_files(clean_name(folder.resolve().name))
 
 
 def _expand_table(path: Path, room: Room) -> Found:
     shown = clean_name(path.name)
-    for row in read_table(path, shown, max_rows=room.max_images, path_column=room.path_column):
-        yield row if isinstance(row, ImageProblem) else Candidate(*row)
+    yield from read_table(path, shown, max_rows=room.max_images, path_column=room.path_column)
 
 
 def _expand_zip(source: Path | bytes, shown: str, room: Room) -> Found:
@@ -242,7 +226,11 @@ def _zip_members(source: Path | bytes, shown: str, room: Room) -> Found:
     empty = True
     for member in read_archive(source, shown, max_members=room.max_images, take=room.take):
         empty = False
-        yield member if isinstance(member, ImageProblem) else Candidate(*member, folder_labels(member[0]))
+        if isinstance(member, ImageProblem):
+            yield member
+        else:
+            name, data = member
+            yield ImageItem("", name, folder_labels(name), data)
     if empty:
         yield _no_files(shown)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featlib.errors import ImageError
-from featlib.images.item import ImageProblem
-from featlib.images.sources.names import clean_name, folder_labels
+from featlib.images.item import ImageEntry, ImageItem, ImageProblem
+from featlib.images.names import clean_name, folder_labels
 from featlib.text import format_bytes, printable
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ MAX_LIST_BYTES = 2**30
 LOOKED_AT = 1000  # values of a column that are looked at to tell whether they are images
 _BLOCK = 2**22
 _WEB = ("http://", "https://")
-
-Row = tuple[str, Path, dict[str, str]]
 
 
 @dataclass
@@ -43,9 +41,7 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in (LIST_ENDING, *TABLE_ENDINGS)
 
 
-def read_table(
-    path: Path, shown: str, *, max_rows: int, path_column: str | None = None
-) -> Iterator[Row | ImageProblem]:
+def read_table(path: Path, shown: str, *, max_rows: int, path_column: str | None = None) -> Iterator[ImageEntry]:
     """Lists the images that a list or table names, in its order. None of them is opened.
 
     Args:
@@ -78,7 +74,7 @@ def read_table(
             continue
         name = clean_name(written.removeprefix(root))
         labels = label(*[column[number] for column in columns]) if columns else folder_labels(name)
-        yield name, place(written), labels
+        yield ImageItem("", name, labels, place(written))
 
 
 def _read(path: Path, shown: str, max_rows: int, path_column: str | None) -> _Rows:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from featlib.errors import ImageError
 from featlib.images.item import ImageProblem
+from featlib.images.names import clean_name, is_hidden, is_system_junk
 from featlib.images.read import exists, is_folder, to_path
-from featlib.images.sources.names import clean_name, is_hidden, is_system_junk
 from featlib.text import natural_key, printable
 
 _WEB = ("http:/", "https:/")

@@ -20,10 +20,7 @@ from featlib.features.files import (
     sample_rows,
     write_coordinates,
 )
-from featlib.images import ImageItem
-from featlib.images.item import digest_bytes
-from featlib.images.read import exists, read_path, to_path
-from featlib.images.sources.names import clean_name
+from featlib.images import ImageItem, clean_name, digest_bytes, exists, read_path, to_path
 from featlib.text import format_bytes, printable
 from featlib.ui.compute import NotYetError, Task, compute_projection
 from featlib.ui.session import Session, bind

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from featlib.errors import ImageError
 from featlib.images import ImageSet, SampleInfo, list_samples, load_samples
-from featlib.images.samples import samples, shapes
+from featlib.images.samples import catalog, shapes
 from featlib.images.samples.views import VIEWS, draw_views
 
 NAMES = ("photos", "views", "digits", "shapes")
@@ -213,17 +213,17 @@ def test_shapes_are_the_same_at_every_drawing():
 
 
 def test_a_package_that_lacks_its_file(monkeypatch):
-    monkeypatch.setattr(samples, "find_spec", lambda package: None)
-    for load in (samples._load_photos, samples._load_digits):
+    monkeypatch.setattr(catalog, "find_spec", lambda package: None)
+    for load in (catalog.LOADERS["photos"], catalog.LOADERS["digits"]):
         with pytest.raises(ImageError, match="of the package 'sklearn': reinstall it"):
             load()
 
 
 def test_digits_in_a_damaged_file(tmp_path, monkeypatch):
     (tmp_path / "digits.csv.gz").write_bytes(b"no gzip")
-    monkeypatch.setattr(samples, "_packaged", lambda *_: Path(tmp_path, "digits.csv.gz"))
+    monkeypatch.setattr(catalog, "packaged_file", lambda *_: Path(tmp_path, "digits.csv.gz"))
     with pytest.raises(ImageError, match=r"'digits.csv.gz' cannot be read \(.*\): reinstall scikit-learn"):
-        samples._load_digits()
+        catalog.LOADERS["digits"]()
 
 
 def test_samples_import_none_of_the_packages_they_come_from():
@@ -239,7 +239,7 @@ def test_samples_import_none_of_the_packages_they_come_from():
 
 def test_every_set_is_drawn_within_two_seconds_of_work():
     load_samples("photos")
-    for load in (samples._load_views, samples._load_shapes, samples._load_digits):
+    for load in (catalog.LOADERS["views"], catalog.LOADERS["shapes"], catalog.LOADERS["digits"]):
         start = time.process_time()
         load()
         assert time.process_time() - start < 2

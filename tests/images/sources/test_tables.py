@@ -11,7 +11,7 @@ import pytest
 
 from featlib.errors import ImageError
 from featlib.images import list_pending, load_images
-from featlib.images.sources.listing import find_candidates
+from featlib.images.sources import find_images
 from tests.images.corpus import encode, photo
 
 NAMES = ("cats/img1.png", "cats/img2.png", "dogs/a.png")
@@ -148,7 +148,7 @@ def test_other_ways_to_write_csv(pets):
 def test_a_column_that_changes_its_type_far_down_is_read(pets):
     n = 60_000
     table = rows(path=[NAMES[0]] * n, note=["x" * 100] * n, code=[*range(n - 1), "x1"])
-    found = find_candidates(write(pets / "t.csv", table), max_images=10**6, max_bytes=1)
+    found = find_images(write(pets / "t.csv", table), max_images=10**6, max_bytes=1)
     assert [candidate.labels["code"] for candidate in found[-2:]] == [str(n - 2), "x1"]
     assert len(found) == n
 
@@ -197,7 +197,7 @@ def test_damaged_parquet_never_raises_anything_else(pets):
         damaged[position] ^= 0xFF
         path.write_bytes(damaged)
         try:
-            find_candidates(path, **LIMITS)
+            find_images(path, **LIMITS)
         except ImageError as error:
             assert "\n" not in str(error)
 
