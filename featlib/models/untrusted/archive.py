@@ -37,7 +37,19 @@ def read_members(data: bytes) -> dict[str, bytes]:
             entries = archive.infolist()
             _check_names([entry.filename for entry in entries])
             for entry in entries:
-                _check_entry(entry, len(data))
+                name = quoted(entry.filename)
+                if stat.S_ISLNK(entry.external_attr >> 16):
+                    raise ModelError(f"Member {name} is a link to another file; {ALLOWED}, as plain files.")
+                if entry.flag_bits & ENCRYPTED_FLAG:
+                    raise ModelError(f"Member {name} is encrypted; Keras reads unencrypted files only. {SAVE_AGAIN}")
+                if entry.compress_type != zipfile.ZIP_STORED:
+                    raise ModelError(
+                        f"Member {name} is compressed; a .keras file stores all members uncompressed. {SAVE_AGAIN}"
+                    )
+                if entry.compress_size != entry.file_size or entry.file_size > len(data):
+                    raise ModelError(
+                        f"Member {name} has an impossible size: the zip is damaged or forged. {SAVE_AGAIN}"
+                    )
             return {entry.filename: archive.read(entry) for entry in entries}
     except ModelError:
         raise
@@ -52,18 +64,6 @@ def write_members(members: dict[str, bytes]) -> bytes:
         for name, content in members.items():
             archive.writestr(name, content)
     return stream.getvalue()
-
-
-def _check_entry(entry: zipfile.ZipInfo, available: int) -> None:
-    name = quoted(entry.filename)
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        raise ModelError(f"Member {name} is a link to another file; {ALLOWED}, as plain files.")
-    if entry.flag_bits & ENCRYPTED_FLAG:
-        raise ModelError(f"Member {name} is encrypted; Keras reads unencrypted files only. {SAVE_AGAIN}")
-    if entry.compress_type != zipfile.ZIP_STORED:
-        raise ModelError(f"Member {name} is compressed; a .keras file stores all members uncompressed. {SAVE_AGAIN}")
-    if entry.compress_size != entry.file_size or entry.file_size > available:
-        raise ModelError(f"Member {name} has an impossible size: the zip is damaged or forged. {SAVE_AGAIN}")
 
 
 def _check_names(names: list[str]) -> None:

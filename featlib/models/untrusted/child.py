@@ -53,7 +53,9 @@ def ask_child(
     Raises:
         ModelError: It took too long, took too much memory, crashed, or gave the reason for a refusal.
     """
-    too_slow = f"It took longer than the {timeout:g} seconds that are allowed. Use a smaller network."
+    too_slow = (
+        f"It took longer than the {timeout:g} seconds that are allowed: the file is damaged, or the network too large."
+    )
     with tempfile.TemporaryDirectory(prefix="featlib-", ignore_cleanup_errors=True) as folder:
         try:
             done = subprocess.run(

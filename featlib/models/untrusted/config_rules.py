@@ -144,10 +144,7 @@ def _check_class(value: dict[str, Any], context: _Context) -> _Context:
         raise ModelError(
             f"Layer {quoted(context.layer)} is of class {quoted(name)}, which is refused: {REFUSED[name]}. {INSTEAD}"
         )
-    if name == "function":
-        _check_function(value, context)
-    else:
-        _check_origin(value, context)
+    _check_origin(value, context)
     for key in ("vocabulary", "idf_weights") if name in LOOKUPS else ():
         if isinstance(inner.get(key), str | dict):
             raise ModelError(
@@ -159,8 +156,17 @@ def _check_class(value: dict[str, Any], context: _Context) -> _Context:
 
 
 def _check_origin(value: dict[str, Any], context: _Context) -> None:
-    """Refuse a class that is not one of Keras' own, or that claims to be one."""
+    """Refuse a class that is not one of Keras' own, or a function that is not one of its activations."""
     name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
+    if name == "function":
+        function = value.get("config")
+        known = isinstance(function, str) and function in ACTIVATIONS and registered in (None, "function", function)
+        if not known or not (module is None or (isinstance(module, str) and module in FUNCTION_MODULES)):
+            raise ModelError(
+                f"Layer {quoted(context.layer)} names the function {quoted(function)} of {quoted(module)}; allowed "
+                "are only Keras' activations, such as 'relu'."
+            )
+        return
     if module is None:
         known = name in WITHOUT_MODULE
     else:
@@ -170,17 +176,6 @@ def _check_origin(value: dict[str, Any], context: _Context) -> None:
             f"Layer {quoted(context.layer)} is of class {quoted(registered or name)}"
             f"{f' from {quoted(module)}' if module else ''}, which is not one of Keras' own; "
             f"only files made of Keras' own layers are read. {INSTEAD}"
-        )
-
-
-def _check_function(value: dict[str, Any], context: _Context) -> None:
-    """Refuse a function that is not one of Keras' activations."""
-    name, module, registered = value.get("config"), value.get("module"), value.get("registered_name")
-    known = isinstance(name, str) and name in ACTIVATIONS and registered in (None, "function", name)
-    if not known or not (module is None or (isinstance(module, str) and module in FUNCTION_MODULES)):
-        raise ModelError(
-            f"Layer {quoted(context.layer)} names the function {quoted(name)} of {quoted(module)}; allowed are only "
-            "Keras' activations, such as 'relu'."
         )
 
 

@@ -10,15 +10,18 @@ import io
 import itertools
 import math
 import re
+import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import h5py
+from h5py import h5a, h5d, h5g, h5l, h5o, h5t
 
 from featlib.errors import ModelError
 from featlib.models.untrusted.wording import SAVE_AGAIN, quoted
 from featlib.text import format_bytes
-
-if TYPE_CHECKING:
-    import h5py
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_BYTES = 200 * 2**20  # of all arrays together, and of all attributes together
@@ -29,6 +32,15 @@ MAX_CHUNKS = 65_536
 GZIP, SHUFFLE = 1, 2
 FILTERS = ((), (GZIP,), (SHUFFLE,), (SHUFFLE, GZIP))
 TEXT_BLOCK = re.compile(rb"GCOL\x01.{3}(.{8})", re.DOTALL)  # where variable-length text is stored; its size follows
+TEXT_HEADER = struct.Struct("<H6xQ")  # number, count and reserved bytes, length
+TYPE_NAMES = {
+    h5t.STRING: "text",
+    h5t.COMPOUND: "records",
+    h5t.REFERENCE: "references",
+    h5t.VLEN: "objects of varying length",
+    h5t.ARRAY: "arrays of arrays",
+    h5t.OPAQUE: "raw bytes",
+}
 # Attributes that Keras and featlib read. No other is opened.
 ATTRIBUTES = ("name", "dtype", "backend", "keras_version", "model_config")
 NAME_LISTS = ("layer_names", "weight_names")  # a long list is split into layer_names0, layer_names1, …
@@ -48,23 +60,16 @@ def rewrite_h5(data: bytes, model_config: bytes | None = None) -> tuple[bytes, i
     Raises:
         ModelError: The file is damaged, or holds something that Keras never writes; the message gives its path.
     """
-    import h5py
-
-    try:
-        with (
-            h5py.File(io.BytesIO(data), "r") as source,
-            h5py.File("copy", "w", driver="core", backing_store=False, block_size=2**22) as target,
-        ):
-            rewriter = _Rewriter(data, target)
-            rewriter.copy(source)
-            if model_config is not None:
-                target.attrs["model_config"] = model_config
-            target.flush()
-            return target.id.get_file_image(), rewriter.arrays
-    except ModelError:
-        raise
-    except DAMAGE as error:
-        raise ModelError(f"The HDF5 file is damaged or cut off ({quoted(str(error))}). {SAVE_AGAIN}") from error
+    with (
+        _reading(data) as source,
+        h5py.File("copy", "w", driver="core", backing_store=False, block_size=2**22) as target,
+    ):
+        rewriter = _Rewriter(data, target)
+        rewriter.copy(source)
+        if model_config is not None:
+            target.attrs["model_config"] = model_config
+        target.flush()
+        return target.id.get_file_image(), rewriter.arrays
 
 
 def read_model_config(data: bytes) -> bytes | None:
@@ -76,23 +81,28 @@ def read_model_config(data: bytes) -> bytes | None:
     Raises:
         ModelError: The file is damaged, or the attribute is not a text.
     """
-    import h5py
-
-    try:
-        with h5py.File(io.BytesIO(data), "r") as file:
-            if "model_config" not in file.attrs:
-                return None
-            _check_attribute(file, "model_config", "/", _largest_text(data))
-            text = file.attrs["model_config"]
-    except ModelError:
-        raise
-    except DAMAGE as error:
-        raise ModelError(f"The HDF5 file is damaged or cut off ({quoted(str(error))}). {SAVE_AGAIN}") from error
+    with _reading(data) as file:
+        if "model_config" not in file.attrs:
+            return None
+        _check_attribute(file, "model_config", "/", _largest_text(data))
+        text = file.attrs["model_config"]
     if isinstance(text, str):
         return text.encode("utf-8", "surrogateescape")
     if not isinstance(text, bytes):
         raise ModelError("Attribute 'model_config' is not one text, which Keras always writes.")
     return bytes(text)
+
+
+@contextmanager
+def _reading(data: bytes) -> Iterator[h5py.File]:
+    """Open a file that lies in memory, and refuse it for whatever the HDF5 library refuses in it."""
+    try:
+        with h5py.File(io.BytesIO(data), "r") as file:
+            yield file
+    except ModelError:
+        raise
+    except DAMAGE as error:
+        raise ModelError(f"The HDF5 file is damaged or cut off ({quoted(str(error))}). {SAVE_AGAIN}") from error
 
 
 class _Rewriter:
@@ -107,9 +117,6 @@ class _Rewriter:
 
     def copy(self, source: h5py.File) -> None:
         """Copy everything in a file."""
-        import h5py
-        from h5py import h5d, h5g, h5l, h5o
-
         waiting = [(h5o.get_info(source.id), source.id, self._target, "", 0)]
         objects = 0
         while waiting:
@@ -158,15 +165,14 @@ class _Rewriter:
 
     def _check_array(self, array: Any, path: str) -> None:  # noqa: ANN401
         """Refuse an array whose values lie in other files, are not numbers, or are too many."""
-        from h5py import h5d, h5t
-
         plan, kind = array.get_create_plist(), array.get_type()
         if plan.get_layout() == h5d.VIRTUAL or plan.get_external_count():
             raise ModelError(f"Array {quoted(path)} keeps its values in other files. Only plain arrays are allowed.")
         number = kind.get_class() in (h5t.INTEGER, h5t.FLOAT, h5t.ENUM) and kind.get_size() <= 8
         bfloat16 = kind.get_class() == h5t.OPAQUE and kind.get_size() == 2
         if not number and not bfloat16:
-            raise ModelError(f"Array {quoted(path)} holds {_type_name(kind)}; allowed are numbers. {SAVE_AGAIN}")
+            held = TYPE_NAMES.get(kind.get_class(), "an unknown type")
+            raise ModelError(f"Array {quoted(path)} holds {held}; allowed are numbers. {SAVE_AGAIN}")
         size = math.prod(array.shape) * max(kind.get_size(), array.dtype.itemsize)
         self.arrays += 1
         self._declared += size
@@ -200,17 +206,32 @@ class _Rewriter:
 
 
 def _largest_text(data: bytes) -> int:
-    """Size in bytes of the largest block in which the file can keep a variable-length text."""
-    return max((int.from_bytes(size, "little") for size in TEXT_BLOCK.findall(data)), default=0)
+    """Return the size in bytes of the largest block in which the file can keep a variable-length text.
+
+    The HDF5 library loops and takes more and more memory in a block that its texts do not fill, so that is refused.
+    """
+    largest = 0
+    for match in TEXT_BLOCK.finditer(data):
+        size = int.from_bytes(match.group(1), "little")
+        at, end = match.end(), match.start() + size
+        while at + TEXT_HEADER.size <= end <= len(data):
+            number, length = TEXT_HEADER.unpack_from(data, at)
+            # Number 0 is the free space, header included; a text is padded to 8 bytes.
+            at += length if number == 0 else TEXT_HEADER.size + (length + 7) // 8 * 8
+            if number == 0 and length < TEXT_HEADER.size:
+                break
+        if not end - TEXT_HEADER.size < at <= end:
+            raise ModelError(f"The HDF5 file is damaged: a block of texts does not fit. {SAVE_AGAIN}")
+        largest = max(largest, size)
+    return largest
 
 
 def _check_attribute(owner: h5py.HLObject, name: str, path: str, largest_text: int) -> None:
-    from h5py import h5a, h5t
-
     attribute = h5a.open(owner.id, name.encode())
     kind, values = attribute.get_type(), math.prod(attribute.shape)
     if kind.get_class() not in (h5t.INTEGER, h5t.FLOAT, h5t.STRING):
-        raise ModelError(f"Attribute {quoted(name)} of {quoted(path)} holds {_type_name(kind)}; allowed is text.")
+        held = TYPE_NAMES.get(kind.get_class(), "an unknown type")
+        raise ModelError(f"Attribute {quoted(name)} of {quoted(path)} holds {held}; allowed is text.")
     variable = kind.get_class() == h5t.STRING and kind.is_variable_str()
     size = values * (largest_text if variable else kind.get_size())  # every value could be the same long text
     if size > MAX_ATTRIBUTE:
@@ -218,17 +239,3 @@ def _check_attribute(owner: h5py.HLObject, name: str, path: str, largest_text: i
             f"Attribute {quoted(name)} of {quoted(path)} could take {format_bytes(size)} in memory; at most "
             f"{format_bytes(MAX_ATTRIBUTE)} are allowed. {SAVE_AGAIN}"
         )
-
-
-def _type_name(kind: Any) -> str:  # noqa: ANN401
-    from h5py import h5t
-
-    names = {
-        h5t.STRING: "text",
-        h5t.COMPOUND: "records",
-        h5t.REFERENCE: "references",
-        h5t.VLEN: "objects of varying length",
-        h5t.ARRAY: "arrays of arrays",
-        h5t.OPAQUE: "raw bytes",
-    }
-    return names.get(kind.get_class(), "an unknown type")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 
 from featlib.errors import ModelError
 from featlib.models.untrusted import archive, hdf5
@@ -16,7 +15,7 @@ from featlib.models.untrusted.child import NEEDS_MEMORY, limit_files_and_time, l
 from featlib.models.untrusted.config_rules import check_config
 from featlib.models.untrusted.json_text import parse_json
 from featlib.models.untrusted.keras2 import repair_config
-from featlib.models.untrusted.opening import ALLOWED_FILES, INSPECTION_SECONDS, MAX_FILE
+from featlib.models.untrusted.opening import ALLOWED_FILES, INSPECTION_SECONDS, MAX_FILE, InspectedFile
 from featlib.models.untrusted.wording import SAVE_AGAIN
 
 MEMORY = 2_000_000_000  # bytes, for several copies of a file of 200 MB
@@ -35,25 +34,8 @@ FORMATS = {  # first bytes -> what the file is
 }
 
 
-@dataclass(frozen=True)
-class Inspected:
-    """What an accepted file was rewritten as.
-
-    Attributes:
-        content: The new file.
-        format: "keras" (a zip of Keras 3) or "h5" (HDF5), by its content.
-        repairs: What was repaired in a model's config, one sentence each.
-    """
-
-    content: bytes
-    format: str
-    repairs: tuple[str, ...] = ()
-
-
 def main() -> None:
     """Inspect the file on standard input, in a process with little memory and time."""
-    import h5py  # noqa: F401 - before the memory is limited
-
     limit_files_and_time(INSPECTION_SECONDS)
     limit_memory(MEMORY)
     inspect = {"model": inspect_model, "weights": inspect_weights}[sys.argv[1]]
@@ -68,7 +50,7 @@ def main() -> None:
     sys.stdout.buffer.write(content)
 
 
-def inspect_model(data: bytes) -> Inspected:
+def inspect_model(data: bytes) -> InspectedFile:
     """Inspect and rewrite a `.keras` file, or a legacy `.h5` of a whole model.
 
     Raises:
@@ -82,7 +64,7 @@ def inspect_model(data: bytes) -> Inspected:
         content = archive.write_members(
             {archive.METADATA: json.dumps(metadata).encode(), archive.CONFIG: config, archive.WEIGHTS: weights}
         )
-        return Inspected(content, "keras", repairs)
+        return InspectedFile(content, "keras", repairs)
     if not data.startswith(hdf5.SIGNATURE):
         raise ModelError(f"It is {_kind(data)}. {ALLOWED_FILES}")
     text = hdf5.read_model_config(data)
@@ -92,10 +74,10 @@ def inspect_model(data: bytes) -> Inspected:
             "weights, or save the whole model with model.save('name.keras')."
         )
     config, repairs = _repair(text, "model_config")
-    return Inspected(hdf5.rewrite_h5(data, config)[0], "h5", repairs)
+    return InspectedFile(hdf5.rewrite_h5(data, config)[0], "h5", repairs)
 
 
-def inspect_weights(data: bytes) -> Inspected:
+def inspect_weights(data: bytes) -> InspectedFile:
     """Inspect and rewrite the weights of a `.weights.h5`, a legacy `.h5`, or a `.keras` file.
 
     Raises:
@@ -109,7 +91,7 @@ def inspect_weights(data: bytes) -> Inspected:
         raise ModelError(f"It is {_kind(data)}. Allowed are weights of Keras: .weights.h5, .h5 or .keras.")
     if not arrays:
         raise ModelError("It holds no weights at all. Save them with model.save_weights('name.weights.h5').")
-    return Inspected(content, "h5")
+    return InspectedFile(content, "h5", ())
 
 
 def _repair(text: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:

@@ -38,12 +38,26 @@ def repair_config(config: Node) -> tuple[Node, tuple[str, ...]]:
     Returns:
         The repaired copy without compile settings, which are never used, and one sentence for each kind of repair.
     """
-    config = copy.deepcopy(config)
+    repaired = copy.deepcopy(config)
     repairs: Repairs = Counter()
-    for node in list(_nodes(config)):
-        _repair_node(node, repairs)
+    for node in list(_nodes(repaired)):
+        module, name, layers = (node.get(key) for key in ("module", "class_name", "layers"))
+        if isinstance(module, str) and module in OLD_MODULES:
+            node["module"] = OLD_MODULES[module]
+            if name not in MODULES[node["module"]]:
+                node["module"] = "keras.models"
+            repairs["Renamed the old module of {n} model{s}: Keras 3 keeps them elsewhere."] += 1
+        if name == "Sequential":
+            _repair_sequential(node, repairs)
+        if isinstance(layers, list):
+            for layer in layers:
+                _name_module(layer, repairs)
+            if "output_layers" in node:
+                _repair_functional(node, layers, repairs)
+        if isinstance(name, str) and isinstance(node.get("config"), dict):
+            _repair_layer(name, node["config"], repairs)
     texts = sorted(repairs.items())
-    return config, tuple(text.format(n=f"{count:,}", s="s" * (count > 1)) for text, count in texts)
+    return repaired, tuple(text.format(n=f"{count:,}", s="s" * (count > 1)) for text, count in texts)
 
 
 def _nodes(value: Any) -> Iterator[Node]:  # noqa: ANN401
@@ -57,25 +71,6 @@ def _nodes(value: Any) -> Iterator[Node]:  # noqa: ANN401
             waiting += () if value.get("class_name") in ("__numpy__", "__tensor__") else value.values()
         elif isinstance(value, list):
             waiting += value
-
-
-def _repair_node(node: Node, repairs: Repairs) -> None:
-    module, name, config, layers = (node.get(key) for key in ("module", "class_name", "config", "layers"))
-    if isinstance(module, str) and module in OLD_MODULES:
-        node["module"] = OLD_MODULES[module]
-        if name not in MODULES[node["module"]]:
-            node["module"] = "keras.models"
-        repairs["Renamed the old module of {n} model{s}: Keras 3 keeps them elsewhere."] += 1
-    if name == "Sequential":
-        _repair_sequential(node, repairs)
-        config = node.get("config")
-    if isinstance(layers, list):
-        for layer in layers:
-            _name_module(layer, repairs)
-        if "output_layers" in node:
-            _repair_functional(node, layers, repairs)
-    if isinstance(name, str) and isinstance(config, dict):
-        _repair_layer(name, config, repairs)
 
 
 def _repair_layer(name: str, config: Node, repairs: Repairs) -> None:

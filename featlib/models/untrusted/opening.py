@@ -30,7 +30,7 @@ class InspectedFile:
 
     Attributes:
         content: The file as it was rewritten: its repaired config and its arrays, and nothing else.
-        format: "keras" (a zip of Keras 3) or "h5" (a whole model in the legacy format), by its content.
+        format: "keras" (a zip of Keras 3) or "h5" (HDF5), by its content.
         repairs: What was repaired in its config, one sentence each; the file itself stays as it is.
     """
 
