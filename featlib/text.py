@@ -9,7 +9,7 @@ MAX_NAME = 200
 
 
 def printable(text: str) -> str:
-    """Returns a text for messages: no control characters, and of a long one the end, which holds the file name."""
+    """Return a text for messages: no control characters, and of a long one the end, which holds the file name."""
     if text.isprintable() and len(text) <= MAX_NAME:
         return text
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
@@ -17,7 +17,7 @@ def printable(text: str) -> str:
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sorts `img2` before `img10`, and a folder the same way as its zip, on any system."""
+    """Sort `img2` before `img10`, and a folder the same way as its zip, on any system."""
     return [_piece_key(piece) for piece in re.split(r"([0-9]+|/)", name) if piece], name
 
 
@@ -30,7 +30,7 @@ def _piece_key(piece: str) -> tuple[int, int, str]:
 
 
 def format_bytes(count: int) -> str:
-    """Writes a size as people do: `61.2 MB` (of 2**20 bytes), `3 bytes`."""
+    """Write a size as people do: `61.2 MB` (of 2**20 bytes), `3 bytes`."""
     if count < 1024:
         return f"{count} bytes"
     value = float(count)

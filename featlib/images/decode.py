@@ -1,4 +1,4 @@
-"""One decoder for every way in: whatever arrives leaves as (h, w, 3) uint8 RGB or as one clear sentence."""
+"""Decode images of any kind to (h, w, 3) uint8 RGB, or say in one sentence why that is not possible."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _FROM_16_BIT = ((np.arange(2**16) * 255 + 32767) // 65535).astype(np.uint8)
 
 
 def decode_image(source: object, name: str | None = None) -> np.ndarray:
-    """Decodes one image.
+    """Decode one image.
 
     EXIF orientation is applied, transparency is laid on white, 16-bit values are scaled to 8, CMYK, grey and
     palettes become RGB, and of an animation the first frame is taken.
@@ -105,18 +105,18 @@ def decode_image(source: object, name: str | None = None) -> np.ndarray:
 
 
 def pil_name(image: Image.Image) -> str | None:
-    """Returns the file name that a PIL image was opened from, if any."""
+    """Return the file name that a PIL image was opened from, if any."""
     filename = getattr(image, "filename", "")
     return Path(filename).name if isinstance(filename, str) and filename else None
 
 
 def decode_bytes(data: bytes, name: str, *, max_side: int | None = None) -> np.ndarray:
-    """Decodes the bytes of one image file to (h, w, 3) uint8, shrunk to `max_side` pixels if given."""
+    """Decode the bytes of one image file to (h, w, 3) uint8, shrunk to `max_side` pixels if given."""
     return _decode(data, name, lambda image: _pixels(image, name, max_side))
 
 
 def decode_resized(data: bytes, name: str, height: int, width: int) -> np.ndarray:
-    """Decodes the bytes of one image file and resizes it as `cover` does: (height, width, 3) uint8.
+    """Decode the bytes of one image file and resize it as `cover` does: (height, width, 3) uint8.
 
     JPEGs are decoded whole. Pillow's `draft`, which decodes them at a half or a quarter of their size in less time,
     changes features: with 2, 3 and 5 times the wanted size left, the cosine to those of the whole picture falls to
@@ -148,7 +148,7 @@ def _decode(data: bytes, name: str, read: Callable[[Image.Image], np.ndarray]) -
 
 
 def decode_pil(image: Image.Image, name: str) -> np.ndarray:
-    """Turns a PIL image into (h, w, 3) uint8 by the same rules as a file."""
+    """Turn a PIL image into (h, w, 3) uint8 by the same rules as a file."""
     try:
         return _pixels(image, name, None)
     except ImageError:
@@ -160,7 +160,7 @@ def decode_pil(image: Image.Image, name: str) -> np.ndarray:
 
 
 def decode_array(array: np.ndarray, name: str) -> np.ndarray:
-    """Turns (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of uint8, uint16 or bool into (h, w, 3) uint8."""
+    """Turn (h, w), (h, w, 1), (h, w, 3) or (h, w, 4) of uint8, uint16 or bool into (h, w, 3) uint8."""
     _check_array(array, name)
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
@@ -219,11 +219,11 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
     return rgb if turn is None else rgb.transpose(turn)
 
 
-def _orientation(image: Image.Image) -> Any:  # noqa: ANN401 - whatever a stranger's file has in this tag
+def _orientation(image: Image.Image) -> Any:  # noqa: ANN401 - whatever an untrusted file has in this tag
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except _DAMAGE:
-        return 1  # damaged notes about a picture are no reason to lose the picture
+        return 1  # a damaged tag is no reason to lose the image
     return value if isinstance(value, int) else 1
 
 

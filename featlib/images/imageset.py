@@ -54,7 +54,7 @@ class ImageSet(Sequence[ImageItem]):
         return self.labels_for(self.label_columns[0]) if self.label_columns else None
 
     def labels_for(self, column: str) -> np.ndarray:
-        """Returns one label column as (n,) str; "" where an image has no such label.
+        """Return one label column as (n,) str; "" where an image has no such label.
 
         Raises:
             FeatlibError: No image has this column.
@@ -68,7 +68,7 @@ class ImageSet(Sequence[ImageItem]):
         return hashlib.blake2b("\n".join(self.ids).encode(), digest_size=20).hexdigest()
 
     def sample(self, n: int, *, by: str | None = None, random_state: int = 0) -> ImageSet:
-        """Draws at most `n` images without repeats and keeps their order.
+        """Draw at most `n` images without repeats and keep their order.
 
         Args:
             n: How many, at least 1. A set with no more than `n` images is returned whole.

@@ -16,7 +16,7 @@ _CLEAN = re.compile(r"[\w-][\w .,+()-]*(?:/[\w-][\w .,+()-]*)*", re.ASCII)
 
 
 def clean_name(name: str) -> str:
-    r"""Returns a name that is safe to show: relative, "/" between parts, no "..", no control characters.
+    r"""Return a name that is safe to show: relative, "/" between parts, no "..", no control characters.
 
     `"C:\\photos\\..\\a.png"` becomes `"photos/a.png"`. An empty result becomes `"image"`.
     """
@@ -28,18 +28,18 @@ def clean_name(name: str) -> str:
 
 
 def folder_labels(name: str) -> dict[str, str]:
-    """Returns `{"folder": parent}` for a name with a parent folder, else no labels."""
+    """Return `{"folder": parent}` for a name with a parent folder, else no labels."""
     parent = name.rpartition("/")[0].rpartition("/")[2] if _CLEAN.fullmatch(name) else PurePosixPath(name).parent.name
     return {LABEL_COLUMN: parent} if parent else {}
 
 
 def is_system_junk(name: str) -> bool:
-    """Tells files an operating system adds by itself: `.DS_Store`, `__MACOSX/…`, `Thumbs.db`, `._a.jpg`."""
+    """Return whether an operating system added this file: `.DS_Store`, `__MACOSX/…`, `Thumbs.db`, `._a.jpg`."""
     parts = name.replace("\\", "/").split("/")
     return any(part.lower() in _JUNK for part in parts) or parts[-1].startswith("._")
 
 
 def is_hidden(name: str) -> bool:
-    """Tells names with a part that begins with a dot (`..` is no hidden file but a traversal)."""
+    """Return whether a part of the name begins with a dot (`..` is no hidden file but a traversal)."""
     parts = name.replace("\\", "/").split("/")
     return any(part.startswith(".") and part not in (".", "..") for part in parts)

@@ -1,4 +1,4 @@
-"""Gets the encoded bytes out of a path, bytes or a file-like, never more than the limit."""
+"""Get the encoded bytes out of a path, bytes or a file-like, never more than the limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_BYTES = 50 * 2**20
 
 
 def check_length(length: int, name: str) -> None:
-    """Raises ImageError for a file that is empty or above `MAX_BYTES`."""
+    """Raise ImageError for a file that is empty or above `MAX_BYTES`."""
     if length == 0:
         raise ImageError(f"'{name}' is empty (0 bytes): export or download it again.")
     if length > MAX_BYTES:
@@ -25,7 +25,7 @@ def check_length(length: int, name: str) -> None:
 
 
 def to_path(source: str | os.PathLike[str]) -> Path:
-    """Makes a path of what a person passed; `~` is the home folder.
+    """Return a person's path as a Path; `~` is the home folder.
 
     Raises:
         ImageError: It is empty, which would mean the current folder.
@@ -39,22 +39,22 @@ def to_path(source: str | os.PathLike[str]) -> Path:
 
 
 def is_folder(path: Path) -> bool:
-    """Tells a folder; False also for a name that is longer than the system allows."""
+    """Return whether this is a folder; False also for a name that is longer than the system allows."""
     return os.path.isdir(path)  # noqa: PTH112 - Path's raises for such a name
 
 
 def is_file(path: Path) -> bool:
-    """Tells a regular file, no pipe or device; False also for a name that is longer than the system allows."""
+    """Return whether this is a regular file, no pipe or device; False also for a name longer than the system allows."""
     return os.path.isfile(path)  # noqa: PTH113 - Path's raises for such a name
 
 
 def exists(path: Path) -> bool:
-    """Tells whether there is anything at a path; False also for a name that is longer than the system allows."""
+    """Return whether there is anything at a path; False also for a name that is longer than the system allows."""
     return os.path.exists(path)  # noqa: PTH110 - Path's raises for such a name
 
 
 def read_path(path: Path, name: str) -> bytes:
-    """Reads one file.
+    """Read one file.
 
     Raises:
         ImageError: There is no such file, it is not a regular file, cannot be opened, is empty or too large.
@@ -75,7 +75,7 @@ def read_path(path: Path, name: str) -> bytes:
 
 
 def why_no_file(path: Path, name: str) -> str:
-    """Says in one sentence why a path is no file to read."""
+    """Say in one sentence why a path is no file to read."""
     if is_folder(path):
         return f"'{name}' is a folder, not an image: load_images reads folders."
     if exists(path):
@@ -86,12 +86,12 @@ def why_no_file(path: Path, name: str) -> str:
 
 
 def is_file_like(source: object) -> bool:
-    """Tells open files and uploads: whatever has `getvalue` or `read`."""
+    """Return whether this is an open file or an upload: it has `getvalue` or `read`."""
     return hasattr(source, "getvalue") or hasattr(source, "read")
 
 
 def read_file_like(file: Any, name: str, limit: int = MAX_BYTES) -> bytes:  # noqa: ANN401 - any kind of open file
-    """Reads an open binary file or an upload from its beginning, at most `limit` + 1 bytes.
+    """Read an open binary file or an upload from its beginning, at most `limit` + 1 bytes.
 
     Raises:
         ImageError: It is closed, or opened as text.
@@ -111,7 +111,7 @@ def read_file_like(file: Any, name: str, limit: int = MAX_BYTES) -> bytes:  # no
 
 
 def file_like_name(file: object) -> str | None:
-    """Returns the name an upload or open file carries, if any; of an absolute path the file's name only."""
+    """Return the name an upload or open file carries, if any; of an absolute path the file's name only."""
     name = getattr(file, "name", None)
     if not isinstance(name, str | Path) or not str(name):
         return None

@@ -1,4 +1,4 @@
-"""Says in words what a file is that turned out to be no readable image."""
+"""Kinds of files by their first bytes, for messages about files that are not readable images."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
 
 
 def is_zip(data: bytes) -> bool:
-    """Tells a zip by its first bytes (a JPEG may carry a zip at its end and stays a JPEG)."""
+    """Return whether this is a zip, by its first bytes (a JPEG may carry a zip at its end and stays a JPEG)."""
     return data[:4] in (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def image_format(data: bytes) -> str | None:
-    """Returns the format's name when the file begins like an image featlib reads."""
+    """Return the format's name if the file begins like an image that featlib reads."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
     return next((name for magic, name in _IMAGES if data.startswith(magic)), None)
 
 
 def describe(data: bytes) -> str:
-    """Names a file's kind from its first bytes, with its article: "a web page", "an unknown kind of file"."""
+    """Name a file's kind from its first bytes, with its article: "a web page", "an unknown kind of file"."""
     for magic, words in _OTHERS:
         if data.startswith(magic):
             return words

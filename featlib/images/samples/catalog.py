@@ -54,7 +54,7 @@ class SampleInfo:
 
 
 def list_samples() -> tuple[SampleInfo, ...]:
-    """Lists the built-in sets without loading any."""
+    """List the built-in sets without loading any."""
     return (
         SampleInfo(
             "photos",
@@ -80,7 +80,7 @@ def list_samples() -> tuple[SampleInfo, ...]:
 
 @cache
 def load_samples(name: str) -> ImageSet:
-    """Loads a built-in set; a second call returns the same one.
+    """Load a built-in set; a second call returns the same one.
 
     Args:
         name: "photos", "views", "digits" or "shapes".
@@ -142,7 +142,7 @@ def _array_item(name: str, labels: dict[str, str], pixels: np.ndarray) -> ImageI
 
 
 def packaged_file(package: str, folder: str, file: str) -> Path:
-    """Finds a file of an installed package without importing the package."""
+    """Find a file of an installed package without importing the package."""
     spec = find_spec(package)
     for place in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(place, folder, file)

@@ -33,7 +33,7 @@ SHAPES_COUNT = len(SHAPES) * len(COLOURS) * len(SIZES) * len(ROTATIONS) * len(TE
 
 
 def draw_shapes() -> Iterator[tuple[dict[str, str], np.ndarray]]:
-    """Yields (labels, (96, 96, 3) uint8) of every mix, always the same pictures in the same order."""
+    """Yield (labels, (96, 96, 3) uint8) of every mix, always the same pictures in the same order."""
     random = np.random.default_rng(0)
     for shape in SHAPES:
         # Drawn once, painted in every colour.
@@ -46,7 +46,7 @@ def draw_shapes() -> Iterator[tuple[dict[str, str], np.ndarray]]:
 
 
 def _paint(coverage: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Lays colour, light accent and dark outline on paper by their coverage, (96, 96, 3) from 0 to 1."""
+    """Lay colour, light accent and dark outline on paper by their coverage, (96, 96, 3) from 0 to 1."""
     base = np.array(colour, dtype=np.float64)
     inks = np.stack([base, base * 0.25 + 255 * 0.75, base * 0.62])
     paper = (1 - coverage.sum(axis=2, keepdims=True)) * _PAPER
@@ -92,7 +92,7 @@ def _rotation(angle: float) -> np.ndarray:
 
 
 def _scaled(points: np.ndarray, area: float) -> np.ndarray:
-    """Moves a polygon (n, 2) to its centre of area and scales it to that area."""
+    """Move a polygon (n, 2) to its center of area and scale it to that area."""
     x, y = points.T
     cross = x * np.roll(y, -1) - np.roll(x, -1) * y
     own = cross.sum() / 2

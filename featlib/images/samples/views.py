@@ -14,7 +14,7 @@ _CLOSEST = 0.6
 
 
 def draw_views(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields (name, (h, w, 3) uint8) of the twelve views of a photo, each at most 320 pixels wide or high."""
+    """Yield (name, (h, w, 3) uint8) of the twelve views of a photo, each at most 320 pixels wide or high."""
     image = Image.fromarray(pixels)
     # Larger than the views by as much as the closest crop takes away: no view is ever enlarged.
     side = math.ceil(MAX_SIDE / _CLOSEST)
@@ -37,7 +37,7 @@ def _crop(left: float, top: float, size: float) -> Callable[[Image.Image], Image
 
 
 def _rotate(image: Image.Image) -> Image.Image:
-    """Turns the photo and crops it to its own proportions, so that no empty corner shows."""
+    """Turn the photo and crop it to its own proportions, so that no empty corner shows."""
     width, height = image.size
     angle = math.radians(_ANGLE)
     share = 1 / (math.cos(angle) + math.sin(angle) * max(width / height, height / width))

@@ -1,4 +1,4 @@
-"""Reads the images of a zip in memory. Nothing is written to disk, and no declared size is believed."""
+"""Read the images of a zip in memory. Nothing is written to disk, and no declared size is believed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _UNSAFE = re.compile(r"^[A-Za-z]:|^/|\\|(^|/)\.\.(/|$)|[\x00-\x1f]")
 def read_archive(
     source: Path | bytes, name: str, *, max_members: int, take: Callable[[int], bool]
 ) -> Iterator[tuple[str, bytes] | ImageProblem]:
-    """Yields the members of a zip as (name, bytes), in natural order, or the reason why one is left out.
+    """Yield the members of a zip as (name, bytes), in natural order, or the reason why one is skipped.
 
     Args:
         source: The zip's path or its bytes.
@@ -66,7 +66,7 @@ def read_archive(
 def _check_directory(
     length: int, read: Callable[[int], bytes], seek: Callable[[int], int], name: str, max_members: int
 ) -> None:
-    """Refuses a zip with a huge list of members before `zipfile` builds an object for each of them."""
+    """Refuse a zip with a huge list of members before `zipfile` builds an object for each of them."""
     start = max(0, length - 2**16 - 100)
     seek(start)
     tail = read(length - start)

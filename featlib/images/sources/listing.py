@@ -1,4 +1,4 @@
-"""Finds the single images in whatever a person passes: folders, zips, lists, uploads, arrays."""
+"""Find the single images in whatever a person passes: folders, zips, lists, uploads, arrays."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ MAX_TOTAL_BYTES = 2**30
 Found = Iterator[ImageEntry]
 
 
-class Room:
-    """Counts what one load may still hold: files, and bytes kept in memory. Knows the path column of its tables."""
+class LoadBudget:
+    """What one load may still hold: files, and bytes in memory; also the path column of its tables."""
 
     def __init__(self, max_images: int, max_bytes: int, path_column: str | None = None) -> None:
         self.max_images = max_images
@@ -47,14 +47,14 @@ class Room:
         self.bytes_left = max_bytes
 
     def take(self, count: int) -> bool:
-        """Takes so many bytes of the room, or says False and takes nothing."""
+        """Take this many bytes of the budget; return False, and take nothing, if they do not fit."""
         fits = count <= self.bytes_left
         self.bytes_left -= count if fits else 0
         return fits
 
 
 def find_images(source: object, *, max_images: int, max_bytes: int, path_column: str | None = None) -> list[ImageEntry]:
-    """Lists the images in any source, in order, without decoding them.
+    """List the images in any source, in order, without decoding them.
 
     Args:
         source: Whatever `load_images` takes but an ImageSet.
@@ -71,14 +71,14 @@ def find_images(source: object, *, max_images: int, max_bytes: int, path_column:
         raise ImageError(f"Received path_column={path_column!r} without a table: pass a .csv, .tsv or .parquet file.")
     if len(entries) == 1 and isinstance(source, str | os.PathLike) and not is_glob(source):
         _check_exists(to_path(source))
-    room = Room(max_images, max_bytes, path_column)
+    budget = LoadBudget(max_images, max_bytes, path_column)
     root = common_folder([to_path(entry) for entry in entries if isinstance(entry, str | os.PathLike)])
     found: list[ImageEntry] = []
     for number, entry in enumerate(entries, start=1):
         expanded = (
-            _expand_table(to_path(entry), room)
+            _expand_table(to_path(entry), budget)
             if tables
-            else _expand(entry, number, root, room, alone=len(entries) == 1)
+            else _expand(entry, number, root, budget, alone=len(entries) == 1)
         )
         for image in expanded:
             found.append(image)
@@ -88,7 +88,7 @@ def find_images(source: object, *, max_images: int, max_bytes: int, path_column:
 
 
 def too_many(max_images: int) -> str:
-    """The sentence for a source with more images than allowed."""
+    """Return the sentence for a source with more images than allowed."""
     return f"Received more than {max_images:,} files: load at most that many at once (max_images sets the limit)."
 
 
@@ -136,27 +136,27 @@ def _check_exists(path: Path) -> None:
         raise ImageError(why_no_file(path, printable(str(path))))
 
 
-def _expand(entry: Any, number: int, root: Path | None, room: Room, *, alone: bool) -> Found:  # noqa: ANN401
+def _expand(entry: Any, number: int, root: Path | None, budget: LoadBudget, *, alone: bool) -> Found:  # noqa: ANN401
     if isinstance(entry, ImageItem):
         yield entry
     elif isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
-        yield from _expand_named(entry[0], entry[1], room)
+        yield from _expand_named(entry[0], entry[1], budget)
     elif isinstance(entry, str | os.PathLike):
-        yield from _expand_path(to_path(entry), root, room, alone=alone)
+        yield from _expand_path(to_path(entry), root, budget, alone=alone)
     elif is_file_like(entry):
-        yield from _expand_named(file_like_name(entry) or f"image {number}", entry, room)
+        yield from _expand_named(file_like_name(entry) or f"image {number}", entry, budget)
     elif isinstance(entry, Image.Image):
         yield ImageItem("", clean_name(pil_name(entry) or f"image {number}"), {}, entry)
     elif isinstance(entry, bytes | bytearray | memoryview):
         data = bytes(entry)
-        yield from _expand_bytes(f"zip {number}.zip" if is_zip(data) else f"image {number}", data, room)
+        yield from _expand_bytes(f"zip {number}.zip" if is_zip(data) else f"image {number}", data, budget)
     elif isinstance(entry, np.ndarray):
         yield ImageItem("", f"image {number}", {}, entry)
     else:
         raise ImageError(_unknown(entry))
 
 
-def _expand_named(name: str, thing: Any, room: Room) -> Found:  # noqa: ANN401
+def _expand_named(name: str, thing: Any, budget: LoadBudget) -> Found:  # noqa: ANN401
     shown = clean_name(name)
     if isinstance(thing, str | os.PathLike):
         yield ImageItem("", shown, folder_labels(shown), to_path(thing))
@@ -165,19 +165,19 @@ def _expand_named(name: str, thing: Any, room: Room) -> Found:  # noqa: ANN401
     elif is_system_junk(name):
         return
     elif isinstance(thing, bytes | bytearray | memoryview):
-        yield from _expand_bytes(name, bytes(thing), room)
+        yield from _expand_bytes(name, bytes(thing), budget)
     elif is_file_like(thing):
         limit = MAX_TOTAL_BYTES if "." not in name or name.lower().endswith(".zip") else MAX_BYTES
-        yield from _or_problem(shown, lambda: _expand_bytes(name, read_file_like(thing, shown, limit), room))
+        yield from _or_problem(shown, lambda: _expand_bytes(name, read_file_like(thing, shown, limit), budget))
     else:
         raise ImageError(_unknown(thing))
 
 
-def _expand_bytes(name: str, data: bytes, room: Room) -> Found:
+def _expand_bytes(name: str, data: bytes, budget: LoadBudget) -> Found:
     shown = clean_name(name)
     if name.lower().endswith(".zip") and is_zip(data):
-        yield from _expand_zip(data, shown, room)
-    elif len(data) <= MAX_BYTES and not room.take(len(data)):
+        yield from _expand_zip(data, shown, budget)
+    elif len(data) <= MAX_BYTES and not budget.take(len(data)):
         yield ImageProblem(
             shown, f"'{shown}' is left out because the batch would take too much memory: load less at once."
         )
@@ -185,19 +185,19 @@ def _expand_bytes(name: str, data: bytes, room: Room) -> Found:
         yield ImageItem("", shown, folder_labels(shown), data)
 
 
-def _expand_path(path: Path, root: Path | None, room: Room, *, alone: bool) -> Found:
+def _expand_path(path: Path, root: Path | None, budget: LoadBudget, *, alone: bool) -> Found:
     if is_folder(path):
-        yield from _expand_folder(path, path if alone else path.parent, room)
+        yield from _expand_folder(path, path if alone else path.parent, budget)
     elif path.suffix.lower() == ".zip" and is_file(path):
-        yield from _expand_zip(path, clean_name(path.name), room)
+        yield from _expand_zip(path, clean_name(path.name), budget)
     else:
         shown = clean_name(name_below(path, root))
         yield ImageItem("", shown, folder_labels(shown), path)
 
 
-def _expand_folder(folder: Path, root: Path, room: Room) -> Found:
+def _expand_folder(folder: Path, root: Path, budget: LoadBudget) -> Found:
     empty = True
-    for found in find_files(folder, room.max_images):
+    for found in find_files(folder, budget.max_images):
         empty = False
         if isinstance(found, ImageProblem):
             yield found
@@ -208,23 +208,23 @@ def _expand_folder(folder: Path, root: Path, room: Room) -> Found:
         yield _no_files(clean_name(folder.resolve().name))
 
 
-def _expand_table(path: Path, room: Room) -> Found:
+def _expand_table(path: Path, budget: LoadBudget) -> Found:
     shown = clean_name(path.name)
-    yield from read_table(path, shown, max_rows=room.max_images, path_column=room.path_column)
+    yield from read_table(path, shown, max_rows=budget.max_images, path_column=budget.path_column)
 
 
-def _expand_zip(source: Path | bytes, shown: str, room: Room) -> Found:
+def _expand_zip(source: Path | bytes, shown: str, budget: LoadBudget) -> Found:
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     if size > MAX_TOTAL_BYTES:
         reason = f"'{shown}' is {format_bytes(size)}, and a zip may have at most 1 GB: split it."
         yield ImageProblem(shown, reason)
         return
-    yield from _or_problem(shown, lambda: _zip_members(source, shown, room))
+    yield from _or_problem(shown, lambda: _zip_members(source, shown, budget))
 
 
-def _zip_members(source: Path | bytes, shown: str, room: Room) -> Found:
+def _zip_members(source: Path | bytes, shown: str, budget: LoadBudget) -> Found:
     empty = True
-    for member in read_archive(source, shown, max_members=room.max_images, take=room.take):
+    for member in read_archive(source, shown, max_members=budget.max_images, take=budget.take):
         empty = False
         if isinstance(member, ImageProblem):
             yield member

@@ -37,27 +37,27 @@ class _Rows:
 
 
 def is_table(path: Path) -> bool:
-    """Tells by the ending a file that lists images: .txt, .csv, .tsv or .parquet."""
+    """Return whether a file lists images, by its ending: .txt, .csv, .tsv or .parquet."""
     return path.suffix.lower() in (LIST_ENDING, *TABLE_ENDINGS)
 
 
 def read_table(path: Path, shown: str, *, max_rows: int, path_column: str | None = None) -> Iterator[ImageEntry]:
-    """Lists the images that a list or table names, in its order. None of them is opened.
+    """List the images that a list or table names, in its order. None of them is opened.
 
     Args:
-        path: the file, which ends in .txt (one path a line), .csv, .tsv or .parquet.
-        shown: its name for messages.
-        max_rows: one row more than this may come, and the rest is not read.
-        path_column: the column with the paths; None takes "path", "file", "filename" or "image", or else the only
+        path: The file, which ends in .txt (one path per line), .csv, .tsv or .parquet.
+        shown: Its name for messages.
+        max_rows: One row more than this may come, and the rest is not read.
+        path_column: The column with the paths; None takes "path", "file", "filename" or "image", or else the only
             column whose values end like images.
 
     Yields:
         (name, path, labels) of each row, or the reason why it names no file. Labels are all other columns of
-        strings, whole numbers or booleans; without any, the folder. Relative paths count from the table's folder,
-        and where nothing is there, from the current one.
+        strings, whole numbers or booleans; without any, the folder. Relative paths start from the table's folder,
+        or from the current one if nothing is there.
 
     Raises:
-        ImageError: it cannot be read as a list or table, is empty, or its path column is not clear.
+        ImageError: It cannot be read as a list or table, is empty, or its path column is not clear.
     """
     rows = _read(path, shown, max_rows, path_column)
     if not rows.paths:
@@ -166,7 +166,7 @@ def _read_parquet(path: Path, shown: str, max_rows: int, path_column: str | None
 
 
 class _Columns:
-    """Which columns of a table are read: the one with the paths, and the labels."""
+    """The columns of a table that are read: the one with the paths, and the labels."""
 
     def __init__(self, schema: pa.Schema, first: pa.RecordBatch | None, shown: str, path_column: str | None) -> None:
         self._check_names(schema.names, shown)
@@ -176,7 +176,7 @@ class _Columns:
         self.wanted = [self.path, *self.labels]
 
     def collect(self, batches: Any, max_rows: int) -> _Rows:  # noqa: ANN401 - two kinds of readers
-        """Reads the wanted columns, as text, until there is one row too many."""
+        """Read the wanted columns, as text, until there is one row too many."""
         rows = _Rows(labels={name: [] for name in self.labels.values()})
         for batch in batches:
             rows.paths += [text.strip() for text in _texts(batch.column(self.path))]
@@ -271,7 +271,7 @@ def _common_folder(paths: Sequence[str]) -> str:
 
 
 def _placer(folder: Path) -> Callable[[str], Path]:
-    """Returns what makes of a path as written the path to read."""
+    """Return a function from a path as written in the table to the path to read."""
     here = os.path.abspath(folder)  # noqa: PTH100 - keeps links
     elsewhere = here != os.path.abspath(".")  # noqa: PTH100
 

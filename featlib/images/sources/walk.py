@@ -1,4 +1,4 @@
-"""Finds image files on disk: folders with their sub-folders, and globs."""
+"""Find image files on disk: folders with their sub-folders, and globs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WEB = ("http:/", "https:/")
 
 
 def find_files(folder: Path, max_files: int) -> list[Path | ImageProblem]:
-    """Lists the files below a folder in natural order, without hidden files and system junk.
+    """List the files below a folder in natural order, without hidden files and system junk.
 
     Raises:
         ImageError: There are more than `max_files`; found out without walking through all of them.
@@ -55,7 +55,7 @@ def _is_skipped(name: str) -> bool:
 
 
 def is_glob(source: object) -> bool:
-    """Tells a string with wildcards that is not itself the name of a file, nor a web address."""
+    """Return whether this is a string with wildcards that is not itself the name of a file, nor a web address."""
     return (
         isinstance(source, str)
         and _has_wildcard(source)
@@ -69,7 +69,7 @@ def _has_wildcard(part: str) -> bool:
 
 
 def glob_files(pattern: str, max_files: int) -> list[Path]:
-    """Lists the files that match a pattern such as `photos/**/*.jpg`, in natural order.
+    """List the files that match a pattern such as `photos/**/*.jpg`, in natural order.
 
     Raises:
         ImageError: No file matches, or more than `max_files` do.
@@ -91,7 +91,7 @@ def glob_files(pattern: str, max_files: int) -> list[Path]:
 
 
 def name_below(path: Path, root: Path | None) -> str:
-    """Returns a file's path as it is seen from a folder above it, with "/", or the file's own name."""
+    """Return a file's path as it is seen from a folder above it, with "/", or the file's own name."""
     if root is None:
         return path.name
     above = os.path.join(root, "")  # noqa: PTH118 - with its separator
@@ -100,7 +100,7 @@ def name_below(path: Path, root: Path | None) -> str:
 
 
 def common_folder(paths: Sequence[Path]) -> Path | None:
-    """Returns the deepest folder that holds all the files, or None (two drives, no files)."""
+    """Return the deepest folder that holds all the files, or None (two drives, no files)."""
     parents = {os.path.dirname(path) for path in paths if not is_folder(path)}  # noqa: PTH120 - a million of them
     try:
         return Path(os.path.commonpath([os.path.abspath(parent) for parent in parents]))  # noqa: PTH100 - keeps links
