@@ -1,9 +1,21 @@
-"""Arrays to results: channel statistics, projections, neighbours, linear probes. No models and no plots here."""
+"""Arrays to results: channel statistics, projections, neighbors, linear probes. No models and no plots here."""
 
 from featlib.analysis.incremental import StreamedPCA, fit_pca, stream_neighbors
 from featlib.analysis.neighbors import Neighbors, cosine_similarity, find_neighbors, neighbor_accuracy
 from featlib.analysis.probe import ProbeResult, linear_probe
-from featlib.analysis.projection import PROJECTION_METHODS, Projection, ProjectionMethod, perplexity_bounds, project
+from featlib.analysis.projection import (
+    DEFAULT_PERPLEXITY,
+    EARLY_ITERATIONS,
+    MAIN_ITERATIONS,
+    MAX_COVARIANCE,
+    MAX_EXACT,
+    PCA_BEFORE_TSNE,
+    PROJECTION_METHODS,
+    Projection,
+    ProjectionMethod,
+    perplexity_bounds,
+    project,
+)
 from featlib.analysis.statistics import (
     CHANNEL_ORDERS,
     ChannelOrder,
@@ -15,6 +27,12 @@ from featlib.analysis.statistics import (
 
 __all__ = [
     "CHANNEL_ORDERS",
+    "DEFAULT_PERPLEXITY",
+    "EARLY_ITERATIONS",
+    "MAIN_ITERATIONS",
+    "MAX_COVARIANCE",
+    "MAX_EXACT",
+    "PCA_BEFORE_TSNE",
     "PROJECTION_METHODS",
     "ChannelOrder",
     "ChannelStatistics",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from featlib.analysis.projection import (
+from featlib.analysis import (
     DEFAULT_PERPLEXITY,
     EARLY_ITERATIONS,
     MAIN_ITERATIONS,
