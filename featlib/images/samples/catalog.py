@@ -1,4 +1,4 @@
-"""The built-in image sets, all from installed packages: photos, views, digits, shapes."""
+"""List and load the built-in image sets: photos, views and digits from installed packages, and drawn shapes."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class SampleInfo:
     """One built-in image set.
 
     Attributes:
-        name: What `load_samples` takes.
-        title: What to call it on screen.
-        description: One sentence on what it shows.
+        name: The name that `load_samples` takes.
+        title: The name on screen.
+        description: One sentence about its images.
         count: The number of images.
     """
 
@@ -54,25 +54,25 @@ class SampleInfo:
 
 
 def list_samples() -> tuple[SampleInfo, ...]:
-    """List the built-in sets without loading any."""
+    """Describe the built-in sets without loading any."""
     return (
         SampleInfo(
             "photos",
             "Photos",
-            "Colour photographs from scikit-learn and scikit-image: a temple, a cat, a rocket, …",
+            "Color photographs from scikit-learn and scikit-image: a temple, a cat, a rocket, …",
             len(PHOTOS),
         ),
         SampleInfo(
             "views",
             "Views",
-            "Each photo cropped, flipped, turned, darkened, …: does the network still see the same?",
+            "Each photo cropped, flipped, rotated, darkened, …: does the network still see the same?",
             len(PHOTOS) * len(VIEWS),
         ),
         SampleInfo("digits", "Digits", "Handwritten digits of 8 × 8 pixels from scikit-learn.", DIGITS_COUNT),
         SampleInfo(
             "shapes",
             "Shapes",
-            "Drawn in every mix of shape, colour, size, rotation and texture: which layer knows which?",
+            "Drawn in every combination of shape, color, size, rotation and texture: which layer knows which?",
             SHAPES_COUNT,
         ),
     )
@@ -80,13 +80,13 @@ def list_samples() -> tuple[SampleInfo, ...]:
 
 @cache
 def load_samples(name: str) -> ImageSet:
-    """Load a built-in set; a second call returns the same one.
+    """Load a built-in set, or return it again if it was loaded before.
 
     Args:
         name: "photos", "views", "digits" or "shapes".
 
     Raises:
-        ImageError: There is no such set, or the package that brings it is damaged.
+        ImageError: If there is no such set, or the package that ships it is damaged.
     """
     if name not in LOADERS:
         close = get_close_matches(str(name), LOADERS, n=1)
@@ -95,7 +95,8 @@ def load_samples(name: str) -> ImageSet:
     return LOADERS[name]()
 
 
-def _load_photos() -> ImageSet:
+def load_photos() -> ImageSet:
+    """Load the photographs that scikit-learn and scikit-image ship."""
     paths = [(stem, packaged_file(*where)) for stem, where in PHOTOS.items()]
     found = load_images(paths, name="photos")
     if found.problems:
@@ -103,7 +104,8 @@ def _load_photos() -> ImageSet:
     return replace(found, items=tuple(replace(item, labels={"photo": item.name}) for item in found))
 
 
-def _load_views() -> ImageSet:
+def load_views() -> ImageSet:
+    """Draw twelve views of each photo."""
     items = []
     for photo in load_samples("photos"):
         for view, pixels in draw_views(photo.pixels):
@@ -112,26 +114,27 @@ def _load_views() -> ImageSet:
     return ImageSet("views", tuple(items))
 
 
-def _load_digits() -> ImageSet:
+def load_digits() -> ImageSet:
+    """Load the handwritten digits that scikit-learn ships, enlarged to 32 × 32 pixels."""
     path = packaged_file("sklearn", "datasets/data", "digits.csv.gz")
     try:
         with gzip.open(path, "rt", encoding="ascii") as file:
             table = np.loadtxt(file, delimiter=",", dtype=np.int64)
     except (OSError, ValueError) as error:
         raise ImageError(f"'{path.name}' cannot be read ({error}): reinstall scikit-learn.") from error
-    # 8 × 8 values from 0 to 16, enlarged so that a pixel stays a crisp square in thumbnails.
-    grey = ((table[:, :-1].reshape(-1, 8, 8) * 255 + 8) // 16).astype(np.uint8)
-    large = grey.repeat(4, axis=1).repeat(4, axis=2)
+    # 8 × 8 values from 0 to 16, enlarged so that thumbnails show each pixel as a crisp square.
+    gray = ((table[:, :-1].reshape(-1, 8, 8) * 255 + 8) // 16).astype(np.uint8)
+    large = gray.repeat(4, axis=1).repeat(4, axis=2)
     pixels = np.broadcast_to(large[..., np.newaxis], (*large.shape, 3))
-    names = [f"{digit} · {index:04d}" for index, digit in enumerate(table[:, -1])]
     items = (
-        _array_item(shown, {"digit": shown[0]}, np.ascontiguousarray(image))
-        for shown, image in zip(names, pixels, strict=True)
+        _array_item(f"{digit} · {index:04d}", {"digit": str(digit)}, np.ascontiguousarray(image))
+        for index, (digit, image) in enumerate(zip(table[:, -1], pixels, strict=True))
     )
     return ImageSet("digits", tuple(items))
 
 
-def _load_shapes() -> ImageSet:
+def load_shapes() -> ImageSet:
+    """Draw every combination of shape, color, size, rotation and texture."""
     items = (_array_item(" · ".join(labels.values()), labels, pixels) for labels, pixels in draw_shapes())
     return ImageSet("shapes", tuple(items))
 
@@ -142,18 +145,22 @@ def _array_item(name: str, labels: dict[str, str], pixels: np.ndarray) -> ImageI
 
 
 def packaged_file(package: str, folder: str, file: str) -> Path:
-    """Find a file of an installed package without importing the package."""
+    """Return the path of an installed package's file without importing the package.
+
+    Raises:
+        ImageError: If the package or the file is missing.
+    """
     spec = find_spec(package)
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(place, folder, file)
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(location, folder, file)
         if path.is_file():
             return path
-    raise ImageError(f"There is no file '{folder}/{file}' of the package '{package}': reinstall it.")
+    raise ImageError(f"The file '{folder}/{file}' of the package '{package}' is missing: reinstall it.")
 
 
 LOADERS: dict[str, Callable[[], ImageSet]] = {
-    "photos": _load_photos,
-    "views": _load_views,
-    "digits": _load_digits,
-    "shapes": _load_shapes,
+    "photos": load_photos,
+    "views": load_views,
+    "digits": load_digits,
+    "shapes": load_shapes,
 }

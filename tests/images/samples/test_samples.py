@@ -21,7 +21,7 @@ from featlib.images.samples.views import VIEWS, draw_views
 NAMES = ("photos", "views", "digits", "shapes")
 
 
-def test_the_list_is_true():
+def test_the_list_matches_the_sets():
     listed = list_samples()
     assert tuple(info.name for info in listed) == NAMES
     for info in listed:
@@ -33,7 +33,7 @@ def test_the_list_is_true():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_set_is_sound(name):
+def test_every_set_is_valid(name):
     found = load_samples(name)
     assert isinstance(found, ImageSet)
     assert found.problems == ()
@@ -102,7 +102,7 @@ def views_of(photo: str) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("photo", ["china", "astronaut", "rocket"])
-def test_views_are_what_they_say(photo):
+def test_views_match_their_names(photo):
     views = views_of(photo)
     original = views["original"].astype(int)
     # On average: a view is drawn before it is reduced, which clips a little elsewhere at hard edges.
@@ -157,12 +157,12 @@ def test_small_photos_are_not_enlarged():
         assert max(view.shape) <= 60, name
 
 
-def test_shapes_come_in_every_mix_once():
+def test_shapes_come_in_every_combination_once():
     found = load_samples("shapes")
     assert found.label_columns == ("shape", "colour", "size", "rotation", "texture")
-    mixes = [tuple(item.labels.values()) for item in found]
-    everything = product(shapes.SHAPES, shapes.COLOURS, shapes.SIZES, shapes.ROTATIONS, shapes.TEXTURES)
-    assert sorted(mixes) == sorted(everything)
+    combinations = [tuple(item.labels.values()) for item in found]
+    everything = product(shapes.SHAPES, shapes.COLORS, shapes.SIZES, shapes.ROTATIONS, shapes.TEXTURES)
+    assert sorted(combinations) == sorted(everything)
     assert 240 <= len(found) <= 480
     for column in found.label_columns:
         assert len(set(Counter(found.labels_for(column).tolist()).values())) == 1
@@ -174,13 +174,13 @@ def ink(item) -> np.ndarray:
     return np.abs(item.pixels.astype(int) - item.pixels[0, 0]).sum(axis=2) > 20
 
 
-def test_shapes_lie_on_one_paper_and_touch_no_edge():
+def test_shapes_share_one_background_and_touch_no_edge():
     for item in load_samples("shapes"):
         edges = np.concatenate([item.pixels[[0, -1]].reshape(-1, 3), item.pixels[:, [0, -1]].reshape(-1, 3)])
         np.testing.assert_array_equal(edges, np.broadcast_to((247, 245, 240), edges.shape), err_msg=item.name)
 
 
-def test_shapes_have_the_area_colour_and_place_that_they_say():
+def test_shapes_have_the_area_color_and_position_of_their_labels():
     areas = {"small": 0.085 * 96**2, "large": 0.25 * 96**2}
     for item in load_samples("shapes"):
         mask = ink(item)
@@ -190,13 +190,13 @@ def test_shapes_have_the_area_colour_and_place_that_they_say():
         assert abs(columns.mean() - 47.5) < 6, item.name
         if item.labels["texture"] == "plain":
             middle = item.pixels[round(rows.mean()), round(columns.mean())]
-            np.testing.assert_array_equal(middle, shapes.COLOURS[item.labels["colour"]], err_msg=item.name)
+            np.testing.assert_array_equal(middle, shapes.COLORS[item.labels["colour"]], err_msg=item.name)
 
 
-def test_textures_can_be_told_apart():
+def test_textures_differ():
     shares = {}
     for item in load_samples("shapes"):
-        accent = np.array(shapes.COLOURS[item.labels["colour"]]) * 0.25 + 255 * 0.75
+        accent = np.array(shapes.COLORS[item.labels["colour"]]) * 0.25 + 255 * 0.75
         near = np.abs(item.pixels - accent).max(axis=2) < 12
         shares.setdefault(item.labels["texture"], []).append((near & ink(item)).sum() / ink(item).sum())
     assert max(shares["plain"]) < 0.1
@@ -214,8 +214,8 @@ def test_shapes_are_the_same_at_every_drawing():
 
 def test_a_package_that_lacks_its_file(monkeypatch):
     monkeypatch.setattr(catalog, "find_spec", lambda package: None)
-    for load in (catalog.LOADERS["photos"], catalog.LOADERS["digits"]):
-        with pytest.raises(ImageError, match="of the package 'sklearn': reinstall it"):
+    for load in (catalog.load_photos, catalog.load_digits):
+        with pytest.raises(ImageError, match="of the package 'sklearn' is missing: reinstall it"):
             load()
 
 
@@ -223,7 +223,7 @@ def test_digits_in_a_damaged_file(tmp_path, monkeypatch):
     (tmp_path / "digits.csv.gz").write_bytes(b"no gzip")
     monkeypatch.setattr(catalog, "packaged_file", lambda *_: Path(tmp_path, "digits.csv.gz"))
     with pytest.raises(ImageError, match=r"'digits.csv.gz' cannot be read \(.*\): reinstall scikit-learn"):
-        catalog.LOADERS["digits"]()
+        catalog.load_digits()
 
 
 def test_samples_import_none_of_the_packages_they_come_from():
@@ -239,7 +239,7 @@ def test_samples_import_none_of_the_packages_they_come_from():
 
 def test_every_set_is_drawn_within_two_seconds_of_work():
     load_samples("photos")
-    for load in (catalog.LOADERS["views"], catalog.LOADERS["shapes"], catalog.LOADERS["digits"]):
+    for load in (catalog.load_views, catalog.load_shapes, catalog.load_digits):
         start = time.process_time()
         load()
         assert time.process_time() - start < 2
