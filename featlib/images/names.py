@@ -39,7 +39,10 @@ def is_system_junk(name: str) -> bool:
     return any(part.lower() in _JUNK for part in parts) or parts[-1].startswith("._")
 
 
-def is_hidden(name: str) -> bool:
-    """Return whether a part of the name begins with a dot (`..` is no hidden file but a traversal)."""
+def is_ignored(name: str) -> bool:
+    """Return whether a file found in a folder or zip is ignored: system junk, or hidden by a dot before its name.
+
+    A part `..` is not hidden but a traversal.
+    """
     parts = name.replace("\\", "/").split("/")
-    return any(part.startswith(".") and part not in (".", "..") for part in parts)
+    return is_system_junk(name) or any(part.startswith(".") and part not in (".", "..") for part in parts)

@@ -262,7 +262,7 @@ def test_an_uploaded_name_never_becomes_a_path(tmp_path):
     assert found.labels.tolist() == ["cats", "dogs"]
 
 
-def test_uploaded_junk_is_left_out_silently():
+def test_uploaded_junk_is_skipped_silently():
     found = load_images([Upload("dogs/.DS_Store", b"x"), Upload("dogs/a.png", PNG), Upload("Thumbs.db", b"x")])
     assert found.names == ("dogs/a.png",)
     assert found.problems == ()
@@ -285,7 +285,7 @@ def test_nothing_usable_is_a_set_of_problems(tmp_path):
     assert len(load_images(tmp_path / "set")) == 0
     assert len(load_images(tmp_path / "set").problems) == 1
     (tmp_path / "bare").mkdir()
-    assert load_images(tmp_path / "bare").problems[0].reason.startswith("'bare' holds no files")
+    assert load_images(tmp_path / "bare").problems[0].reason.startswith("'bare' contains no files")
     assert load_images([]) == ImageSet("images", ())
 
 
@@ -295,7 +295,7 @@ def test_nothing_usable_is_a_set_of_problems(tmp_path):
         ("no/such/folder", "There is no file 'no/such/folder'"),
         (Path("no.zip"), "There is no file 'no.zip'"),
         ("no/such/*.png", "No file matches 'no/such/*.png'"),
-        ("**oops.png", "'**oops.png' is no pattern|No file matches '**oops.png'"),
+        ("**oops.png", "'**oops.png' is not a valid file pattern|No file matches '**oops.png'"),
         ("https://example.org/a.png?size=9", "is a web address"),
         ("", "Received an empty path"),
         ([""], "Received an empty path"),
@@ -338,15 +338,17 @@ def test_too_many_are_found_out_without_reading_them_all(tmp_path, monkeypatch):
     for index in range(30):
         write(tmp_path / "set" / f"{index}.png")
     monkeypatch.setattr("featlib.images.item.read_path", None)
-    with pytest.raises(ImageError, match=r"'.*set' holds more than 20 files: choose a folder within it"):
+    with pytest.raises(ImageError, match=r"'.*set' contains more than 20 files: choose one of its sub-folders"):
         load_images(tmp_path / "set", max_images=20)
 
 
-def test_uploads_beyond_the_memory_limit_are_left_out_by_name(monkeypatch):
+def test_uploads_beyond_the_memory_limit_are_skipped_by_name(monkeypatch):
     monkeypatch.setattr("featlib.images.load.MAX_TOTAL_BYTES", 2 * len(PNG) + len(GREY))
     found = load_images([("a.png", PNG), ("b.png", PNG), ("c.png", PNG), ("d.png", GREY)])
     assert found.names == ("a.png", "b.png", "d.png")
-    assert found.problems[0].reason.startswith("'c.png' is left out because the batch would take too much memory")
+    assert found.problems[0].reason.startswith(
+        "'c.png' was skipped because all images together would take too much memory"
+    )
 
 
 def test_files_on_disk_take_no_memory_of_that_limit(folder, monkeypatch):

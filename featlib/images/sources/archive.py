@@ -1,4 +1,4 @@
-"""Read the images of a zip in memory. Nothing is written to disk, and no declared size is believed."""
+"""Read the images of a zip in memory: nothing is written to disk, and no declared size is trusted."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import zlib
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from featlib.errors import ImageError
 from featlib.images.item import ImageProblem
-from featlib.images.names import clean_name, is_hidden, is_system_junk
+from featlib.images.names import clean_name, is_ignored
 from featlib.images.read import MAX_BYTES, check_length
 from featlib.images.sniff import is_zip
 from featlib.text import format_bytes, natural_key
 
-# A member this much larger than its compressed form is no photo: flat pixels at best, a bomb at worst.
+# A member that expands by more than this is no photo: flat pixels at best, a decompression bomb at worst.
 MAX_RATIO = 500
-_RATIO_FROM = 2**20
+_MIN_BYTES_FOR_RATIO = 2**20
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED = 0x41  # the flags of both kinds of encryption
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -33,115 +35,98 @@ _DAMAGE = (
     struct.error,
     MemoryError,
 )
-_UNSAFE = re.compile(r"^[A-Za-z]:|^/|\\|(^|/)\.\.(/|$)|[\x00-\x1f]")
+# Absolute paths, backslashes, "..", and control characters.
+_UNSAFE_NAME = re.compile(r"^[A-Za-z]:|^/|\\|(^|/)\.\.(/|$)|[\x00-\x1f]")
 
 
 def read_archive(
-    source: Path | bytes, name: str, *, max_members: int, take: Callable[[int], bool]
+    source: Path | bytes, name: str, *, max_members: int, reserve: Callable[[int, str], None]
 ) -> Iterator[tuple[str, bytes] | ImageProblem]:
-    """Yield the members of a zip as (name, bytes), in natural order, or the reason why one is skipped.
+    """Read the members of a zip in natural order.
 
     Args:
         source: The zip's path or its bytes.
         name: The zip's name, for messages.
         max_members: A zip with more members is refused before any of them is read.
-        take: Asks for room for so many bytes; False says that the whole batch would become too large.
+        reserve: Called with a member's size and name before it is read; raises ImageError if it does not fit in
+            the memory left.
+
+    Yields:
+        (name, bytes) of each member, or the reason why it was skipped.
 
     Raises:
-        ImageError: The zip itself is damaged or holds too many members.
+        ImageError: If the zip is damaged or has too many members.
     """
+    too_many = f"'{name}' contains more than {max_members:,} files{{}}, the limit for one load: split it."
     try:
         with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-            _check_directory(file.seek(0, 2), file.read, file.seek, name, max_members)
+            # Checked before `zipfile` makes an object of each entry. An entry has at least 46 bytes, seldom over 1,000.
+            if _directory_size(file) > max_members * 1000 + 2**20:
+                raise ImageError(too_many.format(""))
             with zipfile.ZipFile(file) as archive:
-                _check_count(len(archive.infolist()), name, max_members)
-                for info in _members(archive):
-                    yield _read_or_explain(archive, info, take)
+                members = archive.infolist()
+                if len(members) > max_members:
+                    raise ImageError(too_many.format(f" ({len(members):,})"))
+                files = [info for info in members if not info.is_dir() and not is_ignored(info.filename)]
+                for info in sorted(files, key=lambda info: natural_key(info.filename)):
+                    shown = clean_name(info.filename)
+                    try:
+                        entry: tuple[str, bytes] | ImageProblem = shown, _read_member(archive, info, shown, reserve)
+                    except ImageError as error:
+                        entry = ImageProblem(shown, str(error))
+                    yield entry
     except ImageError:
         raise
     except _DAMAGE as error:
-        raise ImageError(f"'{name}' is a damaged zip archive: make or download it again.") from error
+        raise ImageError(f"'{name}' is a damaged zip archive: create or download it again.") from error
 
 
-def _check_directory(
-    length: int, read: Callable[[int], bytes], seek: Callable[[int], int], name: str, max_members: int
-) -> None:
-    """Refuse a zip with a huge list of members before `zipfile` builds an object for each of them."""
-    start = max(0, length - 2**16 - 100)
-    seek(start)
-    tail = read(length - start)
+def _directory_size(file: BinaryIO) -> int:
+    """Return the size of a zip's central directory in bytes, as its end record declares it."""
+    start = max(0, file.seek(0, 2) - 2**16 - 100)
+    file.seek(start)
+    tail = file.read()
     end = tail.rfind(b"PK\x05\x06")
     if end < 0 or len(tail) < end + 22:
         raise zipfile.BadZipFile("no end of central directory")
-    size = struct.unpack_from("<L", tail, end + 12)[0]
-    if tail[max(0, end - 20) :].startswith(b"PK\x06\x07") and end >= 76:
-        size = struct.unpack_from("<Q", tail, end - 76 + 40)[0]
-    # An entry has at least 46 bytes, with its names and notes seldom 1,000.
-    if size > max_members * 1000 + 2**20:
-        raise ImageError(_too_many(name, max_members))
-    seek(0)
+    zip64 = tail[max(0, end - 20) :].startswith(b"PK\x06\x07") and end >= 76
+    size = struct.unpack_from("<Q", tail, end - 76 + 40) if zip64 else struct.unpack_from("<L", tail, end + 12)
+    file.seek(0)
+    return size[0]
 
 
-def _check_count(count: int, name: str, max_members: int) -> None:
-    if count > max_members:
-        raise ImageError(_too_many(name, max_members, f" ({count:,})"))
+def _read_member(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, reserve: Callable[[int, str], None]
+) -> bytes:
+    """Read one member, unless its directory entry shows already that it is unsafe or unsupported.
 
-
-def _too_many(name: str, max_members: int, count: str = "") -> str:
-    return f"'{name}' holds more than {max_members:,} files{count}, the most for one load: split it."
-
-
-def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    kept = [
-        info
-        for info in archive.infolist()
-        if not info.is_dir() and not is_system_junk(info.filename) and not is_hidden(info.filename)
-    ]
-    return sorted(kept, key=lambda info: natural_key(info.filename))
-
-
-def _read_or_explain(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, take: Callable[[int], bool]
-) -> tuple[str, bytes] | ImageProblem:
-    name = clean_name(info.filename)
-    try:
-        _check_member(info, name)
-        if not take(info.file_size):
-            raise ImageError(f"'{name}' is left out because the batch would take too much memory: load less at once.")
-        data = _read(archive, info, name)
-        if is_zip(data):
-            raise ImageError(_nested(name))
-    except ImageError as error:
-        return ImageProblem(name, str(error))
-    return name, data
-
-
-def _check_member(info: zipfile.ZipInfo, name: str) -> None:
-    if _UNSAFE.search(info.orig_filename):
-        raise ImageError(f"'{name}' is left out because its name in the zip points outside of it: rename it.")
-    if info.flag_bits & 0x41:
+    Raises:
+        ImageError: If the member is refused or damaged.
+    """
+    nested = f"'{name}' is a zip within a zip: unpack it first, or load it by itself."
+    if _UNSAFE_NAME.search(info.orig_filename):
+        raise ImageError(f"'{name}' was skipped because its name in the zip points outside of it: rename it.")
+    if info.flag_bits & _ENCRYPTED:
         raise ImageError(f"'{name}' is encrypted: unpack the zip with its password and load the folder.")
     if name.lower().endswith(".zip"):
-        raise ImageError(_nested(name))
+        raise ImageError(nested)
     if info.compress_type not in _METHODS:
-        raise ImageError(f"'{name}' is packed in a rare way (method {info.compress_type}): make a plain zip.")
-    check_length(info.file_size, name)
-    if info.file_size > _RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
         raise ImageError(
-            f"'{name}' would unpack from {format_bytes(info.compress_size)} to"
-            f" {format_bytes(info.file_size)}, as no photo does: unpack it yourself if you trust it."
+            f"'{name}' uses an unsupported compression method ({info.compress_type}): create the zip with Deflate."
         )
-
-
-def _nested(name: str) -> str:
-    return f"'{name}' is a zip within a zip: unpack it first, or load it by itself."
-
-
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> bytes:
+    check_length(info.file_size, name)
+    if info.file_size > _MIN_BYTES_FOR_RATIO and info.file_size > MAX_RATIO * info.compress_size:
+        raise ImageError(
+            f"'{name}' would unpack from {format_bytes(info.compress_size)} to {format_bytes(info.file_size)}, as no"
+            " photo does: unpack it yourself if you trust it."
+        )
+    reserve(info.file_size, name)
     try:
         with archive.open(info) as member:
             data = member.read(MAX_BYTES + 1)
     except _DAMAGE as error:
-        raise ImageError(f"'{name}' is damaged inside the zip: make or download the zip again.") from error
+        raise ImageError(f"'{name}' is damaged inside the zip: create or download the zip again.") from error
     check_length(len(data), name)
+    if is_zip(data):
+        raise ImageError(nested)
     return data

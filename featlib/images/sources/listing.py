@@ -1,9 +1,10 @@
-"""Find the single images in whatever a person passes: folders, zips, lists, uploads, arrays."""
+"""List the images of any source: folders, zips, globs, lists of paths, tables, uploads, arrays."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,52 +36,64 @@ from featlib.text import format_bytes, printable
 MAX_TOTAL_BYTES = 2**30
 
 
-Found = Iterator[ImageEntry]
-
-
+@dataclass
 class LoadBudget:
-    """What one load may still hold: files, and bytes in memory; also the path column of its tables."""
+    """The limits of one load.
 
-    def __init__(self, max_images: int, max_bytes: int, path_column: str | None = None) -> None:
-        self.max_images = max_images
-        self.path_column = path_column
-        self.bytes_left = max_bytes
+    Attributes:
+        max_images: The most files of one folder or zip.
+        bytes_left: The encoded bytes that may still be kept in memory.
+    """
 
-    def take(self, count: int) -> bool:
-        """Take this many bytes of the budget; return False, and take nothing, if they do not fit."""
-        fits = count <= self.bytes_left
-        self.bytes_left -= count if fits else 0
-        return fits
+    max_images: int
+    bytes_left: int
+
+    def reserve(self, count: int, name: str) -> None:
+        """Reserve memory for `count` bytes of the image `name`.
+
+        Raises:
+            ImageError: If they do not fit; nothing is reserved then.
+        """
+        if count > self.bytes_left:
+            raise ImageError(
+                f"'{name}' was skipped because all images together would take too much memory: load fewer at once."
+            )
+        self.bytes_left -= count
 
 
 def find_images(source: object, *, max_images: int, max_bytes: int, path_column: str | None = None) -> list[ImageEntry]:
-    """List the images in any source, in order, without decoding them.
+    """List the images of any source, in order, without decoding them.
 
     Args:
-        source: Whatever `load_images` takes but an ImageSet.
-        max_images: More files than this are refused.
+        source: Anything that `load_images` accepts, except an ImageSet.
+        max_images: More images than this are refused.
         max_bytes: The most encoded bytes that are kept in memory.
-        path_column: The column of a table that holds the paths; None finds it.
+        path_column: The column of a table that contains the paths; None finds it.
 
     Raises:
-        ImageError: A path that does not exist, too many images, an unreadable table, or a source of an unknown kind.
+        ImageError: If a path does not exist, there are too many images, a table is unreadable, or the source is of
+            an unknown kind.
     """
-    entries = _entries(source, max_images)
-    tables = not is_glob(source) and all(_names_table(entry) for entry in entries)
-    if path_column is not None and not (tables and entries):
+    entries = _split(source, max_images)
+    paths = [to_path(entry) for entry in entries if isinstance(entry, str | os.PathLike)]
+    all_tables = (
+        not is_glob(source) and len(paths) == len(entries) and all(is_table(path) and is_file(path) for path in paths)
+    )
+    if path_column is not None and not (all_tables and entries):
         raise ImageError(f"Received path_column={path_column!r} without a table: pass a .csv, .tsv or .parquet file.")
-    if len(entries) == 1 and isinstance(source, str | os.PathLike) and not is_glob(source):
-        _check_exists(to_path(source))
-    budget = LoadBudget(max_images, max_bytes, path_column)
-    root = common_folder([to_path(entry) for entry in entries if isinstance(entry, str | os.PathLike)])
+    if isinstance(source, str | os.PathLike) and not is_glob(source) and not exists(paths[0]):
+        raise ImageError(why_no_file(paths[0], printable(str(paths[0]))))
+    budget = LoadBudget(max_images, max_bytes)
+    parents = {os.path.dirname(path) for path in paths if not is_folder(path)}  # noqa: PTH120 - may be a million
+    root = common_folder(os.path.abspath(parent) for parent in parents)  # noqa: PTH100 - keeps links
     found: list[ImageEntry] = []
     for number, entry in enumerate(entries, start=1):
-        expanded = (
-            _expand_table(to_path(entry), budget)
-            if tables
-            else _expand(entry, number, root, budget, alone=len(entries) == 1)
-        )
-        for image in expanded:
+        if all_tables:
+            path = to_path(entry)
+            images = read_table(path, clean_name(path.name), max_rows=max_images, path_column=path_column)
+        else:
+            images = _expand(entry, number, root, budget, alone=len(entries) == 1)
+        for image in images:
             found.append(image)
             if len(found) > max_images:
                 raise ImageError(too_many(max_images))
@@ -88,162 +101,119 @@ def find_images(source: object, *, max_images: int, max_bytes: int, path_column:
 
 
 def too_many(max_images: int) -> str:
-    """Return the sentence for a source with more images than allowed."""
+    """Return the error message for a source with more images than allowed."""
     return f"Received more than {max_images:,} files: load at most that many at once (max_images sets the limit)."
 
 
-def _entries(source: Any, max_images: int) -> list[Any]:  # noqa: ANN401 - the point is to sort out what it is
-    if isinstance(source, str) and is_glob(source):
-        return glob_files(source, max_images)
-    if isinstance(source, np.ndarray):
-        return _array_entries(source)
-    single = str | os.PathLike | bytes | bytearray | memoryview | Image.Image | ImageItem
-    if isinstance(source, single) or is_file_like(source) or _is_named(source):
+def _split(source: Any, max_images: int) -> list[Any]:  # noqa: ANN401 - of any kind
+    """Split a source into its entries; a single path, image or upload is one entry."""
+    match source:
+        case str() if is_glob(source):
+            return glob_files(source, max_images)
+        case np.ndarray() if source.ndim == 1 and source.dtype.kind in "OUS":
+            return source.tolist()
+        case np.ndarray() if source.ndim == 4:
+            if source.dtype not in (np.uint8, np.uint16, np.bool_) or source.shape[3] not in (1, 3, 4):
+                raise ImageError(
+                    f"Received an array of shape {source.shape} and dtype {source.dtype}: a batch is (n, height, width,"
+                    " 3) of uint8 0..255, with the channels last."
+                )
+            return list(source)
+        case str() | os.PathLike() | bytes() | bytearray() | memoryview() | np.ndarray() | Image.Image() | ImageItem():
+            return [source]
+        case tuple((str(), data)) if not isinstance(data, str | os.PathLike):
+            return [source]
+    if is_file_like(source):
         return [source]
     if isinstance(source, Iterable) and not isinstance(source, Mapping):
         return list(source)
     raise ImageError(_unknown(source))
 
 
-def _array_entries(array: np.ndarray) -> list[Any]:
-    if array.dtype.kind in "OUS" and array.ndim == 1:
-        return array.tolist()
-    if array.ndim != 4:
-        return [array]
-    if array.dtype not in (np.uint8, np.uint16, np.bool_) or array.shape[3] not in (1, 3, 4):
-        raise ImageError(
-            f"Received an array of shape {array.shape} and dtype {array.dtype}: a batch is (n, height, width,"
-            " 3) of uint8 0..255, with the channels last."
-        )
-    return list(array)
+def _expand(entry: Any, number: int, root: str, budget: LoadBudget, *, alone: bool) -> Iterator[ImageEntry]:  # noqa: ANN401
+    """List the images of one entry of a source; names start below `root`, or in a single folder."""
+    match entry:
+        case ImageItem():
+            yield entry
+        case tuple((str(name), data)):
+            yield from _expand_named(name, data, budget)
+        case str() | os.PathLike():
+            path = to_path(entry)
+            if is_folder(path):
+                found = find_files(path, budget.max_images)
+                for file in found:
+                    if isinstance(file, Path):
+                        name = clean_name(file.relative_to(path if alone else path.parent).as_posix())
+                        yield ImageItem("", name, folder_labels(name), file)
+                    else:
+                        yield file
+                if not found:
+                    yield _no_files(clean_name(path.resolve().name))
+            elif path.suffix.lower() == ".zip" and is_file(path):
+                yield from _expand_zip(path, clean_name(path.name), budget)
+            else:
+                name = clean_name(name_below(path, root))
+                yield ImageItem("", name, folder_labels(name), path)
+        case bytes() | bytearray() | memoryview():
+            data = bytes(entry)
+            yield from _expand_named(f"zip {number}.zip" if is_zip(data) else f"image {number}", data, budget)
+        case _:
+            own_name = pil_name(entry) if isinstance(entry, Image.Image) else file_like_name(entry)
+            yield from _expand_named(own_name or f"image {number}", entry, budget)
 
 
-def _is_named(entry: object) -> bool:
-    return (
-        isinstance(entry, tuple)
-        and len(entry) == 2
-        and isinstance(entry[0], str)
-        and not isinstance(entry[1], str | os.PathLike)
-    )
-
-
-def _names_table(entry: object) -> bool:
-    return isinstance(entry, str | os.PathLike) and is_table(to_path(entry)) and is_file(to_path(entry))
-
-
-def _check_exists(path: Path) -> None:
-    if not exists(path):
-        raise ImageError(why_no_file(path, printable(str(path))))
-
-
-def _expand(entry: Any, number: int, root: Path | None, budget: LoadBudget, *, alone: bool) -> Found:  # noqa: ANN401
-    if isinstance(entry, ImageItem):
-        yield entry
-    elif isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
-        yield from _expand_named(entry[0], entry[1], budget)
-    elif isinstance(entry, str | os.PathLike):
-        yield from _expand_path(to_path(entry), root, budget, alone=alone)
-    elif is_file_like(entry):
-        yield from _expand_named(file_like_name(entry) or f"image {number}", entry, budget)
-    elif isinstance(entry, Image.Image):
-        yield ImageItem("", clean_name(pil_name(entry) or f"image {number}"), {}, entry)
-    elif isinstance(entry, bytes | bytearray | memoryview):
-        data = bytes(entry)
-        yield from _expand_bytes(f"zip {number}.zip" if is_zip(data) else f"image {number}", data, budget)
-    elif isinstance(entry, np.ndarray):
-        yield ImageItem("", f"image {number}", {}, entry)
-    else:
-        raise ImageError(_unknown(entry))
-
-
-def _expand_named(name: str, thing: Any, budget: LoadBudget) -> Found:  # noqa: ANN401
+def _expand_named(name: str, data: Any, budget: LoadBudget) -> Iterator[ImageEntry]:  # noqa: ANN401
+    """List the images of a path, array, PIL image, bytes or open file that has a name."""
     shown = clean_name(name)
-    if isinstance(thing, str | os.PathLike):
-        yield ImageItem("", shown, folder_labels(shown), to_path(thing))
-    elif isinstance(thing, np.ndarray | Image.Image):
-        yield ImageItem("", shown, folder_labels(shown), thing)
-    elif is_system_junk(name):
+    if isinstance(data, np.ndarray | Image.Image | str | os.PathLike):
+        image = to_path(data) if isinstance(data, str | os.PathLike) else data
+        yield ImageItem("", shown, folder_labels(shown), image)
         return
-    elif isinstance(thing, bytes | bytearray | memoryview):
-        yield from _expand_bytes(name, bytes(thing), budget)
-    elif is_file_like(thing):
-        limit = MAX_TOTAL_BYTES if "." not in name or name.lower().endswith(".zip") else MAX_BYTES
-        yield from _or_problem(shown, lambda: _expand_bytes(name, read_file_like(thing, shown, limit), budget))
-    else:
-        raise ImageError(_unknown(thing))
-
-
-def _expand_bytes(name: str, data: bytes, budget: LoadBudget) -> Found:
-    shown = clean_name(name)
-    if name.lower().endswith(".zip") and is_zip(data):
+    if is_system_junk(name):
+        return
+    if not (is_file_like(data) or isinstance(data, bytes | bytearray | memoryview)):
+        raise ImageError(_unknown(data))
+    try:
+        if is_file_like(data):
+            limit = MAX_TOTAL_BYTES if "." not in name or name.lower().endswith(".zip") else MAX_BYTES
+            data = read_file_like(data, shown, limit)
+        data = bytes(data)
+        zipped = name.lower().endswith(".zip") and is_zip(data)
+        if not zipped and len(data) <= MAX_BYTES:  # a larger image is refused when it is read
+            budget.reserve(len(data), shown)
+    except ImageError as error:
+        yield ImageProblem(shown, str(error))
+        return
+    if zipped:
         yield from _expand_zip(data, shown, budget)
-    elif len(data) <= MAX_BYTES and not budget.take(len(data)):
-        yield ImageProblem(
-            shown, f"'{shown}' is left out because the batch would take too much memory: load less at once."
-        )
     else:
         yield ImageItem("", shown, folder_labels(shown), data)
 
 
-def _expand_path(path: Path, root: Path | None, budget: LoadBudget, *, alone: bool) -> Found:
-    if is_folder(path):
-        yield from _expand_folder(path, path if alone else path.parent, budget)
-    elif path.suffix.lower() == ".zip" and is_file(path):
-        yield from _expand_zip(path, clean_name(path.name), budget)
-    else:
-        shown = clean_name(name_below(path, root))
-        yield ImageItem("", shown, folder_labels(shown), path)
-
-
-def _expand_folder(folder: Path, root: Path, budget: LoadBudget) -> Found:
-    empty = True
-    for found in find_files(folder, budget.max_images):
-        empty = False
-        if isinstance(found, ImageProblem):
-            yield found
-        else:
-            shown = clean_name(found.relative_to(root).as_posix())
-            yield ImageItem("", shown, folder_labels(shown), found)
-    if empty:
-        yield _no_files(clean_name(folder.resolve().name))
-
-
-def _expand_table(path: Path, budget: LoadBudget) -> Found:
-    shown = clean_name(path.name)
-    yield from read_table(path, shown, max_rows=budget.max_images, path_column=budget.path_column)
-
-
-def _expand_zip(source: Path | bytes, shown: str, budget: LoadBudget) -> Found:
+def _expand_zip(source: Path | bytes, shown: str, budget: LoadBudget) -> Iterator[ImageEntry]:
+    """List the images of a zip; an unreadable zip is a problem."""
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     if size > MAX_TOTAL_BYTES:
-        reason = f"'{shown}' is {format_bytes(size)}, and a zip may have at most 1 GB: split it."
-        yield ImageProblem(shown, reason)
+        yield ImageProblem(shown, f"'{shown}' is {format_bytes(size)}, and a zip may have at most 1 GB: split it.")
         return
-    yield from _or_problem(shown, lambda: _zip_members(source, shown, budget))
-
-
-def _zip_members(source: Path | bytes, shown: str, budget: LoadBudget) -> Found:
     empty = True
-    for member in read_archive(source, shown, max_members=budget.max_images, take=budget.take):
-        empty = False
-        if isinstance(member, ImageProblem):
-            yield member
-        else:
-            name, data = member
-            yield ImageItem("", name, folder_labels(name), data)
-    if empty:
-        yield _no_files(shown)
-
-
-def _or_problem(shown: str, found: Callable[[], Found]) -> Found:
     try:
-        yield from found()
+        for member in read_archive(source, shown, max_members=budget.max_images, reserve=budget.reserve):
+            empty = False
+            if isinstance(member, ImageProblem):
+                yield member
+            else:
+                name, data = member
+                yield ImageItem("", name, folder_labels(name), data)
     except ImageError as error:
         yield ImageProblem(shown, str(error))
+    else:
+        if empty:
+            yield _no_files(shown)
 
 
 def _no_files(shown: str) -> ImageProblem:
-    return ImageProblem(shown, f"'{shown}' holds no files: choose one with images in it.")
+    return ImageProblem(shown, f"'{shown}' contains no files: choose one with images in it.")
 
 
 def _unknown(thing: object) -> str:
