@@ -10,14 +10,12 @@ from featlib.analysis.projection import (
     MAX_COVARIANCE,
     MAX_EXACT,
     PCA_BEFORE_TSNE,
-    PROJECTION_METHODS,
     Projection,
     ProjectionMethod,
     perplexity_bounds,
     project,
 )
 from featlib.analysis.statistics import (
-    CHANNEL_ORDERS,
     ChannelOrder,
     ChannelStatistics,
     channel_statistics,
@@ -26,14 +24,12 @@ from featlib.analysis.statistics import (
 )
 
 __all__ = [
-    "CHANNEL_ORDERS",
     "DEFAULT_PERPLEXITY",
     "EARLY_ITERATIONS",
     "MAIN_ITERATIONS",
     "MAX_COVARIANCE",
     "MAX_EXACT",
     "PCA_BEFORE_TSNE",
-    "PROJECTION_METHODS",
     "ChannelOrder",
     "ChannelStatistics",
     "Neighbors",

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from featlib.features.engine import Chunk, Engine, EngineOptions, raise_for_problems
+from featlib.features.engine import Engine, EngineOptions
 from featlib.features.files import VectorDataset, load_vectors, open_vectors, save_vectors, to_csv, to_npz
 from featlib.features.jobs import RayRun, WrittenVectors, extract_to_file, extract_with_ray
 from featlib.features.maps import Trace, feature_maps, trace_image
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "POOLINGS",
-    "Chunk",
     "Engine",
     "EngineOptions",
     "FeatureExtractor",
@@ -48,7 +47,6 @@ __all__ = [
     "make_runtime",
     "normalize_rows",
     "open_vectors",
-    "raise_for_problems",
     "raw_pixel_vectors",
     "save_vectors",
     "tap_layers",

@@ -5,14 +5,14 @@ Needs NumPy and Pillow only.
 
 from featlib.images.decode import MAX_BYTES, MAX_PIXELS, decode_image
 from featlib.images.imageset import ImageSet
-from featlib.images.item import ImageEntry, ImageItem, ImageProblem, OpenedImage, digest_bytes, open_image
+from featlib.images.item import ImageEntry, ImageItem, ImageProblem, digest_bytes, open_image
 from featlib.images.load import MAX_IMAGES, as_image_set, list_pending, load_images
 from featlib.images.mixed import list_sources
 from featlib.images.names import clean_name
 from featlib.images.read import exists, read_path, to_path
-from featlib.images.resize import RESIZERS, ResizerName, cover, resizer_name, use_resizer
+from featlib.images.resize import RESIZERS, cover, resizer_name, use_resizer
 from featlib.images.samples import SampleInfo, list_samples, load_samples
-from featlib.images.sources import MAX_TOTAL_BYTES, is_glob, is_table
+from featlib.images.sources import MAX_TOTAL_BYTES
 
 __all__ = [
     "MAX_BYTES",
@@ -24,8 +24,6 @@ __all__ = [
     "ImageItem",
     "ImageProblem",
     "ImageSet",
-    "OpenedImage",
-    "ResizerName",
     "SampleInfo",
     "as_image_set",
     "clean_name",
@@ -33,8 +31,6 @@ __all__ = [
     "decode_image",
     "digest_bytes",
     "exists",
-    "is_glob",
-    "is_table",
     "list_pending",
     "list_samples",
     "list_sources",

@@ -3,7 +3,6 @@
 from featlib.models.applications import (
     DEFAULT_MODEL,
     ModelChoice,
-    Option,
     check_options,
     find_choice,
     imagenet_names,
@@ -16,7 +15,7 @@ from featlib.models.applications import (
 from featlib.models.backbone import Backbone, find_layer, list_layers, top_classes
 from featlib.models.files import is_model_path, load_model_file, read_class_names
 from featlib.models.graph import ModelGraph
-from featlib.models.layers import LayerInfo, LayerKind
+from featlib.models.layers import LayerInfo
 from featlib.models.load import load_backbone
 from featlib.models.preprocessing import (
     PREPROCESSING,
@@ -31,10 +30,8 @@ __all__ = [
     "SIMPLE_PREPROCESSING",
     "Backbone",
     "LayerInfo",
-    "LayerKind",
     "ModelChoice",
     "ModelGraph",
-    "Option",
     "Preprocessing",
     "check_options",
     "find_choice",

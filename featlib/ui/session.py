@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict, get_args, get_type_hints
 
 import streamlit as st
 
+from featlib.analysis import ChannelOrder, ProjectionMethod
 from featlib.features import Pooling
 from featlib.images import ImageProblem, ImageSet
 from featlib.models import DEFAULT_MODEL, Backbone
@@ -79,10 +80,10 @@ class Session:
     also: str = ""
     l2: bool = False
     channel: int = 0
-    sort: Literal["index", "mean", "max", "sparsity"] = "index"
+    sort: ChannelOrder = "index"
     scale: Literal["channel", "shared"] = "channel"
     page: int = 0
-    method: Literal["pca", "tsne"] = "pca"
+    method: ProjectionMethod = "pca"
     dimensions: Literal[2, 3] = 2
     perplexity: float = 30.0
     color: str = ""

@@ -15,13 +15,12 @@ from featlib.models.applications.catalog import (
 from featlib.models.applications.facts import FAMILIES, SimplePreprocessing
 from featlib.models.applications.layer_names import is_automatic_name
 from featlib.models.applications.names import Option, parse_model_name
-from featlib.models.applications.zoo import ImageShape, build_network, choose_shape, randomize_weights
+from featlib.models.applications.zoo import build_network, choose_shape, randomize_weights
 
 __all__ = [
     "CLASSES",
     "DEFAULT_MODEL",
     "FAMILIES",
-    "ImageShape",
     "ModelChoice",
     "Option",
     "SimplePreprocessing",
