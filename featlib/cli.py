@@ -344,7 +344,7 @@ def probe(
 @main.command()
 @click.argument("vectors")
 @click.option("--method", type=LiteralChoice("featlib.analysis", "ProjectionMethod"), default="pca", show_default=True)
-@click.option("--perplexity", type=float, help="t-SNE only: how many neighbours count for a point. [default: 30]")
+@click.option("--perplexity", type=float, help="t-SNE only: how many neighbors count for a point. [default: 30]")
 @click.option("--components", type=click.IntRange(2, 3), default=2, show_default=True, help="2 or 3 dimensions.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same map.")
 @click.option("--label", help="The label column that colors the .html. [default: the first]")

@@ -1,4 +1,4 @@
-"""Exact PCA and nearest neighbours of vectors that come in batches and are never in memory all at once."""
+"""Exact PCA and nearest neighbors of vectors that come in batches and are never in memory all at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nearest neighbours and cosine similarity of vectors."""
+"""Nearest neighbors and cosine similarity of vectors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def find_neighbors(X: np.ndarray, query: int, *, n_neighbors: int = 8) -> Neighb
         n_neighbors: How many to return; at most n - 1.
 
     Returns:
-        The neighbours, nearest first; ties in row order.
+        The neighbors, nearest first; ties in row order.
 
     Raises:
         FeatlibError: If `query` or `n_neighbors` is out of bounds, or X holds NaN.
@@ -66,14 +66,14 @@ def cosine_similarity(X: np.ndarray) -> np.ndarray:
 
 
 def neighbor_accuracy(X: np.ndarray, y: np.ndarray, *, n_neighbors: int = 5) -> float:
-    """Return the leave-one-out accuracy of a k-nearest-neighbour classifier under cosine similarity.
+    """Return the leave-one-out accuracy of a k-nearest-neighbor classifier under cosine similarity.
 
     Equal to scikit-learn's KNeighborsClassifier under LeaveOneOut.
 
     Args:
         X: (n, D) vectors.
         y: (n,) labels.
-        n_neighbors: How many neighbours vote; at most n - 1. A tie goes to the label that sorts first.
+        n_neighbors: How many neighbors vote; at most n - 1. A tie goes to the label that sorts first.
 
     Returns:
         The accuracy, 0..1.

@@ -34,7 +34,7 @@ class Projection:
         n_components: k.
         explained_variance_ratio: (k,) share of the total variance on each axis, 0..1; None for t-SNE.
         perplexity: The perplexity used; None for PCA.
-        kl_divergence: How far the map is from the neighbourhoods it shows (0 is perfect); None for PCA.
+        kl_divergence: How far the map is from the neighborhoods it shows (0 is perfect); None for PCA.
         random_state: The seed that reproduces this result.
     """
 
@@ -50,7 +50,7 @@ class Projection:
 def perplexity_bounds(n: int) -> tuple[float, float]:
     """Return the smallest and largest perplexity that t-SNE can use for n vectors.
 
-    Perplexity is roughly the number of neighbours that count for each point. t-SNE searches three times as many, and
+    Perplexity is roughly the number of neighbors that count for each point. t-SNE searches three times as many, and
     there are only n - 1 others, so the largest is (n - 1) / 3.
 
     Raises:
@@ -76,7 +76,7 @@ def project(
 
     Args:
         X: (n, D) vectors.
-        method: "pca" keeps the directions of largest variance; "tsne" keeps neighbours together.
+        method: "pca" keeps the directions of largest variance; "tsne" keeps neighbors together.
         n_components: 2 or 3 (PCA takes any number up to min(n, D), for a plot of explained variance).
         perplexity: For t-SNE, within `perplexity_bounds(n)`; None takes 30, or the upper bound if that is less.
         random_state: Seed; the same seed, vectors and machine give the same coordinates.
@@ -177,7 +177,7 @@ def _tsne(
         negative_gradient_method="fft" if len(X) > 10_000 and n_components == 2 else "bh",
         callbacks=None if on_progress is None else report_iterations,
         callbacks_every_iters=CALLBACK_EVERY,
-        # One thread: the approximate neighbours of a large batch depend on the number of threads, and threads wait for
+        # One thread: the approximate neighbors of a large batch depend on the number of threads, and threads wait for
         # each other 750 times, which takes longer than it saves on a machine that has other work.
         n_jobs=1,
         random_state=random_state,

@@ -170,7 +170,7 @@ class _Batch:
         self._rows = [np.empty((len(images), *shape), np.float32) for shape in engine.shapes]
         self._items = lookup.identify(images)
         self._known = lookup.read(self._items, self._rows)
-        # A file that is not known is read afresh: it may hold something else by now.
+        # A file whose vectors are not known is read again under its own digest: it may have changed since.
         self._found: list[Any] = [
             item if item and (known or not path_of(image)) else image
             for image, item, known in zip(images, self._items, self._known, strict=True)
@@ -235,7 +235,7 @@ def _read_image(image: ImageItem, pixels: np.ndarray) -> tuple[ImageItem | Image
     """Read an image into (height, width, 3) pixels; return it, and the state of its file before it was read."""
     seen = None
     if path := path_of(image):
-        with suppress(OSError, ValueError):  # reading it tells what is wrong
+        with suppress(OSError, ValueError):  # reading it will say what is wrong
             seen = path.stat()
     try:
         opened = open_image(image)

@@ -185,7 +185,7 @@ def _first_that_agrees(
             else:
                 run = _compile(backbone, taps, folded=name == "tensorflow")
             error = _largest_error(check_rows(backbone, taps, run(photos), len(photos)), expected)
-        except Exception as reason:  # noqa: BLE001 - OpenVINO raises bare Exception, layers of one's own anything
+        except Exception as reason:  # noqa: BLE001 - OpenVINO raises bare Exception, custom layers anything
             problem = f"cannot run '{backbone.name}' ({(str(reason).strip() or repr(reason)).splitlines()[0][:200]})"
         else:
             if error <= TOLERANCE or precision == "bfloat16":

@@ -72,7 +72,7 @@ _FROM_16_BIT = ((np.arange(2**16) * 255 + 32767) // 65535).astype(np.uint8)
 def decode_image(source: object, name: str | None = None) -> np.ndarray:
     """Decode one image.
 
-    EXIF orientation is applied, transparency is laid on white, 16-bit values are scaled to 8, CMYK, grey and
+    EXIF orientation is applied, transparency is laid on white, 16-bit values are scaled to 8, CMYK, gray and
     palettes become RGB, and of an animation the first frame is taken.
 
     Args:

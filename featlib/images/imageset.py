@@ -26,7 +26,7 @@ class ImageSet(Sequence[ImageItem]):
     Attributes:
         name: What the set is called on screen.
         items: The images.
-        problems: What was left out at loading, and why. A part of a set has none.
+        problems: The images that were skipped when loading, and why; none for a part of a set.
     """
 
     name: str

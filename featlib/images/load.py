@@ -42,7 +42,7 @@ def as_image_set(images: object) -> ImageSet:
     """Return the images as a set that lacks none of them, so that row i belongs to image i.
 
     Args:
-        images: Whatever `load_images` takes, of any number: a person limits what a page loads, not a program.
+        images: Whatever `load_images` takes, of any number: limits are for pages, not for programs.
 
     Raises:
         ImageError: One of the images cannot be read.

@@ -25,7 +25,7 @@ def check_length(length: int, name: str) -> None:
 
 
 def to_path(source: str | os.PathLike[str]) -> Path:
-    """Return a person's path as a Path; `~` is the home folder.
+    """Return a path that a user gave as a Path; `~` is the home folder.
 
     Raises:
         ImageError: It is empty, which would mean the current folder.

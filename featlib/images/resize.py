@@ -29,7 +29,7 @@ _active: ResizerName = _available[0]
 def resizer_name() -> ResizerName:
     """Return the name of the resizer in use in this process: the fastest one available, unless `use_resizer` chose.
 
-    Their pixels differ by up to one grey level in a few places, so vectors are stored together with this name.
+    Their pixels differ by up to one gray level in a few places, so vectors are stored together with this name.
     """
     return _active
 
@@ -80,7 +80,7 @@ def cover(image: Image.Image, height: int, width: int) -> np.ndarray:
         box = (left, top, image.width - left, image.height - top)
         return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=box))
     # Two calls, one per axis, because a single call of cykooz 4.0.1 has two faults: it reads outside its buffer when
-    # it enlarges some cropped images, and it clips overshoots in another order than Pillow (up to 10 grey levels).
+    # it enlarges some cropped images, and it clips overshoots in another order than Pillow (up to 10 gray levels).
     # The cropped axis comes first, so that nothing outside of the crop is computed.
     algorithm = cykooz.ResizeAlg.convolution(cykooz.FilterType.catmull_rom)
     for axis in ("y", "x") if image.height * width > image.width * height else ("x", "y"):

@@ -60,7 +60,7 @@ class Job:
 
 
 def _digest(images: Sequence[ImageEntry]) -> str:
-    """Tell lists of images apart: by names, labels, and the paths, or else the contents, of images."""
+    """Digest a list of images: their names, labels, and paths or, without a path, contents."""
     digest = hashlib.blake2b(digest_size=16)
     for image in images:
         labels = None if isinstance(image, ImageProblem) else dict(image.labels)

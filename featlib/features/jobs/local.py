@@ -117,7 +117,7 @@ def extract_to_file(
 
 @contextmanager
 def open_partial(target: Path, job: Job, batch_size: int = 1, *, resume: bool) -> Iterator[ShardFolder]:
-    """Begin or continue the folder of shards beside a file, in which nobody else writes meanwhile.
+    """Begin or continue the folder of shards beside a file, locked against other processes.
 
     Args:
         target: The file to write in the end; its ending chooses the format.

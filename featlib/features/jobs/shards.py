@@ -109,7 +109,7 @@ class ShardFolder:
                 left.unlink(missing_ok=True)
 
     def count_try(self, number: int) -> int:
-        """Record that a shard is begun, and return how often it was in this run.
+        """Count an attempt at a shard, and return how many there were in this run.
 
         Raises:
             FeatlibError: The folder cannot be written.
@@ -187,7 +187,7 @@ class ShardFolder:
             self.write(number, [], np.empty((0, self.job.width), np.float32))
 
     def interrupted(self, error: BaseException) -> FeatlibError:
-        """Return the error for a full disk."""
+        """Return the error for a disk that is full or cannot be written, which says how much is done."""
         kept = sum(1 for _ in self.path.glob(SHARDS))
         return FeatlibError(
             f"'{self.path}' cannot be written ({why(error)}): {kept:,} of {len(self):,} parts are kept there. "
@@ -206,12 +206,12 @@ def read_job(path: Path) -> dict[str, Any] | None:
 
 @contextmanager
 def locked_folder(path: Path, shown: object, *, temporary: bool = False) -> Iterator[None]:
-    """Make a folder and keep other processes from writing there; a disk without locks has to do.
+    """Make a folder and keep other processes from writing there; where the disk has no locks, go on without one.
 
     Args:
         path: The folder.
         shown: What is being written, for the message.
-        temporary: Whether the folder goes, too, where it is empty in the end.
+        temporary: Whether to remove the folder in the end if it is empty.
 
     Raises:
         FeatlibError: It cannot be made, or another process writes there.

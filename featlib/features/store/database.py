@@ -1,4 +1,4 @@
-"""Open the SQLite file of a store: shared by threads, closed around a fork, set aside and begun again when damaged.
+"""Open the SQLite file of a store: shared by threads, closed around a fork, replaced by a new one when damaged.
 
 Replacing a file that others have open is harmless: SQLite does not touch the log of a file that has moved, every call
 compares the file's inode with the one it has open, and files are opened and replaced under one lock only.

@@ -146,7 +146,7 @@ class ModelGraph:
         return steps[::-1]
 
     def _infer_specs(self) -> None:
-        """Infer the shape and dtype of every tensor, and how the outputs of each call are told apart."""
+        """Infer the shape and dtype of every tensor, and the suffixes of the outputs of each call."""
         import keras
 
         height, width, channels = self.input_shape

@@ -82,7 +82,7 @@ class NodeReader:
 
 
 def _takes_only_inputs(node: Any) -> bool:  # noqa: ANN401 - private Keras class
-    """Tell whether an inner model is called with nothing but inputs, nothing that would change what it computes."""
+    """Tell whether an inner model is called with its inputs only, without arguments that could change its output."""
     others = (
         *node.arguments.args[1:],
         *(v for k, v in node.arguments.kwargs.items() if k not in ("inputs", "training")),

@@ -1,4 +1,4 @@
-"""What the layers inside a composite layer output while it runs: Keras keeps no graph of them."""
+"""Record what the layers inside a composite layer output while it runs, since Keras has no graph of them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def run_step(step: Step, values: dict[Ref, Tensor]) -> Any:  # noqa: ANN401 - an
 
 
 def run_recorded(step: Step, values: dict[Ref, Tensor]) -> Recorder:
-    """Run a composite step and add to `values` the output tensors of the layers inside it, too."""
+    """Run a composite step, and also add the output tensors of the layers inside it to `values`."""
     recorder = Recorder(step.scope)
     with recorder.watch(step.operation):
         result = run_step(step, values)
@@ -134,7 +134,7 @@ def name_outputs(result: Any) -> tuple[list[Tensor], list[str]]:  # noqa: ANN401
     """Flatten the output of a layer.
 
     Returns:
-        The tensors, and what tells them apart: [""] for a single one, else "[0]" or "[name]" each.
+        The tensors, and the suffix of each path: [""] for a single one, else "[0]" or "[name]" each.
     """
     import keras
 

@@ -79,7 +79,7 @@ class LayerCall:
         path: The layer path.
         operation: The layer or operation.
         outputs: The tensors it produces.
-        suffixes: What tells the outputs apart: [""] for a single one, else "[0]" or "[name]" each.
+        suffixes: What the path of each output ends in: [""] for a single one, else "[0]" or "[name]" each.
         reason: Why its output is not accessible; empty if it is.
     """
 

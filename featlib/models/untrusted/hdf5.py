@@ -106,7 +106,7 @@ def _reading(data: bytes) -> Iterator[h5py.File]:
 
 
 class _Rewriter:
-    """Copies one file into another and keeps count of what it holds."""
+    """Copies one file into another and counts what it holds."""
 
     def __init__(self, data: bytes, target: h5py.File) -> None:
         self.arrays = 0

@@ -1,7 +1,7 @@
 """Translate model configs of older Keras versions to Keras 3 where that changes no value.
 
 Each repair was checked against the outputs that the older Keras computed. Whatever would change a value is left alone,
-and Keras then says what it refuses.
+and Keras then reports what it refuses.
 """
 
 from __future__ import annotations
