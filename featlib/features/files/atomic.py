@@ -70,23 +70,14 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         FeatlibError: The file cannot be written.
     """
-    write_with(path, lambda part: part.write_bytes(data))
-
-
-def write_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file, and rename it to `path` when it is whole.
-
-    Raises:
-        FeatlibError: The file cannot be written.
-    """
     try:
-        replace_file(path, write)
+        replace_file(path, lambda part: part.write_bytes(data))
     except UNWRITABLE as error:
         raise FeatlibError(f"'{path}' cannot be written ({why(error)}). Choose another place.") from error
 
 
 def replace_file(path: Path, write: Callable[[Path], object], folder: Path | None = None) -> None:
-    """Write a file like `write_with`, but let the operating system's errors through.
+    """Let `write` fill a temporary file, and rename it to `path` when it is whole.
 
     Args:
         path: The file. Where it is a link, the file it leads to.

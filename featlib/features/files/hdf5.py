@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from featlib.features.files.atomic import check_space
-from featlib.features.files.records import LABEL_PREFIX, Row, VectorFileContents, batched
+from featlib.features.files.records import (
+    LABEL_PREFIX,
+    PROBLEM_TEXTS,
+    Row,
+    Text,
+    VectorFileContents,
+    batched,
+    label_text,
+)
 
 META = "featlib"
-TEXTS_AT_ONCE = 10_000
 BYTES_PER_TEXT = 64  # besides its characters: a reference, and its share of a heap
-
-Text = Callable[[Row], str]
 
 
 def write_h5(contents: VectorFileContents, path: Path) -> None:
@@ -32,11 +37,10 @@ def write_h5(contents: VectorFileContents, path: Path) -> None:
         "ids": lambda row: row.id,
         "names": lambda row: row.name,
         "paths": lambda row: row.path,
-        **{name: _label(column) for name, column in labels.items()},
+        **{name: label_text(column) for name, column in labels.items()},
     }
-    bad: dict[str, Text] = {"problem_names": lambda row: row.name, "problem_reasons": lambda row: row.error or ""}
     # The HDF5 library crashes the process when the disk is full, so the space is checked first.
-    check_space(path.parent, _estimate_bytes(contents, good | bad))
+    check_space(path.parent, _estimate_bytes(contents, good | PROBLEM_TEXTS))
     with h5py.File(path, "w") as file:
         file.create_dataset(META, data=json.dumps({"origin": contents.origin.to_json(), "labels": labels}))
         X = file.create_dataset("X", contents.shape, "<f4")
@@ -45,7 +49,7 @@ def write_h5(contents: VectorFileContents, path: Path) -> None:
             X[start : start + len(piece)] = piece
             start += len(piece)
         _write_texts(file, good, contents.shape[0], contents.good())
-        _write_texts(file, bad, sum(1 for _ in contents.bad()), contents.bad())
+        _write_texts(file, PROBLEM_TEXTS, sum(1 for _ in contents.bad()), contents.bad())
 
 
 def _estimate_bytes(contents: VectorFileContents, columns: Mapping[str, Text]) -> int:
@@ -54,16 +58,12 @@ def _estimate_bytes(contents: VectorFileContents, columns: Mapping[str, Text]) -
     return 4 * n * width + texts + 2**16
 
 
-def _label(column: str) -> Text:
-    return lambda row: row.labels.get(column, "")
-
-
 def _write_texts(file: Any, columns: Mapping[str, Text], count: int, rows: Iterator[Row]) -> None:  # noqa: ANN401
     import h5py
 
     datasets = {name: file.create_dataset(name, (count,), h5py.string_dtype()) for name in columns}
     start = 0
-    for batch in batched(rows, TEXTS_AT_ONCE):
+    for batch in batched(rows):
         for name, text in columns.items():
             datasets[name][start : start + len(batch)] = [text(row) for row in batch]
         start += len(batch)

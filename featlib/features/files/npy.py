@@ -9,13 +9,17 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
-from featlib.features.files.records import LABEL_PREFIX, Row, VectorFileContents, batched
+from featlib.features.files.records import (
+    LABEL_PREFIX,
+    PROBLEM_TEXTS,
+    Row,
+    Text,
+    VectorFileContents,
+    batched,
+    label_text,
+)
 from featlib.features.vectors import Origin, VectorTable
 from featlib.images import ImageProblem
-
-TEXTS_AT_ONCE = 10_000
-
-Text = Callable[[Row], str]
 
 
 def write_npy(contents: VectorFileContents, file: IO[bytes]) -> None:
@@ -32,26 +36,18 @@ def write_npz(contents: VectorFileContents, file: BinaryIO) -> None:
     Where images could not be read, also problem_names and problem_reasons. X is stored as it is, the rest compressed.
     """
     columns: dict[str, Text] = {"ids": lambda row: row.id, "names": lambda row: row.name}
-    columns |= {f"{LABEL_PREFIX}{column}": _label(column) for column in contents.label_columns}
+    columns |= {f"{LABEL_PREFIX}{column}": label_text(column) for column in contents.label_columns}
     with zipfile.ZipFile(file, "w") as archive:
         with _member(archive, "X", zipfile.ZIP_STORED) as member:
             write_npy(contents, member)
         _write_texts(archive, columns, contents.good)
         if any(contents.bad()):
-            bad: dict[str, Text] = {
-                "problem_names": lambda row: row.name,
-                "problem_reasons": lambda row: row.error or "",
-            }
-            _write_texts(archive, bad, contents.bad)
+            _write_texts(archive, PROBLEM_TEXTS, contents.bad)
         for name in ("columns", "layers", "pooling", "model", "fingerprint", "resizer"):
             with _member(archive, name) as member:
                 np.lib.format.write_array(
                     member, np.array(getattr(contents.origin, name), dtype=str), allow_pickle=False
                 )
-
-
-def _label(column: str) -> Text:
-    return lambda row: row.labels.get(column, "")
 
 
 def _member(archive: zipfile.ZipFile, name: str, packed: int = zipfile.ZIP_DEFLATED) -> IO[bytes]:
@@ -71,7 +67,7 @@ def _write_texts(archive: zipfile.ZipFile, columns: Mapping[str, Text], rows: Ca
         with _member(archive, name) as member:
             header = {"descr": dtype.str, "fortran_order": False, "shape": (count,)}
             np.lib.format.write_array_header_1_0(member, header)
-            for batch in batched(rows(), TEXTS_AT_ONCE):
+            for batch in batched(rows()):
                 member.write(np.array([text(row) for row in batch], dtype=dtype).tobytes())
 
 

@@ -43,6 +43,15 @@ class Row(NamedTuple):
         return cls(image.id, plain_text(image.name), path, labels)
 
 
+Text = Callable[[Row], str]
+PROBLEM_TEXTS: dict[str, Text] = {"problem_names": lambda row: row.name, "problem_reasons": lambda row: row.error or ""}
+
+
+def label_text(column: str) -> Text:
+    """Return the function from an image to its label in a column, "" where it has none."""
+    return lambda row: row.labels.get(column, "")
+
+
 @dataclass(frozen=True)
 class VectorFileContents:
     """What a vector file is written from, in pieces, so that it may be larger than the memory.
@@ -121,7 +130,7 @@ def piece_rows(width: int) -> int:
     return max(1, min(2**16, PIECE_BYTES // max(4 * width, 1)))
 
 
-def batched(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+def batched(rows: Iterator[Row], size: int = 10_000) -> Iterator[list[Row]]:
     """Split rows into lists of at most `size`."""
     while batch := list(islice(rows, size)):
         yield batch

@@ -269,8 +269,7 @@ import sys
 from pathlib import Path
 import numpy as np, pyarrow.parquet, scipy.linalg
 from featlib.analysis import fit_pca, stream_neighbors
-from featlib.features.files.dataset import open_vectors, sample_rows, shares
-from featlib.features.files import sample_rows
+from featlib.features.files import open_vectors, sample_rows
 dataset = open_vectors(sys.argv[1])
 fit_pca((batch.X for batch in dataset.batches(texts=False)), 50)
 taken = dataset.take(sample_rows(dataset, 200, "kind"))
