@@ -128,6 +128,25 @@ def test_two_sessions_that_ask_for_the_same_set_compute_it_once(passes, monkeypa
     assert passes.images() == 24
 
 
+def test_who_waited_for_another_session_that_left_computes_it(passes):
+    network = load_network("EfficientNetLite0", "imagenet", True, SIZE)
+    key = f"vectors {network.fingerprint} {load_samples('views')[:24].fingerprint} avg"
+    asked = threading.Event()
+
+    def leave():
+        with QUEUE.turn(key, lambda ahead: None):
+            asked.set()
+            time.sleep(2)
+
+    other = threading.Thread(target=leave)
+    other.start()
+    assert asked.wait(30)
+    at = open_page("vectors", images="views")
+    other.join(30)
+    assert has(at, "plotly_chart", "matrix")
+    assert passes.images() == 24
+
+
 def test_an_image_that_has_changed_is_named_and_the_others_are_used(tmp_path, monkeypatch):
     for i, item in enumerate(load_samples("views")[:12]):
         Image.fromarray(item.pixels).save(tmp_path / f"{i:02}.png")

@@ -39,6 +39,7 @@ class Task:
         self._session, self._key, self._title, self._unit, self._note = session, key, title, unit, note
         self._slot = st.empty()
         self._bar: st.delta_generator.DeltaGenerator | None = None
+        self._n_drawn = 0  # one key cannot be used twice in a run, even if the first button is gone
         # What is drawn in this context is not recorded by the cache to be shown again with each cached result.
         self._context = contextvars.copy_context()
         while (other := QUEUE.find(key)) is not None:
@@ -93,11 +94,13 @@ class Task:
         self._context.run(self._bar.progress, min(1.0, fraction), text=text)  # type: ignore[union-attr]
 
     def _draw(self) -> None:
+        self._n_drawn += 1
         with self._slot.container():
             self._bar = st.progress(0.0)
             if self._note:
                 st.caption(self._note)
-            st.button("Stop", key=f"stop {self._key}", on_click=setattr, args=(self._session, "stopped", self._key))
+            key = f"stop {self._key} {self._n_drawn}"
+            st.button("Stop", key=key, on_click=setattr, args=(self._session, "stopped", self._key))
 
     def _clear(self) -> None:
         if self._bar is not None:
