@@ -59,12 +59,13 @@ SECTIONS = {
         ("pages/transfer.py", "Transfer", ":material/school:"),
     ),
 }
-# More of the page at once; no second Stop button, whose stop leaves a page without a way to resume; and where columns
-# stack, on a phone, what is picked from comes before what is picked.
+# More of the page at once; no second Stop button, whose stop leaves a page without a way to resume; no old results
+# beside the progress of new ones; and where columns stack, on a phone, what is picked from comes before what is picked.
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding-top: 2.5rem; }
 [data-testid="stStatusWidget"] button { display: none; }
 [data-testid="stMain"] [data-variant="segmented_control"] { min-height: 2.5rem; }
+.st-key-results:has([data-testid="stProgress"]) [data-stale="true"] { display: none; }
 .st-key-navigation { gap: 0.25rem; }
 .st-key-navigation .section { margin: 0.6rem 0 0; font-size: 0.8rem; opacity: 0.65; }
 @media (max-width: 640px) {
@@ -130,7 +131,7 @@ def error_boundary(session: Session) -> Iterator[None]:
 @contextmanager
 def results(session: Session) -> Iterator[None]:
     """Hold the part of a page that is computed: an error, or a stopped computation, leaves the rest of the page."""
-    with st.container(), error_boundary(session):
+    with st.container(key="results"), error_boundary(session):
         yield
 
 

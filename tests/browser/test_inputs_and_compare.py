@@ -43,7 +43,7 @@ def _sticking_out(page) -> list[str]:
 
 def test_another_wrong_preprocessing_is_picked(server, visitor):
     visitor.open(server.url + "/preprocessing?size=96")
-    visitor.page.get_by_role("combobox", name="And if the pixels").fill("BGR")
+    visitor.page.get_by_role("combobox", name="What if the pixels").fill("BGR")
     visitor.page.keyboard.press("Enter")
     visitor.see("preprocessing “caffe”")
     visitor.settle()

@@ -10,7 +10,7 @@ import pytest
 LINKS = {
     "/": "See what a convolutional network sees",
     "/layers?layer=block10_add": "What is inside the network?",
-    "/feature_maps?images=photos&image=3&layer=block10_add&channel=7": "What does each channel answer to?",
+    "/feature_maps?images=photos&image=3&layer=block10_add&channel=7": "What does each channel respond to?",
     "/vectors?images=views&layer=head_relu": "What is an image to the network?",
     "/projection?images=views&layer=head_relu&method=tsne&perplexity=12": "Do similar pictures end up together?",
     "/transfer?images=views&layer=head_relu&size=96": "What can be learned from frozen features?",
@@ -58,7 +58,8 @@ def test_no_stale_plot_is_seen_while_a_new_one_is_computed(server, visitor):
     visitor.page.get_by_text("t-SNE", exact=True).click()
     seen_at_work = 0
     for _ in range(400):
-        bars, plots = (visitor.page.locator(s).count() for s in ('[data-testid="stProgress"]', ".js-plotly-plot"))
+        seen = ('[data-testid="stProgress"]:visible', ".js-plotly-plot:visible")
+        bars, plots = (visitor.page.locator(selector).count() for selector in seen)
         seen_at_work += bars
         assert not (bars and plots), "an old plot beside the progress of the new one"
         if seen_at_work and plots:
@@ -83,7 +84,7 @@ def test_a_layer_is_picked_in_the_table(server, visitor):
 def test_a_channel_is_enlarged_by_a_click_and_by_keyboard(server, visitor):
     visitor.open(server.url + "/feature_maps?images=photos&image=3&layer=block10_add")
     visitor.page.get_by_role("button", name="Channel 7:").click()
-    visitor.see("channel 7 of block10_add: 14 × 14 places")
+    visitor.see("channel 7 of block10_add: 14 × 14 positions")
     visitor.settle()
     assert visitor.query()["channel"] == "7"
     assert visitor.page.get_by_role("button", name="Channel 7:").get_attribute("aria-pressed") == "true"
