@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import streamlit as st
 
 from featlib.features import feature_maps
 from featlib.models import SIMPLE_PREPROCESSING, find_preprocessing, load_backbone
+from featlib.ui.compute import vector_store
 from featlib.ui.pages.preprocessing import find_affine, mismatched_preprocessings, preprocess_inputs
 from tests.app.driver import choices, element, elements, has, labelled, open_page, press, run, said, traces
 
@@ -152,12 +154,15 @@ def test_every_picture_says_what_it_is():
 
 
 def test_stopped_work_leaves_the_numbers_and_resumes(fresh, stop_after):
+    effect = open_page("preprocessing", layer="block4_add").metric[0].value
+    st.cache_data.clear()
+    vector_store().clear()
     stop_after(1)
     at = open_page("preprocessing", layer="block4_add")
     assert not at.metric
     assert "range **-0.992 …" in said(at)
     press(at, "Resume")
-    assert at.metric
+    assert at.metric[0].value == effect
     assert not [button for button in at.button if button.label in ("Resume", "Stop")]
 
 

@@ -123,7 +123,7 @@ def test_a_folder_gives_its_sub_folders_as_labels():
     uploads = choices(at).uploads
     assert uploads.label_columns == ("folder",)
     assert uploads.labels.tolist() == ["cats", "dogs"] * 3
-    assert "labelled by folder" in said(at)
+    assert "labeled by folder" in said(at)
     go(at, "projection")
     assert labelled(at.selectbox, "Color").options == ["folder", "predicted class"]
     go(at, "transfer")

@@ -132,6 +132,14 @@ def test_too_much_to_flatten_is_refused_before_it_is_computed(passes):
     assert not passes
 
 
+@pytest.mark.parametrize(("room", "refusals"), [(0, 0), (-1, 1)])
+def test_vectors_that_just_fit_are_computed(monkeypatch, room, refusals):
+    monkeypatch.setattr("featlib.ui.compute.vectors.MAX_BYTES", 10 * 3 * 3 * 1280 * 4 + room)
+    at = open_page("vectors", layer="head_relu", pooling="flatten")
+    assert len(at.error) == refusals
+    assert len(elements(at, "plotly_chart")) == 2 * (1 - refusals)
+
+
 def test_the_neighbours_are_the_nearest_by_cosine(lite96):
     views = load_samples("views")
     X = extract_vectors(lite96, views, "head_relu").X
