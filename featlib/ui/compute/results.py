@@ -103,6 +103,6 @@ def _agreement(digest: str, _X: np.ndarray, _labels: np.ndarray) -> float:
     return neighbor_accuracy(_X, _labels)
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(show_spinner="Reading the pixels …")
 def _raw_pixels(images_fingerprint: str, _images: ImageSet) -> np.ndarray:
     return raw_pixel_vectors(_images)
