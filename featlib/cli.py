@@ -305,7 +305,7 @@ def probe(
     seed: int,
     no_cache: bool,
 ) -> None:
-    """Find the best layer for labelled IMAGES: the accuracy of a logistic regression on each layer's vectors.
+    """Find the best layer for labeled IMAGES: the accuracy of a logistic regression on each layer's vectors.
 
     IMAGES as for extract; sub-folders, or a table's other columns, are the labels. The network runs once for all
     layers.

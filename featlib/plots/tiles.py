@@ -131,7 +131,7 @@ def tile_shape(shape: Sequence[int], side: int) -> tuple[int, int]:
 
 
 def enlarge(planes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Enlarge (…, h, w) to (…, height, width) by nearest neighbour."""
+    """Enlarge (…, h, w) to (…, height, width) by nearest neighbor."""
     h, w = planes.shape[-2:]
     rows, columns = np.arange(height) * h // height, np.arange(width) * w // width
     return planes[..., rows[:, None], columns]
