@@ -1,4 +1,4 @@
-"""Lists of paths and tables: which column is the path, what becomes a label, and what is told where it is unclear."""
+"""Lists of paths and tables: the path column, the labels, and the errors."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read(path, **options):
     return found.names, [item.labels for item in found]
 
 
-def test_a_list_names_one_path_a_line(pets):
+def test_a_list_names_one_path_per_line(pets):
     reference = load_images(pets)
     for text in ("\n".join(NAMES), "\ufeff" + "\r\n".join(NAMES) + "\r\n\r\n", "\n\n " + "  \n".join(NAMES)):
         (pets / "list.txt").write_bytes(text.encode())
@@ -93,14 +93,14 @@ def test_the_path_column_is_found(pets, suffix, name):
 def test_the_path_column_is_named(pets, suffix):
     path = write(pets / f"t{suffix}", rows(path=["x.png"] * 3, real=NAMES))
     assert read(path, path_column="real")[0] == NAMES
-    with pytest.raises(ImageError, match=r"no column of text named 'rael'. Its columns: 'path' \(string\), 'real'"):
+    with pytest.raises(ImageError, match=r"no text column named 'rael'. Its columns: 'path' \(string\), 'real'"):
         load_images(path, path_column="rael")
     with pytest.raises(ImageError, match="without a table"):
         load_images(pets, path_column="real")
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_an_unclear_path_column_is_told_with_the_columns(pets, suffix):
+def test_an_ambiguous_path_column_is_reported_with_the_columns(pets, suffix):
     two = write(pets / f"two{suffix}", rows(left=NAMES, right=NAMES, size=[1, 2, 3]))
     with pytest.raises(
         ImageError, match=r"Several columns of 'two\..*'left' \(string\), 'right' \(string\), 'size' \(int"
@@ -132,7 +132,7 @@ def test_rows_that_name_no_image_are_problems_and_the_rest_goes_on(pets):
         assert list(found.labels) == ["f"]
         reasons = " ".join(problem.reason for problem in found.problems)
         assert len(found.problems) == 5
-        for said in (f"Row 1 of '{path.name}' has no path", "a text file", "is a folder", "web address", "a zero byte"):
+        for said in (f"Row 1 of '{path.name}' has no path", "a text file", "is a folder", "web address", "a null byte"):
             assert said in reasons
 
 
@@ -170,17 +170,18 @@ def test_dictionaries_and_nested_columns_of_parquet(pets):
         ("empty.csv", b"", r"'empty.csv' is empty \(0 bytes\)"),
         ("header.csv", b"path,label\n", "'header.csv' lists no images"),
         ("ragged.csv", b"path,label\na.png,x\nb.png\n", "'ragged.csv' cannot be read as a table .*Expected 2 columns"),
-        ("latin.csv", "path,label\na.png,münchen\n".encode("latin-1"), "'latin.csv' is not written in UTF-8"),
-        ("headless.csv", b"a.png,cat\nb.png,dog\n", "begins with 'a.png' where the names of the columns"),
+        ("long.csv", b"path,label\na.png,x,y\nb.png,z,y\n", "'long.csv' cannot be read as a table .*2 columns, got 3"),
+        ("latin.csv", "path,label\na.png,münchen\n".encode("latin-1"), "'latin.csv' is not encoded in UTF-8"),
+        ("headless.csv", b"a.png,cat\nb.png,dog\n", "begins with 'a.png' instead of the column names"),
         ("twice.csv", b"path,x,x\na.png,1,2\n", "two columns named 'x'"),
         ("binary.csv", bytes(range(256)) * 100, "'binary.csv' "),
         ("zeros.csv", b"\0" * 1000, "'zeros.csv' "),
         ("photo.parquet", b"PAR1" + b"x" * 100 + b"PAR1", "'photo.parquet' cannot be read as a table"),
         ("empty.txt", b"\n\n", "'empty.txt' lists no images"),
-        ("zeros.txt", b"a.png\0b.png\0", "'zeros.txt' is no list of paths"),
+        ("zeros.txt", b"a.png\0b.png\0", "'zeros.txt' is not a list of paths"),
     ],
 )
-def test_unreadable_tables_are_told_in_one_sentence(tmp_path, name, data, said):
+def test_unreadable_tables_are_explained_in_one_sentence(tmp_path, name, data, said):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ImageError, match=said) as error:
         load_images(tmp_path / name)
