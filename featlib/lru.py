@@ -35,7 +35,7 @@ class ByteLRU(Generic[K, V]):
             return self._entries[key][0]
 
     def put(self, key: K, value: V, nbytes: int) -> None:
-        """Cache `value`, which occupies `nbytes` bytes, under `key`, replacing what was there."""
+        """Cache `value`, which occupies `nbytes` bytes, under `key`, replacing the previous value."""
         with self._lock:
             self.nbytes += nbytes - self._entries.pop(key, (None, 0))[1]
             self._entries[key] = (value, nbytes)

@@ -1,15 +1,15 @@
-"""Text for messages and screens, on every floor: names made safe to show, numbers and sizes as people write them."""
+"""Format text for messages and screens: safe names, natural sorting, sizes in bytes."""
 
 from __future__ import annotations
 
 import re
 
-# Characters of a name that are shown; what is longer is an attack on the screen or a mistake.
+# The most characters of a name that are shown; a longer one is an attack on the screen or a mistake.
 MAX_NAME = 200
 
 
 def printable(text: str) -> str:
-    """Return a text for messages: no control characters, and of a long one the end, which holds the file name."""
+    """Return a text for messages: without control characters, and of a long path only the end, with the file name."""
     if text.isprintable() and len(text) <= MAX_NAME:
         return text
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
@@ -17,7 +17,7 @@ def printable(text: str) -> str:
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort `img2` before `img10`, and a folder the same way as its zip, on any system."""
+    """Return a sort key that puts `img2` before `img10`, and sorts a folder like its zip on any system."""
     return [_piece_key(piece) for piece in re.split(r"([0-9]+|/)", name) if piece], name
 
 
@@ -30,7 +30,7 @@ def _piece_key(piece: str) -> tuple[int, int, str]:
 
 
 def format_bytes(count: int) -> str:
-    """Write a size as people do: `61.2 MB` (of 2**20 bytes), `3 bytes`."""
+    """Return a size with its unit, `61.2 MB` (of 2**20 bytes) or `3 bytes`."""
     if count < 1024:
         return f"{count} bytes"
     value = float(count)

@@ -1,4 +1,4 @@
-"""Images in, ImageSets out: one decoder and one resize for every way in, built-in samples, ids by content.
+"""Load images from any source into ImageSets: one decoder, one resize, ids by content, and built-in samples.
 
 Needs NumPy and Pillow only.
 """

@@ -1,4 +1,4 @@
-"""Decode images of any kind to (h, w, 3) uint8 RGB, or say in one sentence why that is not possible."""
+"""Decode images of any kind to (h, w, 3) uint8 RGB, or explain in one sentence why that is not possible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-# The six readers are imported here: Pillow would otherwise import all of its forty at the first WebP.
+# Without these imports, Pillow would import all of its forty readers at the first WebP.
 from PIL import (  # noqa: F401
     BmpImagePlugin,
     GifImagePlugin,
@@ -39,10 +39,10 @@ from featlib.images.sniff import FORMATS, READABLE, describe, image_format
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "decode_array", "decode_bytes", "decode_image", "decode_pil"]
 
-# The most pixels of one image: 192 MB decoded. Known from the header, so more are refused before they are decoded.
+# The most pixels of one image: 192 MB decoded. The header declares them, so larger images are refused undecoded.
 MAX_PIXELS = 64_000_000
 
-# What Pillow's readers raise on damaged files, found by feeding them such.
+# The exceptions that Pillow's readers raise on damaged files, found by decoding many of them.
 _DAMAGE = (
     OSError,
     ValueError,
@@ -72,7 +72,7 @@ _FROM_16_BIT = ((np.arange(2**16) * 255 + 32767) // 65535).astype(np.uint8)
 def decode_image(source: object, name: str | None = None) -> np.ndarray:
     """Decode one image.
 
-    EXIF orientation is applied, transparency is laid on white, 16-bit values are scaled to 8, CMYK, gray and
+    EXIF orientation is applied, transparency is blended onto white, 16-bit values are scaled to 8, CMYK, gray and
     palettes become RGB, and of an animation the first frame is taken.
 
     Args:
@@ -84,7 +84,7 @@ def decode_image(source: object, name: str | None = None) -> np.ndarray:
         A new array, (h, w, 3) uint8 RGB.
 
     Raises:
-        ImageError: In one sentence, with the name: why this cannot be read and what to do.
+        ImageError: If it cannot be read, with the name, the reason and what to do in one sentence.
     """
     if isinstance(source, np.ndarray):
         return decode_array(source, clean_name(name or "array"))
@@ -119,7 +119,7 @@ def decode_resized(data: bytes, name: str, height: int, width: int) -> np.ndarra
     """Decode the bytes of one image file and resize it as `cover` does: (height, width, 3) uint8.
 
     JPEGs are decoded whole. Pillow's `draft`, which decodes them at a half or a quarter of their size in less time,
-    changes features: with 2, 3 and 5 times the wanted size left, the cosine to those of the whole picture falls to
+    changes the features: at 2, 3 and 5 times the requested size, the cosine to those of the full decode falls to
     0.98, 0.999 and 0.9994 (EfficientNet-Lite0 and MobileNetV2, real photographs).
     """
 
@@ -142,7 +142,7 @@ def _decode(data: bytes, name: str, read: Callable[[Image.Image], np.ndarray]) -
     except _BOMBS as error:
         raise ImageError(_too_many_pixels(name)) from error
     except MemoryError as error:
-        raise ImageError(f"'{name}' needs more memory than there is: make it smaller.") from error
+        raise ImageError(f"'{name}' does not fit in memory: make it smaller.") from error
     except _DAMAGE as error:
         raise ImageError(_why_damaged(data, name, str(error))) from error
 
@@ -154,7 +154,7 @@ def decode_pil(image: Image.Image, name: str) -> np.ndarray:
     except ImageError:
         raise
     except MemoryError as error:
-        raise ImageError(f"'{name}' needs more memory than there is: make it smaller.") from error
+        raise ImageError(f"'{name}' does not fit in memory: make it smaller.") from error
     except _DAMAGE as error:
         raise ImageError(f"'{name}' cannot be decoded ({error}): open the PIL image again.") from error
 
@@ -190,18 +190,18 @@ def _check_array(array: np.ndarray, name: str) -> None:
 
 def _check_size(width: int, height: int, name: str) -> None:
     if width < 1 or height < 1:
-        raise ImageError(f"'{name}' is {width} × {height} pixels, so there is nothing to see in it.")
+        raise ImageError(f"'{name}' is {width} × {height} pixels: an image has at least one pixel.")
     if width * height > MAX_PIXELS:
         raise ImageError(_too_many_pixels(name, f" ({width:,} × {height:,})"))
 
 
 def _too_many_pixels(name: str, size: str = "") -> str:
     limit = MAX_PIXELS // 1_000_000
-    return f"'{name}' has more than {limit} megapixels{size}, the most that one image may have: make it smaller."
+    return f"'{name}' has more than {limit} megapixels{size}, the limit for one image: make it smaller."
 
 
 def _pixels(image: Image.Image, name: str, max_side: int | None) -> np.ndarray:
-    # The size is known from the header: checked before any pixel is decoded.
+    # The header declares the size, so it is checked before any pixel is decoded.
     _check_size(*image.size, name)
     if max_side is not None:
         image.draft(None, (2 * max_side, 2 * max_side))
@@ -219,11 +219,11 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
     return rgb if turn is None else rgb.transpose(turn)
 
 
-def _orientation(image: Image.Image) -> Any:  # noqa: ANN401 - whatever an untrusted file has in this tag
+def _orientation(image: Image.Image) -> Any:  # noqa: ANN401 - an untrusted file may have anything in this tag
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except _DAMAGE:
-        return 1  # a damaged tag is no reason to lose the image
+        return 1  # an image with a damaged tag is still readable
     return value if isinstance(value, int) else 1
 
 
@@ -231,7 +231,7 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = Image.fromarray(_FROM_16_BIT[np.asarray(image)])
     if image.mode in ("I", "F"):
-        raise ImageError(f"'{name}' has 32-bit values, which have no agreed white: save it with 8 or 16 bits.")
+        raise ImageError(f"'{name}' has 32-bit values, which have no defined white level: save it with 8 or 16 bits.")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

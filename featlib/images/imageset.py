@@ -24,7 +24,7 @@ class ImageSet(Sequence[ImageItem]):
     `images[3]` is an ImageItem; `images[:10]`, `images[[4, 2]]` and `images[mask]` are ImageSets.
 
     Attributes:
-        name: What the set is called on screen.
+        name: The set's name on screen.
         items: The images.
         problems: The images that were skipped when loading, and why; none for a part of a set.
     """
@@ -57,14 +57,14 @@ class ImageSet(Sequence[ImageItem]):
         """Return one label column as (n,) str; "" where an image has no such label.
 
         Raises:
-            FeatlibError: No image has this column.
+            FeatlibError: If no image has this column.
         """
         self._check_column(column)
         return np.array([item.labels.get(column, "") for item in self.items], dtype=np.str_)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of the ids in order: the same for the same pictures, however they came in."""
+        """A digest of the ids in order: the same for the same images, whatever their source."""
         return hashlib.blake2b("\n".join(self.ids).encode(), digest_size=20).hexdigest()
 
     def sample(self, n: int, *, by: str | None = None, random_state: int = 0) -> ImageSet:
@@ -72,11 +72,11 @@ class ImageSet(Sequence[ImageItem]):
 
         Args:
             n: How many, at least 1. A set with no more than `n` images is returned whole.
-            by: A label column: each label gets an equal share, as far as it has enough images.
+            by: A label column: each label gets an equal share, as far as its images allow.
             random_state: The seed.
 
         Raises:
-            FeatlibError: `n` is below 1, or there is no such column.
+            FeatlibError: If `n` is below 1, or there is no such column.
         """
         if n < 1:
             raise FeatlibError(f"Received n={n} for sample: draw at least 1 image.")
@@ -88,7 +88,7 @@ class ImageSet(Sequence[ImageItem]):
         ranked = []
         for position, index in enumerate(np.random.default_rng(random_state).permutation(len(self))):
             label = "" if by is None else self.items[index].labels.get(by, "")
-            # The first of every label comes before the second of any.
+            # Round-robin: the first image of every label ranks before the second of any.
             ranked.append((drawn[label], position, int(index)))
             drawn[label] += 1
         return self[sorted(index for _, _, index in sorted(ranked)[:n])]

@@ -1,4 +1,4 @@
-"""ImageItem: one image with its digest, name and labels, and the way back to its pixels."""
+"""ImageItem: one image with its digest, name and labels, which decodes its pixels on demand."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _thumbnails: ByteLRU[tuple[str, int], np.ndarray] = ByteLRU(THUMBNAIL_BYTES)
 
 
 def digest_bytes(data: bytes) -> str:
-    """Return the id of an encoded image: 40 hex digits that depend on nothing but its bytes."""
+    """Return the id of an encoded image: 40 hex digits that depend only on its bytes."""
     return hashlib.blake2b(data, digest_size=20).hexdigest()
 
 
 def digest_pixels(pixels: np.ndarray) -> str:
-    """Return the id of an image that is known by its (h, w, 3) uint8 pixels only."""
+    """Return the id of an image without a file, from its (h, w, 3) uint8 pixels."""
     digest = hashlib.blake2b(f"pixels {pixels.shape}".encode(), digest_size=20)
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
@@ -41,7 +41,7 @@ class ImageProblem:
 
     Attributes:
         name: The image's name, or the name of the folder or archive that could not be read.
-        reason: One whole sentence with the name, the reason and what to do.
+        reason: One sentence with the name, the reason and what to do.
     """
 
     name: str
@@ -53,8 +53,8 @@ class ImageItem:
     """One image. Equal to every other item with the same content, whatever its name.
 
     Attributes:
-        id: A digest of the content: of the file's bytes, or of the pixels where there never was a file. Empty
-            until the image was read; such an item equals only itself.
+        id: A digest of the content: of the file's bytes, or of the pixels if there is no file. Empty until
+            the image was read; such an item equals only itself.
         name: The name to show, with "/" between folders.
         labels: From label column to value, such as `{"folder": "dogs"}`.
     """
@@ -66,12 +66,12 @@ class ImageItem:
 
     @property
     def path(self) -> Path | None:
-        """The file it is read from; None for what came as bytes, as pixels or out of a zip."""
+        """The image's file; None if it was passed as bytes or pixels, or is a member of a zip."""
         return self._source if isinstance(self._source, Path) else None
 
     @property
     def is_encoded(self) -> bool:
-        """Whether it came as bytes, or out of a zip: its id is known without reading a file or decoding."""
+        """Whether its encoded bytes are in memory, so that its id is known without reading a file or decoding."""
         return isinstance(self._source, bytes)
 
     @property
@@ -79,19 +79,19 @@ class ImageItem:
         """Decode the image: a new (h, w, 3) uint8 RGB array at each access, never cached.
 
         Raises:
-            ImageError: The image cannot be read, or has changed since it was loaded.
+            ImageError: If the image cannot be read, or has changed since it was loaded.
         """
         data = open_image(self)._data
         return decode_bytes(data, self.name) if isinstance(data, bytes) else data
 
     def resized(self, height: int, width: int) -> np.ndarray:
-        """Decode the image for a network's input: scaled until it covers (height, width), the center kept.
+        """Decode the image for a network's input: scaled until it covers (height, width), then cropped to the center.
 
         Returns:
             (height, width, 3) uint8.
 
         Raises:
-            ImageError: The image cannot be read, or has changed since it was loaded.
+            ImageError: If the image cannot be read, or has changed since it was loaded.
         """
         return open_image(self).resized(height, width)
 
@@ -113,7 +113,7 @@ class ImageItem:
         return thumbnail
 
     def with_id(self, digest: str) -> ImageItem:
-        """Return the image under the id that reading it gave, with an absolute path."""
+        """Return the image with its id, found by reading it, and with an absolute path."""
         source = self._source.absolute() if isinstance(self._source, Path) else self._source
         return replace(self, id=digest, labels=dict(self.labels), _source=source)
 
@@ -149,7 +149,7 @@ class OpenedImage:
         """Decode the image, and drop its pixels.
 
         Raises:
-            ImageError: It cannot be decoded.
+            ImageError: If it cannot be decoded.
         """
         if isinstance(self._data, bytes):
             decode_bytes(self._data, self.item.name)
@@ -165,7 +165,7 @@ def open_image(item: ImageItem) -> OpenedImage:
     """Read an image as far as its digest needs.
 
     Raises:
-        ImageError: It cannot be read, or it has changed since it was loaded.
+        ImageError: If it cannot be read, or has changed since it was loaded.
     """
     source = item._source
     data: bytes | np.ndarray
@@ -182,8 +182,8 @@ def open_image(item: ImageItem) -> OpenedImage:
     digest = digest_bytes(data) if isinstance(data, bytes) else digest_pixels(data)
     if not item.id:
         # The pixels stand in for a PIL image, which may be closed later.
-        kept = data if isinstance(source, Image.Image) else source
-        return OpenedImage(replace(item, _source=kept).with_id(digest), data)
+        own_source = data if isinstance(source, Image.Image) else source
+        return OpenedImage(replace(item, _source=own_source).with_id(digest), data)
     if digest != item.id:
         raise ImageError(f"'{item.name}' has changed since it was loaded: load the images again.")
     return OpenedImage(item, data)

@@ -1,4 +1,4 @@
-"""Load images: from anything that holds images to an ImageSet, or to a list that is read later."""
+"""Load images from any source into an ImageSet, or list them to be read later."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featlib.images.read import file_like_name, to_path
 from featlib.images.sources import MAX_TOTAL_BYTES, find_images, is_glob, too_many
 from featlib.progress import OnProgress
 
-# More files than this in one load are most often a wrong folder, such as the whole home folder.
+# More files than this usually mean a wrong folder, such as the whole home folder.
 MAX_IMAGES = 10_000
 UNLIMITED = 10**9
 MAX_REASONS_SHOWN = 3
@@ -25,27 +25,27 @@ def list_pending(images: object, *, path_column: str | None = None) -> list[Imag
     """List images without reading them.
 
     Args:
-        images: Whatever `load_images` takes, of any number, or what this function returned.
-        path_column: The column of a table that holds the paths; None finds it.
+        images: Anything that `load_images` accepts, in any number, or a list that this function returned.
+        path_column: The column of a table that contains the paths; None finds it.
 
     Returns:
-        One entry per image, in order; those of unread images have no id yet. What is known already not to be an
-        image is an ImageProblem.
+        One entry per image, in order; unread images have no id yet. Entries that are known not to be images are
+        ImageProblems.
 
     Raises:
-        ImageError: A path does not exist, or the source is of an unknown kind.
+        ImageError: If a path does not exist, or the source is of an unknown kind.
     """
     return _list(images, UNLIMITED, path_column)
 
 
 def as_image_set(images: object) -> ImageSet:
-    """Return the images as a set that lacks none of them, so that row i belongs to image i.
+    """Return all the images as a set, so that row i of a result belongs to image i.
 
     Args:
-        images: Whatever `load_images` takes, of any number: limits are for pages, not for programs.
+        images: Anything that `load_images` accepts, in any number.
 
     Raises:
-        ImageError: One of the images cannot be read.
+        ImageError: If one of the images cannot be read.
     """
     loaded = load_images(images, max_images=UNLIMITED)
     if loaded.problems and not isinstance(images, ImageSet):
@@ -68,7 +68,7 @@ def load_images(
     """Load images from a folder, files, a zip, uploads or arrays.
 
     Every image is decoded once to check it, and its pixels are dropped: an image on disk is read again when its
-    pixels are asked for. What cannot be read is listed in `.problems`, and the others are loaded. Sub-folders become
+    pixels are needed. Unreadable images are listed in `.problems`, and the others are loaded. Sub-folders become
     the label column "folder"; of nested folders it is the innermost one.
 
     Args:
@@ -76,20 +76,20 @@ def load_images(
             bytes, open files, uploads, PIL images, arrays, ImageItems or (name, bytes) pairs, an (n, h, w, 3)
             uint8 array, or an ImageSet, which is returned as it is. Also a .txt with one path per line, or a .csv,
             .tsv or .parquet table with a path column: its other columns of text and whole numbers become labels,
-            and relative paths start from its folder. A list holds either tables or other sources.
+            and relative paths start from its folder. A list contains either tables or other sources.
         name: The set's name. By default the folder's or file's own.
         max_images: More files than this are refused.
-        path_column: The column of a table that holds the paths. By default "path", "file", "filename" or "image",
-            or else the only one whose values end like images.
+        path_column: The column of a table that contains the paths. By default "path", "file", "filename" or "image",
+            or else the only one whose values end like image files.
         on_progress: Called with (images done, images in all) in the calling thread; returning True stops.
 
     Returns:
         The images in the order given; files of a folder, zip or glob in natural order of their names.
 
     Raises:
-        ImageError: A path does not exist, there are too many files, a table is unreadable, or the source is of an
+        ImageError: If a path does not exist, there are too many files, a table is unreadable, or the source is of an
             unknown kind.
-        CancelledError: `on_progress` returned True.
+        CancelledError: If `on_progress` returned True.
     """
     if isinstance(source, ImageSet):
         return source if name is None else replace(source, name=name)
@@ -117,7 +117,7 @@ def _read_all(entries: list[ImageEntry], on_progress: OnProgress | None) -> list
     if all(isinstance(entry, ImageProblem) or entry.id for entry in entries):
         return entries
     found = []
-    # Few threads: each holds one decoded image, of up to 200 MB.
+    # Few threads, because each one has a decoded image of up to 200 MB in memory.
     pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="featlib-images")
     try:
         for entry in pool.map(_check, entries):

@@ -1,4 +1,4 @@
-"""Sources of several kinds side by side, as on a command line."""
+"""List the images of several sources of different kinds, as on a command line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def list_sources(sources: Sequence[str], path_column: str | None = None) -> list
         FeatlibError: If a built-in set is unknown, or `path_column` is given without a table.
     """
     if path_column is not None and not any(is_table(Path(source)) for source in sources):
-        raise FeatlibError("--path-column is for a .csv, .tsv or .parquet table, and there is none among the sources.")
+        raise FeatlibError("--path-column is for a .csv, .tsv or .parquet table, but none of the sources is one.")
     if len(sources) == 1 and not sources[0].startswith(SAMPLES):
         return list_pending(sources[0], path_column=path_column)
     listed: list[ImageEntry] = []

@@ -1,4 +1,7 @@
-"""Names of images: what to show, what is system junk, which folder labels. Never used to open files."""
+"""Clean the names of images for display, find their folder labels, and recognize system junk.
+
+These names are never used to open files.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from pathlib import PurePosixPath
 
 from featlib.text import MAX_NAME, printable
 
-# The label column of images that lie in folders.
+# The label column of images in folders.
 LABEL_COLUMN = "folder"
 _JUNK = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store", "@eadir", "icon\r"}
 _DRIVE = re.compile(r"^[A-Za-z]:")
-# What clean_name returns as it is; most names are such, and lists of a million names are read.
+# Names that clean_name returns unchanged: most of them, and lists may have a million.
 _CLEAN = re.compile(r"[\w-][\w .,+()-]*(?:/[\w-][\w .,+()-]*)*", re.ASCII)
 
 
@@ -23,8 +26,7 @@ def clean_name(name: str) -> str:
     if len(name) <= MAX_NAME and _CLEAN.fullmatch(name):
         return name
     parts = PurePosixPath(_DRIVE.sub("", name.replace("\\", "/"))).parts
-    kept = "/".join(part for part in parts if part not in ("/", "//", "..", "."))
-    return printable(kept) or "image"
+    return printable("/".join(part for part in parts if part not in ("/", "//", "..", "."))) or "image"
 
 
 def folder_labels(name: str) -> dict[str, str]:
@@ -42,7 +44,7 @@ def is_system_junk(name: str) -> bool:
 def is_ignored(name: str) -> bool:
     """Return whether a file found in a folder or zip is ignored: system junk, or hidden by a dot before its name.
 
-    A part `..` is not hidden but a traversal.
+    A part `..` is a traversal, which is not hidden.
     """
     parts = name.replace("\\", "/").split("/")
     return is_system_junk(name) or any(part.startswith(".") and part not in (".", "..") for part in parts)

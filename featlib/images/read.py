@@ -1,4 +1,4 @@
-"""Get the encoded bytes out of a path, bytes or a file-like, never more than the limit."""
+"""Read the encoded bytes of a path or an open file, never more than the limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from featlib.errors import ImageError
 from featlib.text import format_bytes
 
-# The largest file that is taken as one image. Camera JPEGs have 2 to 20 MB.
+# The largest file that is read as one image. JPEGs of cameras have 2 to 20 MB.
 MAX_BYTES = 50 * 2**20
 
 
@@ -18,9 +18,9 @@ def check_length(length: int, name: str) -> None:
     if length == 0:
         raise ImageError(f"'{name}' is empty (0 bytes): export or download it again.")
     if length > MAX_BYTES:
-        # Its true size is not known here: no more than the limit is read of open files and zips.
+        # The actual size is unknown here, since open files and zips are read up to the limit only.
         raise ImageError(
-            f"'{name}' is larger than {format_bytes(MAX_BYTES)}, the most that one image may have: save it smaller."
+            f"'{name}' is larger than {format_bytes(MAX_BYTES)}, the limit for one image: save it smaller."
         )
 
 
@@ -28,7 +28,7 @@ def to_path(source: str | os.PathLike[str]) -> Path:
     """Return a path that a user gave as a Path; `~` is the home folder.
 
     Raises:
-        ImageError: It is empty, which would mean the current folder.
+        ImageError: If it is empty, which would mean the current folder.
     """
     text = os.fspath(source)
     if not text:
@@ -57,7 +57,7 @@ def read_path(path: Path, name: str) -> bytes:
     """Read one file.
 
     Raises:
-        ImageError: There is no such file, it is not a regular file, cannot be opened, is empty or too large.
+        ImageError: If there is no such file, or it is not a regular file, cannot be opened, is empty or too large.
     """
     try:
         if not path.is_file():
@@ -75,7 +75,7 @@ def read_path(path: Path, name: str) -> bytes:
 
 
 def why_no_file(path: Path, name: str) -> str:
-    """Say in one sentence why a path is no file to read."""
+    """Explain in one sentence why a path cannot be read as a file."""
     if is_folder(path):
         return f"'{name}' is a folder, not an image: load_images reads folders."
     if exists(path):
@@ -94,7 +94,7 @@ def read_file_like(file: Any, name: str, limit: int = MAX_BYTES) -> bytes:  # no
     """Read an open binary file or an upload from its beginning, at most `limit` + 1 bytes.
 
     Raises:
-        ImageError: It is closed, or opened as text.
+        ImageError: If it is closed, or opened as text.
     """
     try:
         if hasattr(file, "getvalue"):
@@ -111,7 +111,7 @@ def read_file_like(file: Any, name: str, limit: int = MAX_BYTES) -> bytes:  # no
 
 
 def file_like_name(file: object) -> str | None:
-    """Return the name an upload or open file carries, if any; of an absolute path the file's name only."""
+    """Return the name of an upload or open file, if any; of an absolute path only its last part."""
     name = getattr(file, "name", None)
     if not isinstance(name, str | Path) or not str(name):
         return None

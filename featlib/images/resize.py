@@ -41,7 +41,7 @@ def use_resizer(name: str) -> None:
         name: One of `RESIZERS`.
 
     Raises:
-        FeatlibError: There is no such resizer, or it is not available here.
+        FeatlibError: If there is no such resizer, or it is not available here.
     """
     global _active
     if name not in RESIZERS:
@@ -69,7 +69,7 @@ def cover(image: Image.Image, height: int, width: int) -> np.ndarray:
         (height, width, 3) uint8, read-only.
 
     Raises:
-        ImageError: The image is not RGB.
+        ImageError: If the image is not RGB.
     """
     if image.mode != "RGB":
         raise ImageError(f"Received a PIL image of mode {image.mode!r} to resize: convert it with .convert('RGB').")

@@ -1,4 +1,4 @@
-"""Kinds of files by their first bytes, for messages about files that are not readable images."""
+"""Recognize kinds of files by their first bytes, for messages about files that are not readable images."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _describe_box(brand: bytes) -> str:
 def _describe_text(head: bytes) -> str:
     if not head.strip(b"\x00"):
         return "a file of zero bytes only"
-    # A cut in the middle of a character is not a reason to call a text binary.
+    # A text whose last character is cut off is still a text.
     text = head.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n").lower()
     if b"\x00" in head or text[:-1].count("\N{REPLACEMENT CHARACTER}") > len(text) // 20:
         return "an unknown kind of file"

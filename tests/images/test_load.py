@@ -276,7 +276,7 @@ def test_one_bad_file_between_good_ones(tmp_path):
         "There is no file 'gone.png'",
         "'image 3' is empty (0 bytes)",
         "'image 4' has dtype float64, and an image array is uint8 0..255 (or uint16 0..65535, or bool)",
-        "'image 6' has 32-bit values, which have no agreed white",
+        "'image 6' has 32-bit values, which have no defined white level",
     ]
 
 
