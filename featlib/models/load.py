@@ -68,52 +68,40 @@ def load_backbone(
         ModelError: Unknown name or option, unusable model, input shape or weights file.
         WeightsNotFoundError: The weights are not on this machine and could not be downloaded.
     """
-    if isinstance(model, str) and not is_model_path(model):
-        return _load_by_name(model, options, weights, include_top, input_shape, preprocessing, class_names)
-    if weights != "imagenet" or not include_top:
-        raise ModelError(
-            f"weights and include_top are for networks by name; a model brings its own. Received: weights={weights!r}, "
-            f"include_top={include_top} with {model!r}."
-        )
-    if options:
-        raise ModelError(f"Options are for networks by name. Received: {', '.join(options)} with {model!r}.")
-    if isinstance(model, str | Path):
-        return load_model_file(Path(model), input_shape, preprocessing, class_names, trust_saved_model)
-    return wrap_model(model, input_shape, preprocessing, class_names)
-
-
-def _load_by_name(
-    text: str,
-    options: dict[str, Option],
-    weights: str | Path | None,
-    include_top: bool,
-    input_shape: Sequence[int] | None,
-    preprocessing: str | PixelFunction | None,
-    class_names: Sequence[str] | None,
-) -> Backbone:
-    name, written = parse_model_name(text)
+    if not isinstance(model, str) or is_model_path(model):
+        if weights != "imagenet" or not include_top:
+            raise ModelError(
+                "weights and include_top are for networks by name; a model brings its own. "
+                f"Received: weights={weights!r}, include_top={include_top} with {model!r}."
+            )
+        if options:
+            raise ModelError(f"Options are for networks by name. Received: {', '.join(options)} with {model!r}.")
+        if isinstance(model, str | Path):
+            return load_model_file(Path(model), input_shape, preprocessing, class_names, trust_saved_model)
+        return wrap_model(model, input_shape, preprocessing, class_names)
+    name, written = parse_model_name(model)
     choice = find_choice(name)
     for key in sorted(set(written) & set(options)):
-        raise ModelError(f"The option '{key}' is given twice: in '{text}' and as {key}={options[key]!r}.")
+        raise ModelError(f"The option '{key}' is given twice: in '{model}' and as {key}={options[key]!r}.")
     options = check_options(choice, {**written, **options})
     name = write_model_name(choice, options)
     shape = choose_shape(choice, input_shape)
     build = partial(build_network, choice, options, include_top=include_top, input_shape=shape)
     if weights is None or weights == "random":
-        weights, model = "random", build(pretrained=False)
-        randomize_weights(model)
+        weights, network = "random", build(pretrained=False)
+        randomize_weights(network)
     elif weights == "imagenet":
-        model = build(pretrained=True)
+        network = build(pretrained=True)
     else:
-        model = load_weights_file(partial(build, pretrained=False), weights, name)
-    outputs = model.outputs[0].shape[-1]
+        network = load_weights_file(partial(build, pretrained=False), weights, name)
+    outputs = network.outputs[0].shape[-1]
     if not include_top or class_names is None:
         class_names = imagenet_names() if include_top and outputs == CLASSES else None
     elif len(class_names) != outputs:
         raise ModelError(f"class_names must name the {outputs} outputs of '{name}'. Received: {len(class_names)}.")
     return Backbone(
         name=name,
-        model=model,
+        model=network,
         input_shape=shape,
         preprocessing=as_preprocessing(preprocessing or choice.module),
         weights=Path(weights).name,
