@@ -122,35 +122,41 @@ def decode_resized(data: bytes, name: str, height: int, width: int) -> np.ndarra
     changes the features: at 2, 3 and 5 times the requested size, the cosine to those of the full decode falls to
     0.98, 0.999 and 0.9994 (EfficientNet-Lite0 and MobileNetV2, real photographs).
     """
-
-    def resize(image: Image.Image) -> np.ndarray:
-        _check_size(*image.size, name)
-        return cover(_upright(image, name), height, width)
-
-    return _decode(data, name, resize)
+    return _decode(data, name, lambda image: cover(_upright(image, name), height, width))
 
 
 def _decode(data: bytes, name: str, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     check_length(len(data), name)
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
+            # The header declares the size, so it is checked before any pixel is decoded.
+            _check_size(*image.size, name)
             return read(image)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(_why_unreadable(data, name)) from error
+        kind = image_format(data)
+        if kind is not None:
+            reason = f"'{name}' begins like a {kind} but is damaged or cut off: export or download it again."
+        else:
+            reason = f"'{name}' is {describe(data)}, not an image that featlib reads: it reads {READABLE}."
+        raise ImageError(reason) from error
     except _BOMBS as error:
         raise ImageError(_too_many_pixels(name)) from error
     except MemoryError as error:
         raise ImageError(f"'{name}' does not fit in memory: make it smaller.") from error
     except _DAMAGE as error:
-        raise ImageError(_why_damaged(data, name, str(error))) from error
+        what = "cut off" if "truncated" in str(error).lower() else "damaged"
+        raise ImageError(
+            f"'{name}' is a {what} {image_format(data) or 'image'} file: export or download it again."
+        ) from error
 
 
 def decode_pil(image: Image.Image, name: str) -> np.ndarray:
     """Turn a PIL image into (h, w, 3) uint8 by the same rules as a file."""
     try:
-        return _pixels(image, name, None)
+        _check_size(*image.size, name)
+        return np.array(_upright(image, name))
     except ImageError:
         raise
     except MemoryError as error:
@@ -201,8 +207,6 @@ def _too_many_pixels(name: str, size: str = "") -> str:
 
 
 def _pixels(image: Image.Image, name: str, max_side: int | None) -> np.ndarray:
-    # The header declares the size, so it is checked before any pixel is decoded.
-    _check_size(*image.size, name)
     if max_side is not None:
         image.draft(None, (2 * max_side, 2 * max_side))
     rgb = _upright(image, name)
@@ -236,15 +240,3 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _why_unreadable(data: bytes, name: str) -> str:
-    kind = image_format(data)
-    if kind is not None:
-        return f"'{name}' begins like a {kind} but is damaged or cut off: export or download it again."
-    return f"'{name}' is {describe(data)}, not an image that featlib reads: it reads {READABLE}."
-
-
-def _why_damaged(data: bytes, name: str, reason: str) -> str:
-    what = "cut off" if "truncated" in reason.lower() else "damaged"
-    return f"'{name}' is a {what} {image_format(data) or 'image'} file: export or download it again."

@@ -49,16 +49,13 @@ def describe(data: bytes) -> str:
         if data.startswith(magic):
             return words
     if data[4:8] == b"ftyp":
-        return _describe_box(data[8:12])
+        brand = data[8:12]
+        if brand in _HEIC_BRANDS:
+            return "a HEIC photo"
+        return "an AVIF image" if brand in (b"avif", b"avis") else "a video"
     if data[:4] == b"RIFF":
         return "a sound or video file"
     return _describe_text(data[:4096])
-
-
-def _describe_box(brand: bytes) -> str:
-    if brand in _HEIC_BRANDS:
-        return "a HEIC photo"
-    return "an AVIF image" if brand in (b"avif", b"avis") else "a video"
 
 
 def _describe_text(head: bytes) -> str:

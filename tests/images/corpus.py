@@ -76,12 +76,12 @@ def sixteen_bits() -> np.ndarray:
     return np.linspace(0, 65535, 1024).round().astype(np.uint16).reshape(16, 64)
 
 
-def colour_sixteen_bits() -> bytes:
-    """A PNG with 16 bits a channel, which Pillow cannot write: `sixteen_bits()` in red, reversed in green, no blue."""
+def color_sixteen_bits() -> bytes:
+    """A PNG of 16 bits per channel, which Pillow cannot write: `sixteen_bits()` in red, reversed in green, no blue."""
     ramp = sixteen_bits()
     pixels = np.stack([ramp, ramp[::-1, ::-1], np.zeros_like(ramp)], axis=2).astype(">u2")
     rows = b"".join(b"\x00" + row.tobytes() for row in pixels)
-    return write_png(ramp.shape[1], ramp.shape[0], depth=16, colour=2, packed=zlib.compress(rows))
+    return write_png(ramp.shape[1], ramp.shape[0], depth=16, color=2, packed=zlib.compress(rows))
 
 
 def blank_png(width: int, height: int) -> bytes:
@@ -89,12 +89,12 @@ def blank_png(width: int, height: int) -> bytes:
     row = bytes(1 + (width + 7) // 8)
     packer = zlib.compressobj(9)
     packed = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
-    return write_png(width, height, depth=1, colour=0, packed=packed)
+    return write_png(width, height, depth=1, color=0, packed=packed)
 
 
-def write_png(width: int, height: int, *, depth: int, colour: int, packed: bytes) -> bytes:
-    """A PNG of the packed rows; `colour` is the format's number, 0 for grey and 2 for RGB."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+def write_png(width: int, height: int, *, depth: int, color: int, packed: bytes) -> bytes:
+    """A PNG of the packed rows; `color` is the format's number, 0 for grey and 2 for RGB."""
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
 
 
@@ -131,7 +131,7 @@ def _good() -> Iterator[OddImage]:
     yield OddImage("palette_transparent.png", encode(palette, "PNG", transparency=0), True)
     yield OddImage("grey_transparent.png", encode(image.convert("L"), "PNG", transparency=255), True)
     yield OddImage("grey_16_bits.png", encode(Image.fromarray(sixteen_bits()), "PNG"), True)
-    yield OddImage("colour_16_bits.png", colour_sixteen_bits(), True)
+    yield OddImage("color_16_bits.png", color_sixteen_bits(), True)
     yield OddImage("grey_16_bits.tiff", encode(Image.fromarray(sixteen_bits()), "TIFF"), True)
     yield OddImage("one_bit.png", encode(image.convert("1"), "PNG"), True)
     yield OddImage("one_pixel.png", encode(image.crop((0, 0, 1, 1)), "PNG"), True)

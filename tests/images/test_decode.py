@@ -123,20 +123,20 @@ def test_an_orientation_that_does_not_exist_turns_nothing(orientation):
 
 
 @pytest.mark.parametrize("name", ["alpha.png", "alpha.webp"])
-def test_alpha_is_laid_on_white(name):
+def test_alpha_is_blended_onto_white(name):
     pixels = decode_image(GOOD[name])
     assert_near(pixels, on_white(np.asarray(see_through())))
     assert (pixels[:, 0] == 255).all()  # wholly transparent
     np.testing.assert_array_equal(pixels[:, -1], np.asarray(photo())[:, -1])  # opaque
 
 
-def test_grey_with_alpha_is_laid_on_white():
+def test_grey_with_alpha_is_blended_onto_white():
     grey = np.asarray(see_through().convert("LA").convert("RGBA"))
     assert_near(decode_image(GOOD["grey_alpha.png"]), on_white(grey))
 
 
 @pytest.mark.parametrize("name", ["palette_transparent.png", "transparent.gif"])
-def test_the_transparent_colour_of_a_palette_is_white(name):
+def test_the_transparent_color_of_a_palette_is_white(name):
     with Image.open(io.BytesIO(GOOD[name])) as image:
         see_through_index = np.asarray(image) == image.info["transparency"]
         opaque = np.asarray(image.convert("RGBA"))[..., :3]
@@ -149,12 +149,12 @@ def test_sixteen_bits_are_scaled_not_clipped(name):
     np.testing.assert_array_equal(decode_image(GOOD[name]), np.stack([EIGHT_BITS] * 3, axis=2))
 
 
-def test_sixteen_bit_colour():
+def test_sixteen_bit_color():
     expected = np.stack([EIGHT_BITS, EIGHT_BITS[::-1, ::-1], np.zeros_like(EIGHT_BITS)], axis=2)
-    assert_near(decode_image(GOOD["colour_16_bits.png"]), expected)
+    assert_near(decode_image(GOOD["color_16_bits.png"]), expected)
 
 
-def test_cmyk_keeps_its_colours():
+def test_cmyk_keeps_its_colors():
     assert np.abs(decode_image(GOOD["cmyk.jpg"]).astype(int) - np.asarray(photo())).mean() < 12
 
 
@@ -186,7 +186,7 @@ GREY = np.array([[0, 100], [200, 255]], dtype=np.uint8)
         (GREY > 50, np.stack([[[0, 255], [255, 255]]] * 3, axis=2)),
         (np.array([[0, 257, 32896, 65535]], np.uint16), np.array([[[0] * 3, [1] * 3, [128] * 3, [255] * 3]])),
         (np.array([[[10, 20, 30, 0], [10, 20, 30, 255]]], np.uint8), np.array([[[255, 255, 255], [10, 20, 30]]])),
-        (np.array([[[0, 100, 200, 51]]], np.uint8), np.array([[[204, 224, 244]]])),  # a fifth of the colour
+        (np.array([[[0, 100, 200, 51]]], np.uint8), np.array([[[204, 224, 244]]])),  # a fifth of the color
         (np.array([[[0, 0, 65535, 65535]]], np.uint16), np.array([[[0, 0, 255]]])),
     ],
     ids=["grey", "one channel", "bool", "uint16", "alpha", "a fifth", "uint16 alpha"],

@@ -41,8 +41,8 @@ def test_columns(pets):
 
 def test_a_column_that_is_not_there(pets):
     with pytest.raises(FeatlibError) as error:
-        pets.labels_for("colour")
-    assert str(error.value) == "'pets' has no label column 'colour': it has 'animal', 'place'."
+        pets.labels_for("color")
+    assert str(error.value) == "'pets' has no label column 'color': it has 'animal', 'place'."
     bare = ImageSet("bare", (ImageItem("0", "a"),))
     assert bare.labels is None
     assert bare.label_columns == ()
@@ -170,10 +170,10 @@ def test_every_image_is_drawn_some_time(pets):
 def test_samples_that_cannot_be_drawn(pets):
     with pytest.raises(FeatlibError, match="n=0 for sample: draw at least 1 image"):
         pets.sample(0)
-    with pytest.raises(FeatlibError, match="no label column 'colour'"):
-        pets.sample(5, by="colour")
-    with pytest.raises(FeatlibError, match="no label column 'colour'"):
-        pets.sample(500, by="colour")
+    with pytest.raises(FeatlibError, match="no label column 'color'"):
+        pets.sample(5, by="color")
+    with pytest.raises(FeatlibError, match="no label column 'color'"):
+        pets.sample(500, by="color")
 
 
 def test_an_item_is_an_array():
@@ -220,7 +220,7 @@ def test_a_thumbnail_of_a_large_photo_looks_like_the_photo():
     assert np.abs(item.thumbnail().astype(int) - np.asarray(exact)).max() < 12
 
 
-def test_thumbnails_are_kept_and_shared():
+def test_thumbnails_are_cached_and_shared():
     (item,) = load_images([("a.png", encode(photo().rotate(90), "PNG"))])
     assert item.thumbnail() is item.thumbnail()
     assert item.thumbnail(20) is not item.thumbnail()

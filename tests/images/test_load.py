@@ -137,7 +137,7 @@ def test_an_array_of_images():
 
 
 @pytest.mark.parametrize("batch", [np.zeros((2, 4, 4, 3)), np.zeros((2, 3, 4, 4), np.uint8)[..., :2]])
-def test_an_array_that_is_no_batch_is_refused_whole(batch):
+def test_an_array_that_is_not_a_batch_is_refused_whole(batch):
     with pytest.raises(ImageError, match=r"a batch is \(n, height, width, 3\) of uint8"):
         load_images(batch)
 
@@ -187,7 +187,7 @@ def test_a_folder_is_read_with_its_sub_folders_and_without_junk(tmp_path):
     assert found.name == "set"
 
 
-def test_links_lead_around_only_once(tmp_path):
+def test_links_are_followed_only_once(tmp_path):
     write(tmp_path / "set/a/x.png")
     write(tmp_path / "elsewhere/y.png")
     (tmp_path / "set/a/up").symlink_to(tmp_path / "set")
@@ -214,7 +214,7 @@ def test_a_file_with_wildcards_in_its_name(tmp_path):
     assert load_images(str(path)).names == ("cat[1].png",)
 
 
-def test_names_that_are_no_unicode(tmp_path):
+def test_names_that_are_not_unicode(tmp_path):
     path = os.fsencode(tmp_path) + b"/caf\xe9.png"
     with open(path, "wb") as file:  # noqa: PTH123
         file.write(PNG)

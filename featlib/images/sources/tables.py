@@ -75,6 +75,7 @@ def read_table(path: Path, shown: str, *, max_rows: int, path_column: str | None
 
     @lru_cache(maxsize=100_000)
     def labels(*values: str) -> dict[str, str]:
+        """Return the labels of one row, shared by the rows with the same values."""
         return {column: printable(value) for column, value in zip(rows.labels, values, strict=True) if value}
 
     columns = list(rows.labels.values())

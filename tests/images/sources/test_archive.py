@@ -1,4 +1,4 @@
-"""Zips from strangers: hostile names, lies about sizes, bombs, damage. Good members beside them are still read."""
+"""Untrusted zips: hostile names, false sizes, bombs, damage. Good members beside them are still read."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_two_members_of_one_name_are_both_read():
     assert len(set(found.ids)) == 2
 
 
-def test_a_link_in_a_zip_leads_nowhere():
+def test_a_link_in_a_zip_is_not_followed():
     link = zipfile.ZipInfo("link.png")
     link.create_system = 3
     link.external_attr = 0o120777 << 16
