@@ -437,6 +437,7 @@ def test_a_damaged_vectors_file(run, vectors):
     assert "'vectors.npz' does not hold vectors written by featlib (its columns are not equally long)" in result.stderr
 
 
+@pytest.mark.slow
 def test_as_a_process_it_says_nothing_but_its_own(tmp_path, photos):
     write_photos(tmp_path / "set", photos)
     (tmp_path / "set" / "empty.png").write_bytes(b"")

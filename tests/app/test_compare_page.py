@@ -44,6 +44,7 @@ def test_a_random_network_is_compared_with_the_trained_one():
     assert "**EfficientNetLite0** · ImageNet weights" in said(at)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", [{}, {"other": "MobileNetV2(alpha=0.35)"}], ids=["by itself", "by link"])
 def test_a_network_with_options_is_compared_with_its_own_random_weights(monkeypatch, link):
     from featlib.ui.compute import networks
@@ -65,6 +66,7 @@ def test_a_network_with_options_is_compared_with_its_own_random_weights(monkeypa
     assert f"**MobileNetV2(alpha={'0.35' if link else '0.5'})** · random weights" in said(at)
 
 
+@pytest.mark.slow
 def test_another_network_starts_with_the_stage_of_nearest_resolution():
     at = open_page("compare", layer="block4_add", other="MobileNetV2", other_weights="random")
     assert labelled(at.selectbox, "Right layer").value == "block_5_add"
@@ -104,6 +106,7 @@ def test_weights_that_are_not_here_are_not_offered(name, monkeypatch, tmp_path):
     assert "EfficientNetLite0 (the same network)" in options
 
 
+@pytest.mark.slow
 @pytest.mark.keras_home
 def test_weights_that_are_here_are_offered_and_wanted_first():
     at = open_page("compare", size=224, other="MobileNetV2")
@@ -112,6 +115,7 @@ def test_weights_that_are_here_are_offered_and_wanted_first():
     assert not at.error
 
 
+@pytest.mark.slow
 def test_without_the_top_there_are_no_classes():
     at = open_page("compare", top=0)
     assert not has(at, "plotly_chart", "classes")

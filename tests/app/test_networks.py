@@ -98,6 +98,7 @@ def test_another_input_size_is_chosen_in_the_sidebar():
     assert next(metric.value for metric in at.metric if metric.label == "Input") == "128 × 128"
 
 
+@pytest.mark.slow
 @pytest.mark.keras_home
 def test_mobilenet_on_every_page(photos):
     """But side by side, where it is seen with its own weights in the tests of that page, and costs most."""

@@ -62,6 +62,7 @@ def test_a_file_is_shown_on_every_page(pets):
     assert 'featlib.load_backbone("pets.keras"' in at.code[0].value
 
 
+@pytest.mark.slow
 def test_the_pixels_enter_as_the_person_says(pets):
     model, files = pets
     at = bring(files, "feature_maps")
@@ -80,6 +81,7 @@ def test_the_pixels_enter_as_the_person_says(pets):
     assert not np.allclose(before, after)
 
 
+@pytest.mark.slow
 def test_the_classes_get_names(pets):
     _, files = pets
     at = bring(files[:1])

@@ -24,7 +24,7 @@ def test_every_good_image_of_the_corpus_is_in_use():
     assert not texts(at)
     uploads = choices(at).uploads
     assert uploads.names == tuple(odd.name for odd in GOOD)
-    assert f"{len(GOOD)} of your own images are here" in said(at)
+    assert f"{len(GOOD)} of your own images are loaded" in said(at)
     assert labelled(at.selectbox, "Images").value == "uploads"
     assert at.query_params["images"] == "uploads"
     for item, odd in zip(uploads, GOOD, strict=True):
@@ -72,7 +72,7 @@ def test_earlier_images_stay_when_a_later_upload_is_all_bad():
     upload(at, [("broken.jpg", b"\xff\xd8\xff"), ("empty.png", b"")])
     assert len(choices(at).uploads) == 2
     assert len(texts(at)) == 2
-    assert "2 of your own images are here" in said(at)
+    assert "2 of your own images are loaded" in said(at)
     assert at.query_params["images"] == "uploads"
     assert not go(at, "feature_maps").error
     assert values(at, "shelf") == [0, 1]

@@ -177,6 +177,7 @@ def test_another_pooling_is_other_vectors(passes):
     assert passes.images() == 48
 
 
+@pytest.mark.slow
 def test_more_images_only_need_the_new_ones(passes):
     at = open_page("vectors", images="digits", limit=300, layer="block4_add")
     assert passes.images() == 300

@@ -19,6 +19,7 @@ from tests.benchmarks.networks import open_network
 from tests.benchmarks.ways import QUICK, make_ways
 
 
+@pytest.mark.slow
 def test_a_quick_run_gives_a_table_and_the_store_is_far_faster_than_computing(tmp_path):
     numbers = tmp_path / "numbers.json"
     options = ["--quick", "--network", "EfficientNetLite0", "--only", "store", "--json", str(numbers)]

@@ -98,6 +98,7 @@ def test_a_live_keras_model(tiny):
         FeatureExtractor(tiny.model, layers="conv").fit()
 
 
+@pytest.mark.slow
 def test_a_weights_file_that_changed_is_read_again(tmp_path, photos):
     path = tmp_path / "mine.weights.h5"
     vectors = []

@@ -51,6 +51,7 @@ def test_many_layers_and_poolings_equal_keras(backbone, photos, name):
     assert make_runtime(backbone, taps, name) is network
 
 
+@pytest.mark.slow
 def test_bfloat16_is_told_with_its_error(lite0, photos):
     pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")
     taps = [Tap("head_relu")]
@@ -129,6 +130,7 @@ def test_what_openvino_cannot_convert_runs_in_tensorflow(photos, make):
     assert largest_difference(network.run(batch), run_eagerly(backbone, taps, batch)) < 1e-4
 
 
+@pytest.mark.slow
 def test_what_openvino_cannot_convert_is_an_error_where_openvino_is_requested():
     pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")
     backbone, taps = load_backbone(recurrent(), preprocessing="none"), [Tap("last")]

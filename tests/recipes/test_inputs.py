@@ -60,6 +60,7 @@ def test_both_tensors_and_their_cosine(run, photos, context, layer, wrong):
     assert found["cosine"] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("other", "other_layer"), [(mobilenet, "out_relu"), (convnext, STEM)])
 def test_two_networks_see_the_same(run, photos, other, other_layer):
     found = run(compare_code(lite0(), other(), "block4_add", other_layer))

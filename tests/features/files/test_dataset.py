@@ -279,6 +279,7 @@ print(len(dataset), int(status["VmHWM"].split()[0]) // 1024)  # ru_maxrss would 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak")
 def test_memory_does_not_grow_with_rows(tmp_path):
     origin = Origin("wide", "f00", ("a",), layer_columns(("a",), (512,)), "avg")

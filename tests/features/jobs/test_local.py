@@ -337,6 +337,7 @@ print(int(status["VmHWM"].split()[0]) // 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_memory_does_not_grow_with_the_rows(tmp_path):
     """Writing 120 MB of vectors more, in each format, takes hardly more memory."""

@@ -104,6 +104,7 @@ def check_equal(output: Path, expected, images: int) -> None:
     ]
 
 
+@pytest.mark.slow
 @needs_ray
 def test_a_few_images_have_the_engine_s_vectors(lite0, tmp_path):
     photos = load_samples("photos")[:3]

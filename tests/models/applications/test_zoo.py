@@ -130,6 +130,7 @@ def test_a_live_model_that_takes_no_images_is_refused():
         load_backbone(keras.Model(inputs, keras.layers.Dense(2)(inputs)), preprocessing="none")
 
 
+@pytest.mark.slow
 def test_offline_says_what_to_download_from_where_and_where_to_put_it(tmp_path):
     code = """
 import featlib
@@ -251,6 +252,7 @@ def test_a_live_model_must_say_how_it_wants_its_pixels():
     assert load_backbone(keras.Model(inputs, rescaled)).preprocessing.name == "none"
 
 
+@pytest.mark.slow
 @pytest.mark.keras_home
 def test_a_damaged_weights_file_is_told_as_that(tmp_path):
     from tests.conftest import KERAS_HOME

@@ -44,6 +44,7 @@ def test_a_file_is_the_model_it_was(pets_file, pets, photos):
     assert FeatureExtractor(backbone, layers=layer).fit_transform(photos[:3]).shape == (3, 96)
 
 
+@pytest.mark.slow
 def test_the_person_s_own_names_and_preprocessing_win(pets_file):
     backbone = load_backbone(pets_file, class_names=["a", "b", "c"], preprocessing="tf")
     assert backbone.class_names == ("a", "b", "c")
@@ -52,6 +53,7 @@ def test_the_person_s_own_names_and_preprocessing_win(pets_file):
         load_backbone(pets_file, class_names=["a", "b"])
 
 
+@pytest.mark.slow
 def test_what_the_file_does_not_show_is_asked_for_or_assumed(tmp_path):
     image = layers.Input((16, 16, 3), name="image")
     keras.Model(image, layers.Conv2D(2, 3, name="conv")(image), name="plain").save(tmp_path / "plain.keras")
@@ -123,6 +125,7 @@ def test_a_saved_model_is_a_vector_extractor_by_explicit_choice(tmp_path, endpoi
     np.testing.assert_allclose(X, backbone.prepare(images).mean(axis=(1, 2)) @ hub.kernel.numpy(), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_exported_keras_model(tmp_path, pets, photos):
     pets.export(tmp_path / "exported", verbose=False)
     backbone = load_backbone(tmp_path / "exported", trust_saved_model=True, preprocessing="none")

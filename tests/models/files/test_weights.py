@@ -119,6 +119,7 @@ def check_round_trip(name, path, input_shape=SHAPE):
     path.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "ending"), [("EfficientNetB0", ".h5"), ("ConvNeXtTiny", ".weights.h5")])
 def test_normalisation_and_nested_models_keep_their_weights(name, ending, tmp_path):
     check_round_trip(name, tmp_path / f"one{ending}")
@@ -142,6 +143,7 @@ def test_a_cut_off_file(files, tmp_path, ending, share):
     assert f"The file 'cut{ending}' cannot be used. " in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_overwritten_bytes_are_one_error_or_none(files, network, tmp_path, ending):
     """Where only numbers are hit, HDF5 has no checksum that would tell."""
@@ -159,6 +161,7 @@ def test_overwritten_bytes_are_one_error_or_none(files, network, tmp_path, endin
     assert refused
 
 
+@pytest.mark.slow
 def test_garbage(tmp_path):
     for content in (b"", b"garbage" * 1000, b"\x89HDF\r\n\x1a\n" + bytes(5000), b"PK\x03\x04" + bytes(500)):
         path = tmp_path / "garbage.h5"

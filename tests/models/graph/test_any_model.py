@@ -330,6 +330,7 @@ def test_all_layers_of_one_image_with_inner_models():
     np.testing.assert_allclose(trace.outputs[f"{base.name}/block_6_expand"], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_hundreds_of_taps_leave_nothing_behind():
     """Neither Keras' graphs nor the number of live objects grow with the taps that are made and dropped."""
     image, inner = layers.Input((16, 16, 3), name="image"), encoder()

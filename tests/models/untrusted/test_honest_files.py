@@ -77,6 +77,7 @@ def _many_things():
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "name"),
     [(_mobilenet_v2, "model.keras"), (_mobilenet_v3, "model.h5"), (_many_things, "model.keras")],
@@ -139,6 +140,7 @@ def test_transfer_network_of_keras_2(tmp_path):
     assert len([repair for repair in opened.repairs if "2 inner models" in repair or "2 augmentation" in repair]) == 2
 
 
+@pytest.mark.slow
 def test_sequential_of_early_keras_2(tmp_path):
     """A bare list of layers, the first of which has the input shape: no name, no Input layer."""
     import keras
