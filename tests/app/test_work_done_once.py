@@ -11,8 +11,9 @@ from PIL import Image
 
 from featlib.images import load_images, load_samples
 from featlib.transfer import stage_layers
-from featlib.ui.compute import load_network, traces, vector_store
+from featlib.ui.compute import compute_vectors, load_network, traces, vector_store
 from featlib.ui.compute.queue import QUEUE
+from featlib.ui.session import Session
 from tests.app.driver import SIZE, choices, go, has, labelled, open_page, pick, press, run, said
 from tests.app.uploading import pictures, upload
 
@@ -107,30 +108,32 @@ def test_a_server_that_starts_again_finds_what_was_computed(passes):
     assert passes == []
 
 
-def test_two_sessions_that_ask_for_the_same_set_compute_it_once(passes, monkeypatch):
-    """AppTest stands for one session at a time, so the second one is a thread that opens the same page meanwhile."""
-    open_page("layers")  # the network is loaded
-    passes.clear()
-    original, sessions = type(QUEUE).turn, []
+def test_two_sessions_that_ask_for_the_same_set_compute_it_once(passes, monkeypatch, few):
+    """AppTest stands for one session at a time, so the second one is a thread that asks for the same meanwhile."""
+    network = load_network("EfficientNetLite0", "imagenet", True, SIZE)
+    original, sessions, found = type(QUEUE).turn, [], []
+
+    def ask():
+        found.append(compute_vectors(Session(), network, few, ["block4_add"]))
 
     def turn(self, key, on_wait):
         if not sessions:
-            sessions.append(threading.Thread(target=lambda: opened.append(open_page("vectors", images="views"))))
+            sessions.append(threading.Thread(target=ask))
             sessions[0].start()
             time.sleep(2)  # it reaches the computation that this one holds
         return original(self, key, on_wait)
 
-    opened = []
     monkeypatch.setattr(type(QUEUE), "turn", turn)
-    at = open_page("vectors", images="views")
+    at = open_page("vectors", images="views", layer="block4_add")
     sessions[0].join(60)
-    assert metrics(opened[0]) == metrics(at)
+    assert ("Shape", "(24, 40)") in metrics(at)
+    assert found[0].vectors["block4_add"].shape == (24, 40)
     assert passes.images() == 24
 
 
-def test_who_waited_for_another_session_that_left_computes_it(passes):
+def test_who_waited_for_another_session_that_left_computes_it(passes, few):
     network = load_network("EfficientNetLite0", "imagenet", True, SIZE)
-    key = f"vectors {network.fingerprint} {load_samples('views')[:24].fingerprint} avg"
+    key = f"vectors {network.fingerprint} {few.fingerprint} avg"
     asked = threading.Event()
 
     def leave():
