@@ -75,13 +75,12 @@ def compute_vectors(
     reasons: dict[int, str] = {}
     try:
         if stages:
-            task = _task(session, backbone, images, pooling)
+            # The layers wanted first are computed along with the stages, in the same pass, and are not part of its key.
             every = tuple(dict.fromkeys([*stages, *wanted]))
-            arrays = _stage_vectors(backbone.fingerprint, images.fingerprint, pooling, backbone, images, every, task)
+            arrays = _compute_once(session, backbone, images, every, pooling, distinct=())
         missing = tuple(layer for layer in wanted if layer not in arrays)
         if missing:
-            task = _task(session, backbone, images, pooling, missing)
-            arrays |= _layer_vectors(backbone.fingerprint, images.fingerprint, pooling, missing, backbone, images, task)
+            arrays |= _compute_once(session, backbone, images, missing, pooling, distinct=missing)
     except _IncompleteError as found:
         reasons = found.reasons
         kept = [i for i in range(len(images)) if i not in reasons]
@@ -114,56 +113,45 @@ def warn_skipped(skipped: str) -> None:
         st.warning(plain(skipped))
 
 
-# `_layers` is not part of the key: the layers wanted first are computed along with the stages, in the same pass.
-@st.cache_data(show_spinner=False)
-def _stage_vectors(
-    fingerprint: str,
-    images_fingerprint: str,
-    pooling: Pooling,
-    _backbone: Backbone,
-    _images: ImageSet,
-    _layers: tuple[str, ...],
-    _task: Task,
-) -> Arrays:
-    return _run(_backbone, _images, _layers, pooling, _task)
-
-
-@st.cache_data(show_spinner=False)
-def _layer_vectors(
-    fingerprint: str,
-    images_fingerprint: str,
-    pooling: Pooling,
+def _compute_once(
+    session: Session,
+    backbone: Backbone,
+    images: ImageSet,
     layers: tuple[str, ...],
-    _backbone: Backbone,
-    _images: ImageSet,
-    _task: Task,
+    pooling: Pooling,
+    distinct: tuple[str, ...],
 ) -> Arrays:
-    return _run(_backbone, _images, layers, pooling, _task)
-
-
-def _run(backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: Pooling, task: Task) -> Arrays:
-    engine = Engine(backbone, [Tap(layer, pooling) for layer in layers], EngineOptions(store=vector_store()))
-    with task.running(at_once=True) as on_progress:
-        found, parts = engine.run(images.items, on_progress=on_progress)
-    arrays = dict(zip(layers, parts, strict=True))
-    reasons = {i: entry.reason for i, entry in enumerate(found) if not isinstance(entry, ImageItem)}
-    if reasons:
-        raise _IncompleteError(arrays, reasons)
-    return arrays
-
-
-def _task(
-    session: Session, backbone: Backbone, images: ImageSet, pooling: Pooling, layers: tuple[str, ...] = ()
-) -> Task:
-    """Return the task of a pass; flattened vectors and those of models with own code are not in the store."""
+    """Return vectors, from the cache if they are there; `distinct` is what tells passes over the same images apart."""
+    key = (backbone.fingerprint, images.fingerprint, pooling, *distinct)
+    # Flattened vectors and those of models with own code are not in the store.
     is_stored = pooling in CACHEABLE_POOLINGS and not backbone.has_own_code
-    return Task(
+    task = Task(
         session,
-        " ".join(["vectors", backbone.fingerprint, images.fingerprint, pooling, *layers]),
+        " ".join(["vectors", *key]),
         f"Running {plain(backbone.name)}",
         unit="images",
         note="" if is_stored else "These vectors are not stored on disk: if you stop, the computation starts over.",
     )
+    return _run(key, backbone, images, layers, pooling, task)
+
+
+@st.cache_data(show_spinner=False)
+def _run(
+    key: tuple[str, ...],
+    _backbone: Backbone,
+    _images: ImageSet,
+    _layers: tuple[str, ...],
+    _pooling: Pooling,
+    _task: Task,
+) -> Arrays:
+    engine = Engine(_backbone, [Tap(layer, _pooling) for layer in _layers], EngineOptions(store=vector_store()))
+    with _task.running(at_once=True) as on_progress:
+        found, parts = engine.run(_images.items, on_progress=on_progress)
+    arrays = dict(zip(_layers, parts, strict=True))
+    reasons = {i: entry.reason for i, entry in enumerate(found) if not isinstance(entry, ImageItem)}
+    if reasons:
+        raise _IncompleteError(arrays, reasons)
+    return arrays
 
 
 def _stages_to_add(backbone: Backbone, images: ImageSet, wanted: Sequence[str], pooling: Pooling) -> tuple[str, ...]:
@@ -171,8 +159,7 @@ def _stages_to_add(backbone: Backbone, images: ImageSet, wanted: Sequence[str], 
     if pooling not in CACHEABLE_POOLINGS:
         return ()
     stages = (*stage_layers(backbone), *([backbone.prediction_layer] if backbone.prediction_layer else []))
-    size = _row_size(backbone, {*stages, *wanted}, pooling)
-    return stages if size * len(images) * 4 <= MAX_BYTES else ()
+    return stages if 4 * len(images) * _row_size(backbone, {*stages, *wanted}, pooling) <= MAX_BYTES else ()
 
 
 def _row_size(backbone: Backbone, layers: Iterable[str], pooling: Pooling) -> int:
@@ -181,7 +168,7 @@ def _row_size(backbone: Backbone, layers: Iterable[str], pooling: Pooling) -> in
 
 def _check_size(backbone: Backbone, images: ImageSet, layers: Sequence[str], pooling: Pooling) -> None:
     size = _row_size(backbone, layers, pooling)
-    if size * len(images) * 4 > MAX_BYTES:
+    if 4 * len(images) * size > MAX_BYTES:
         raise FeatlibError(
             f"{len(images):,} vectors of {size:,} numbers take {format_bytes(size * len(images) * 4)}; at most "
             f"{format_bytes(MAX_BYTES)} are allowed here. Choose average pooling, a later layer or fewer images."
