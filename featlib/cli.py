@@ -390,12 +390,7 @@ def project(
     else:
         title = label or next(iter(table.labels), "")
         figure = projection_scatter(
-            projection,
-            ids=table.ids,
-            names=table.names,
-            labels=table.labels.get(title),
-            label_title=title,
-            height=720,
+            projection, ids=table.ids, names=table.names, labels=table.labels.get(title), label_title=title, height=720
         )
         # With Plotly's script inside, so that the page needs no network connection.
         page = figure.to_html(include_plotlyjs=True, config={"displaylogo": False})

@@ -18,6 +18,12 @@ from featlib.recipes.networks import is_plain, network, network_imports, prepare
 from featlib.recipes.parts import image_set, several_vectors, vectors
 from featlib.recipes.program import KERAS, NUMPY, literal, program
 
+PROBE = {
+    NUMPY,
+    "from sklearn.linear_model import LogisticRegression",
+    "from sklearn.pipeline import make_pipeline",
+    "from sklearn.preprocessing import StandardScaler",
+}
 SOLVER = f"""
 solver = "covariance_eigh" if X.shape[1] <= min(len(X), {MAX_COVARIANCE}) else "full"  # both are exact
 if solver == "full" and X.size > {MAX_EXACT}:
@@ -100,13 +106,9 @@ def transfer_code(
     Raises:
         FeatlibError: If a layer has height and width, and there is no pooling.
     """
-    imports = {
-        NUMPY,
-        "from sklearn.linear_model import LogisticRegression",
+    imports = PROBE | {
         "from sklearn.metrics import confusion_matrix",
         "from sklearn.model_selection import StratifiedKFold, cross_val_predict",
-        "from sklearn.pipeline import make_pipeline",
-        "from sklearn.preprocessing import StandardScaler",
     }
     learn = f"""
 y = images.labels_for({literal(label_column)})  # (n,)
@@ -145,13 +147,7 @@ def layer_probe_code(
         FeatlibError: If a layer has height and width, and there is no pooling.
         LayerNotFoundError: If there is no such layer.
     """
-    imports = {
-        NUMPY,
-        "from sklearn.linear_model import LogisticRegression",
-        "from sklearn.model_selection import StratifiedKFold, cross_val_score",
-        "from sklearn.pipeline import make_pipeline",
-        "from sklearn.preprocessing import StandardScaler",
-    }
+    imports = PROBE | {"from sklearn.model_selection import StratifiedKFold, cross_val_score"}
     learn = f"""
 y = images.labels_for({literal(label_column)})  # (n,)
 counts = np.unique(y, return_counts=True)[1]

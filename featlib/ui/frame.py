@@ -27,16 +27,7 @@ from featlib.models import (
 )
 from featlib.recipes import CodeContext
 from featlib.ui.compute import NotYetError, Stopped
-from featlib.ui.session import (
-    OWN,
-    UPLOADS,
-    Session,
-    allowed_values,
-    bind,
-    current_session,
-    unavailable,
-    write_url,
-)
+from featlib.ui.session import OWN, UPLOADS, Session, allowed_values, bind, current_session, unavailable, write_url
 from featlib.ui.text import plain
 from featlib.ui.widgets import choose_own_model
 
@@ -220,10 +211,7 @@ def _choose_settings(session: Session) -> None:
     choice = _choice(session)
     with st.expander("Network settings"):
         st.segmented_control(
-            "Weights",
-            allowed_values("weights"),
-            help="Random weights show what training has added.",
-            **bind("weights"),
+            "Weights", allowed_values("weights"), help="Random weights show what training has added.", **bind("weights")
         )
         st.toggle("Include top", help="Keep the classification layers, for ImageNet's 1,000 classes.", **bind("top"))
         usual = choice.input_size or Session().size

@@ -83,13 +83,7 @@ def _pca(digest: str, n_components: int, _X: np.ndarray) -> Projection:
 @st.cache_data(show_spinner=False)
 def _tsne(digest: str, n_components: int, perplexity: float | None, _X: np.ndarray, _task: Task) -> Projection:
     with _task.running(at_once=True) as report:
-        return project(
-            _X,
-            method="tsne",
-            n_components=n_components,
-            perplexity=perplexity,
-            on_progress=report,
-        )
+        return project(_X, method="tsne", n_components=n_components, perplexity=perplexity, on_progress=report)
 
 
 @st.cache_data(show_spinner=False)

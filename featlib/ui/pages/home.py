@@ -15,9 +15,8 @@ from featlib.models import Backbone
 from featlib.ui.compute import compute_all_vectors, compute_projection, neighbor_agreement, own_images
 from featlib.ui.session import UPLOADS, Session
 from featlib.ui.text import plain
+from featlib.ui.widgets import show_problems
 
-MAX_LISTED = 8
-PROBLEMS_HEIGHT = 220  # pixels; more of them are scrolled
 VIEWS_PERPLEXITY = 10.0
 
 
@@ -69,8 +68,7 @@ def _show_result(session: Session) -> None:
     problems = session.upload_problems
     if problems:
         st.warning(f"{len(problems):,} {'file' if len(problems) == 1 else 'files'} could not be used:")
-        with st.container(height=PROBLEMS_HEIGHT if len(problems) > MAX_LISTED else "content", border=False):
-            st.text("\n".join(problem.reason for problem in problems))
+        show_problems([problem.reason for problem in problems])
 
 
 def show_views(session: Session, backbone: Backbone, layers: Sequence[str]) -> None:

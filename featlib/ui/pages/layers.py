@@ -15,12 +15,7 @@ from featlib.ui.session import Session, widget_value
 from featlib.ui.text import plain
 from featlib.ui.widgets import format_shape
 
-KINDS = {
-    "maps": "feature maps",
-    "vector": "vector",
-    "probabilities": "class probabilities",
-    "other": "other",
-}
+KINDS = {"maps": "feature maps", "vector": "vector", "probabilities": "class probabilities", "other": "other"}
 ALL, SUGGESTED, UNAVAILABLE = "all", "suggested", "unavailable"
 INDENT = "\u2003\u2003"  # wide spaces, which the table does not collapse
 MAX_STEPS = 8
@@ -113,13 +108,11 @@ def show_top(session: Session, backbone: Backbone) -> None:
     st.subheader("With and without the top", anchor=False)
     with_top, without = st.columns(2, border=True)
     last = find_layer(backbone, backbone.feature_layer)
-    steps = ["↓ the layers that predict ImageNet's classes"]
-    end = f"{_step(last)}"
+    steps, end = ["↓ the layers that predict ImageNet's classes"], _step(last)
     if backbone.include_top:
         steps = [f"↓ {_step(info)}" for info in backbone.layers[last.index + 1 :] if not info.reason]
-        end = (
-            f"maps **({', '.join(f'{side:,}' for side in last.output_shape)})**"  # the last layer may have another name
-        )
+        # Without the top, the last layer may have another name.
+        end = f"maps **({', '.join(f'{side:,}' for side in last.output_shape)})**"
     if len(steps) > MAX_STEPS:
         half = MAX_STEPS // 2
         steps = [*steps[:half], f"↓ {len(steps) - MAX_STEPS} more layers", *steps[-half:]]

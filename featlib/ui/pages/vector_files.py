@@ -12,14 +12,7 @@ import streamlit as st
 
 from featlib.analysis import Neighbors, Projection, StreamedPCA, fit_pca, stream_neighbors
 from featlib.errors import FeatlibError, ImageError
-from featlib.features.files import (
-    Row,
-    VectorDataset,
-    files_fingerprint,
-    open_vectors,
-    sample_rows,
-    write_coordinates,
-)
+from featlib.features.files import Row, VectorDataset, files_fingerprint, open_vectors, sample_rows, write_coordinates
 from featlib.images import ImageItem, clean_name, digest_bytes, exists, read_path, to_path
 from featlib.text import format_bytes, printable
 from featlib.ui.compute import NotYetError, Task, compute_projection
@@ -31,6 +24,7 @@ from featlib.ui.widgets import (
     bounded_perplexity,
     pick_projection,
     resolve_color,
+    show_problems,
     show_scatter,
     thumbnail_row,
     tsne_note,
@@ -43,7 +37,6 @@ N_NEIGHBORS = 8
 MAX_CSV_ROWS = 500_000  # the file is made in memory
 MAX_LISTED = 8
 MAX_REASONS = 3
-PROBLEMS_HEIGHT = 220  # pixels; more of them are scrolled
 POOLINGS = {"avg": "average pooling", "max": "maximum pooling", "flatten": "flattened", "none": "no pooling"}
 
 
@@ -124,9 +117,7 @@ def show_facts(dataset: VectorDataset) -> None:
     facts[3].metric("Unreadable", f"{dataset.problem_count:,}", help="Images without a vector.")
     if dataset.problem_count:
         with st.expander(f"Why {dataset.problem_count:,} images could not be read"):
-            height = PROBLEMS_HEIGHT if len(dataset.problems) > MAX_LISTED else "content"
-            with st.container(height=height, border=False):  # type: ignore[arg-type]
-                st.text("\n".join(_reason(problem.name, problem.reason) for problem in dataset.problems))
+            show_problems([_reason(problem.name, problem.reason) for problem in dataset.problems])
             if dataset.problem_count > len(dataset.problems):
                 st.caption(f"The first {len(dataset.problems):,}.")
 

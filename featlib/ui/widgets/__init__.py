@@ -12,6 +12,7 @@ from featlib.ui.widgets.panels import (
     show_image,
     show_maps,
     show_prediction,
+    show_problems,
     show_vector,
 )
 from featlib.ui.widgets.pickers import (
@@ -64,6 +65,7 @@ __all__ = [
     "show_image",
     "show_maps",
     "show_prediction",
+    "show_problems",
     "show_scatter",
     "show_vector",
     "thumbnail_row",

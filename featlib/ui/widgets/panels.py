@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from featlib.ui.widgets.clickable import Tile, picture_grid
 from featlib.ui.widgets.pickers import format_shape
 
 CHANNELS_PER_PAGE = 48
+MAX_LISTED = 8
+PROBLEMS_HEIGHT = 220  # pixels; more of them are scrolled
 TILE = 84
 SORTS = {
     "index": "index",
@@ -210,6 +213,12 @@ def show_image(trace: Trace, item: ImageItem) -> None:
         caption=f"{plain(item.name)} as the network sees it: {width} × {height}",
         alt=f"{item.name}, resized and cropped to {width} by {height} pixels.",
     )
+
+
+def show_problems(reasons: Sequence[str]) -> None:
+    """List why images cannot be used, one line each; a long list is scrolled."""
+    with st.container(height=PROBLEMS_HEIGHT if len(reasons) > MAX_LISTED else "content", border=False):
+        st.text("\n".join(reasons))
 
 
 def show_code(code: str | dict[str, str], made: str = "what is on this page") -> None:
