@@ -100,8 +100,8 @@ def _pooled_output(context: CodeContext, info: LayerInfo) -> str:
         return layer_output(context, info)
     if context.pooling not in POOLING_LAYERS:
         raise FeatlibError(
-            f"'{info.path}' puts out maps, so vectors need a pooling: one of {', '.join(map(repr, POOLING_LAYERS))}. "
-            f"Received: {context.pooling!r}."
+            f"'{info.path}' outputs feature maps, so vectors need a pooling: one of "
+            f"{', '.join(map(repr, POOLING_LAYERS))}. Received: {context.pooling!r}."
         )
     return f"{POOLING_LAYERS[context.pooling]}({layer_output(context, info)})"
 

@@ -73,7 +73,7 @@ def page(name: str, question: str, advice: str) -> Iterator[Session]:
 
     Args:
         name: The page's name in the navigation.
-        question: What a person finds out here; the heading.
+        question: What a user finds out here; the heading.
         advice: What to do here, in one sentence.
 
     Yields:
@@ -127,7 +127,7 @@ def results(session: Session) -> Iterator[None]:
 
 
 def image_set(session: Session) -> ImageSet:
-    """Return the images that a person has chosen: built in or their own."""
+    """Return the images that a user has chosen: built in or their own."""
     if session.images == UPLOADS and session.uploads is not None:
         return session.uploads
     return load_samples(session.images)

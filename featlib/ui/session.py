@@ -1,4 +1,4 @@
-"""What a person has chosen. The only module that names `st.session_state`.
+"""What a user has chosen. The only module that names `st.session_state`.
 
 Choices are names and numbers, so they fit into the URL: every view is a link.
 """
@@ -17,8 +17,8 @@ from featlib.images import ImageProblem, ImageSet
 from featlib.models import DEFAULT_MODEL, Backbone
 
 KEY = "featlib"
-OWN = "own"  # the model that a person has brought
-UPLOADS = "uploads"  # the images that a person has brought
+OWN = "own"  # the model that the user has uploaded
+UPLOADS = "uploads"  # the images that the user has uploaded
 ALWAYS_IN_URL = ("model", "images", "layer", "image")
 PAGE_AFTER = {"layer": 0, "channel": 0, "sort": 1}  # another order starts on its first page
 
@@ -27,10 +27,10 @@ Weights = Literal["imagenet", "random"]
 
 @dataclass
 class Session:
-    """The choices of one person; each field down to `row` is a URL parameter.
+    """The choices of one user; each field down to `row` is a URL parameter.
 
     Attributes:
-        model: Name of the network, with options as in "MobileNetV2(alpha=0.35)", or "own" for the person's own file.
+        model: Name of the network, with options as in "MobileNetV2(alpha=0.35)", or "own" for the user's own file.
         weights: What the network has learned from.
         top: Whether to keep the classification layers.
         size: Height and width of the network's input in pixels; 0 for the network's own.
@@ -51,7 +51,7 @@ class Session:
         tool: What the mouse does.
         label: Label column to predict; empty for the first.
         limit: The most images that a page computes vectors of.
-        pixels: Preprocessing of the person's own model; empty for that of the file.
+        pixels: Preprocessing of the user's own model; empty for that of the file.
         wrong: Name of the mismatched preprocessing; empty for the first that differs from the right one.
         other: Name of the network on the right; empty for the same one.
         other_weights: Weights of the network on the right; empty for those that differ from the network on the left.
@@ -59,13 +59,13 @@ class Session:
         file: Path of a file or folder of vectors on the server's machine; empty for none.
         drawn: The most rows of it that are drawn.
         row: The chosen row of it, from 1; 0 for none.
-        uploads_ref: Returns the person's own images while the session lasts, else None.
-        own_ref: Returns the person's own model while the session lasts, else None.
-        own_names: Class names of their model as the person wrote them, one per line.
+        uploads_ref: Returns the user's own images while the session lasts, else None.
+        own_ref: Returns the user's own model while the session lasts, else None.
+        own_names: Class names of their model as the user wrote them, one per line.
         own_problem: Why the last model file cannot be used.
         upload_problems: What of the last upload cannot be used.
         taken: What was loaded already from each upload widget.
-        stopped: Key of the computation that the person stopped.
+        stopped: Key of the computation that the user stopped.
         notices: What to say once.
     """
 
@@ -109,16 +109,16 @@ class Session:
 
     @property
     def uploads(self) -> ImageSet | None:
-        """The person's own images, or None."""
+        """The user's own images, or None."""
         return self.uploads_ref()
 
     @property
     def own(self) -> Backbone | None:
-        """The person's own model, or None."""
+        """The user's own model, or None."""
         return self.own_ref()
 
     def choose(self, name: str, value: object) -> None:
-        """Set the field `name` to a person's choice, and what follows from it."""
+        """Set the field `name` to a user's choice, and what follows from it."""
         if name == "model" and value != self.model:  # another network has other layers and another size
             self.layer, self.also, self.size, self.page = "", "", 0, 0
         if name == "file" and value != self.file:
@@ -181,7 +181,7 @@ def unavailable(name: str, value: object) -> str:
 
 
 def current_session() -> Session:
-    """Return the session of the person looking at the page, read from the URL when it begins."""
+    """Return the session of the user looking at the page, read from the URL when it begins."""
     if KEY not in st.session_state:
         st.session_state[KEY] = read_query(st.query_params.to_dict())
     return st.session_state[KEY]

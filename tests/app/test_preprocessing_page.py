@@ -144,7 +144,7 @@ def test_networks_with_one_channel_or_a_function_of_their_own(photos):
 def test_every_picture_says_what_it_is():
     at = open_page("preprocessing", image=3)
     pictures = [part for image in elements(at, "image") for part in image.proto.imgs]
-    steps = ("1 · The file", "2 · Resized and cropped", "3 · Preprocessed correctly", "3 · Preprocessed wrong")
+    steps = ("1 · The file", "2 · Resized and cropped", "3 · Preprocessed correctly", "3 · Preprocessed incorrectly")
     assert [picture.alt for picture in pictures] == [f"{step}: chelsea." for step in steps]
     assert pictures[0].caption == "chelsea: 451 × 300 pixels, 0…255"
     assert pictures[1].caption == "96 × 96 pixels"

@@ -279,7 +279,7 @@ def test_the_curve_over_depth_is_that_of_probe_layers(run, make, layers):
 @pytest.mark.parametrize("pooling", [None, "none", "mean"])
 def test_maps_need_a_pooling(pooling):
     for make in (vectors_code, projection_code):
-        with pytest.raises(FeatlibError, match=r"'block4_add' puts out maps.*Received"):
+        with pytest.raises(FeatlibError, match=r"'block4_add' outputs feature maps.*Received"):
             make(replace(lite0_context(), pooling=pooling))
 
 

@@ -131,7 +131,7 @@ def open_partial(target: Path, job: Job, batch_size: int = 1, *, resume: bool) -
     """
     real = Path(os.path.realpath(check_destination(target, FORMATS)))  # a link stays a link
     path = real.with_name(f".{real.name}.partial")
-    if path.is_symlink():  # others may write where the target is, and lead to a folder of this person's
+    if path.is_symlink():  # others may write where the target is, and lead to a folder of this user's
         raise FeatlibError(f"'{path}' is a link, which featlib never makes. Remove it, or choose another file.")
     with locked_folder(path, target, temporary=True):
         earlier = (read_job(path) or {}) if resume else {}

@@ -22,7 +22,7 @@ TraceKey = tuple[str, str]  # fingerprint and image id
 
 @st.cache_resource(scope="session", show_spinner=False)
 def own_images() -> list[ImageSet]:
-    """Return where the person's uploads live until the session ends; other places refer to them weakly."""
+    """Return where the user's uploads live until the session ends; other places refer to them weakly."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""The network that a person has chosen: one by name, shared by all visitors, or their own file."""
+"""The network that a user has chosen: one by name, shared by all visitors, or their own file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from featlib.ui.session import OWN, Session
 
 
 class NotYetError(FeatlibError):
-    """Something that the person has still to provide: no mistake."""
+    """Something that the user has yet to provide; not a mistake."""
 
 
 def network(session: Session) -> Backbone:
     """Return the chosen network; the first call imports TensorFlow and reads the weights.
 
     Raises:
-        NotYetError: The person has chosen to bring a model and has not done so yet.
+        NotYetError: The user has chosen their own model and not uploaded it yet.
         FeatlibError: The network is unavailable.
     """
     if session.model == OWN:
@@ -53,7 +53,7 @@ def _cached_backbone(model: str, weights: str, include_top: bool, size: int) -> 
 
 @st.cache_resource(scope="session", show_spinner=False)
 def own_models() -> list[Backbone]:
-    """Return where the person's own model lives until the session ends: as read from the file, and as adapted."""
+    """Return where the user's own model lives until the session ends: as read from the file, and as adapted."""
     return []
 
 
@@ -87,7 +87,7 @@ def _own_network(session: Session) -> Backbone:
 
 
 def written_class_names(session: Session, own: Backbone) -> tuple[str, ...] | None:
-    """Return the class names that the person has written, if there are as many as classes."""
+    """Return the class names that the user has written, if there are as many as classes."""
     lines = tuple(line.strip() for line in session.own_names.splitlines() if line.strip())
     return lines if lines and len(lines) == class_count(own) else None
 

@@ -18,7 +18,7 @@ QUICK_SECONDS = 0.3  # a bar that comes and goes in this time only flickers
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
-    """The person has stopped this computation; the frame offers to resume it."""
+    """The user has stopped this computation; the frame offers to resume it."""
 
 
 class Task:
@@ -28,7 +28,7 @@ class Task:
     drawn when the result is cached. While another session computes the same, creating it waits and shows that progress.
 
     Args:
-        session: Knows whether the person has stopped this computation.
+        session: Knows whether the user has stopped this computation.
         key: Tells this computation from all others; equal where the cached function's arguments are.
         title: What it does, for the bar.
         unit: What is counted; empty for percent.
@@ -56,7 +56,7 @@ class Task:
             at_once: Whether to show the bar from the beginning; else it appears if the work is not quickly done.
 
         Raises:
-            Stopped: The person has stopped this computation before.
+            Stopped: The user has stopped this computation before.
         """
         self._check_stopped()
         try:
@@ -88,7 +88,7 @@ class Task:
         self._show(0.0, f"Waiting: {ahead} {'computation' if ahead == 1 else 'computations'} ahead in the queue")
 
     def _show(self, fraction: float, text: str) -> None:
-        """Draw the bar or move it. This is also where a click of the person ends the run."""
+        """Draw the bar or move it. This is also where a click of the user ends the run."""
         if self._bar is None:
             self._context.run(self._draw)
         self._context.run(self._bar.progress, min(1.0, fraction), text=text)  # type: ignore[union-attr]

@@ -30,14 +30,14 @@ def compute_projection(
     """Return the coordinates of vectors.
 
     Args:
-        session: Knows whether the person has stopped this computation.
+        session: Knows whether the user has stopped this computation.
         X: (n, D) vectors.
         method: "pca" or "tsne".
         n_components: 2 or 3.
         perplexity: Of t-SNE.
 
     Raises:
-        Stopped: The person has stopped this computation.
+        Stopped: The user has stopped this computation.
     """
     digest = array_digest(X)
     if method == "pca":
@@ -52,13 +52,13 @@ def train_probe(session: Session, X: np.ndarray, y: np.ndarray, name: str) -> Pr
     """Return the cross-validated accuracy of a simple classifier on vectors.
 
     Args:
-        session: Knows whether the person has stopped this computation.
+        session: Knows whether the user has stopped this computation.
         X: (n, D) vectors.
         y: (n,) labels.
         name: What the classifier is trained on, for the progress bar.
 
     Raises:
-        Stopped: The person has stopped this computation.
+        Stopped: The user has stopped this computation.
     """
     digest = array_digest(X, y)
     return _probe(digest, X, y, Task(session, f"probe {digest}", f"Training a classifier on {plain(name)}"))

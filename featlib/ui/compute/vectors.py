@@ -57,7 +57,7 @@ def compute_vectors(
     that has gone or changed is skipped.
 
     Args:
-        session: Knows whether the person has stopped this computation.
+        session: Knows whether the user has stopped this computation.
         backbone: The network.
         images: The images.
         layers: Layer paths.
@@ -66,7 +66,7 @@ def compute_vectors(
     Raises:
         FeatlibError: The vectors would not fit into memory.
         ImageError: No image can be read.
-        Stopped: The person has stopped this computation.
+        Stopped: The user has stopped this computation.
     """
     _check_size(backbone, images, layers, pooling)
     wanted = tuple(dict.fromkeys(layers))
@@ -99,7 +99,7 @@ def compute_all_vectors(session: Session, backbone: Backbone, images: ImageSet, 
     Raises:
         FeatlibError: The vectors would not fit into memory.
         ImageError: An image cannot be read.
-        Stopped: The person has stopped this computation.
+        Stopped: The user has stopped this computation.
     """
     batch = compute_vectors(session, backbone, images, layers)
     if batch.skipped:

@@ -66,7 +66,7 @@ class ComparedModel:
 
 
 def pick_other(session: Session) -> Session:
-    """Return the choices of the network on the right: the person's, or what is most worth comparing with."""
+    """Return the choices of the network on the right: the user's, or what is most worth comparing with."""
     choices = {choice.name: choice for choice in list_models()}
     # What is on a side already and has options, such as a width, is offered too.
     written = [name for name in (session.model, session.other) if name not in ("", OWN, *choices)]
@@ -109,7 +109,7 @@ def load_other(other: Session) -> Backbone:
 
 
 def pick_other_layer(session: Session, left: ComparedModel, backbone: Backbone) -> LayerInfo:
-    """Return the layer on the right: of the same network the same one, else the person's choice or the most similar."""
+    """Return the layer on the right: of the same network the same one, else the user's choice or the most similar."""
     paths = [info.path for info in backbone.layers if not info.reason]
     if backbone.name == left.backbone.name and left.layer.path in paths:
         return find_layer(backbone, left.layer.path)

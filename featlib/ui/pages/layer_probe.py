@@ -37,7 +37,7 @@ def compute_curve(session: Session, backbone: Backbone, images: ImageSet, column
     """Train a probe on each stage output, from one forward pass.
 
     Raises:
-        Stopped: The person has stopped the computation.
+        Stopped: The user has stopped the computation.
     """
     paths = stage_layers(backbone)
     batch = compute_vectors(session, backbone, images, paths)

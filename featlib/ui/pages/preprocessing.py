@@ -60,7 +60,7 @@ class PreprocessingEffect:
 
 
 def pick_wrong(session: Session, backbone: Backbone) -> Backbone | None:
-    """Return the network with a wrong preprocessing that the person picks; None if none fits its channels."""
+    """Return the network with a wrong preprocessing that the user picks; None if none fits its channels."""
     names = mismatched_preprocessings(backbone)
     if not names:
         st.info("This network preprocesses its input by a function of its own; there is no simple one to compare with.")
@@ -133,7 +133,7 @@ def compare_preprocessing(
     """Run the chosen image and several more, preprocessed right and wrong; return None if there is no wrong.
 
     Raises:
-        Stopped: The person has stopped the computation.
+        Stopped: The user has stopped the computation.
     """
     if len(inputs) < 2:
         return None
@@ -196,7 +196,7 @@ def show_steps(item: ImageItem, inputs: list[PreprocessedInput]) -> None:
         ("2 · Resized and cropped", resized, f"{format_shape(right.input_shape[1::-1])} pixels"),
     ]
     for side in inputs:
-        title = f"3 · Preprocessed {'correctly' if side.is_right else 'wrong'}"
+        title = f"3 · Preprocessed {'correctly' if side.is_right else 'incorrectly'}"
         steps.append((title, side.image, f"preprocessing “{plain(side.backbone.preprocessing.name)}”"))
     for column, (title, image, caption) in zip(st.columns(len(steps), gap="medium"), steps, strict=True):
         column.markdown(f"**{title}**")

@@ -72,7 +72,7 @@ def compare_probes(
     """Train probes on the layer and on its baselines.
 
     Raises:
-        Stopped: The person has stopped the computation.
+        Stopped: The user has stopped the computation.
     """
     batch = compute_vectors(session, backbone, images, [layer.path])
     images = batch.images
