@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def write_h5(contents: VectorFileContents, path: Path) -> None:
         **{name: label_text(column) for name, column in labels.items()},
     }
     # The HDF5 library crashes the process when the disk is full, so the space is checked first.
-    check_space(path.parent, _estimate_bytes(contents, good | PROBLEM_TEXTS))
+    columns = (good | PROBLEM_TEXTS).values()
+    texts = sum(BYTES_PER_TEXT + 4 * len(text(row)) for row in contents.rows() for text in columns)
+    check_space(path.parent, 4 * math.prod(contents.shape) + texts + 2**16)
     with h5py.File(path, "w") as file:
         file.create_dataset(META, data=json.dumps({"origin": contents.origin.to_json(), "labels": labels}))
         X = file.create_dataset("X", contents.shape, "<f4")
@@ -50,12 +53,6 @@ def write_h5(contents: VectorFileContents, path: Path) -> None:
             start += len(piece)
         _write_texts(file, good, contents.shape[0], contents.good())
         _write_texts(file, PROBLEM_TEXTS, sum(1 for _ in contents.bad()), contents.bad())
-
-
-def _estimate_bytes(contents: VectorFileContents, columns: Mapping[str, Text]) -> int:
-    texts = sum(BYTES_PER_TEXT + 4 * len(text(row)) for row in contents.rows() for text in columns.values())
-    n, width = contents.shape
-    return 4 * n * width + texts + 2**16
 
 
 def _write_texts(file: Any, columns: Mapping[str, Text], count: int, rows: Iterator[Row]) -> None:  # noqa: ANN401

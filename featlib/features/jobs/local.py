@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from featlib.errors import CancelledError, FeatlibError
 from featlib.features.engine import EngineOptions
-from featlib.features.files.atomic import UNWRITABLE, check_destination, check_space
+from featlib.features.files.atomic import UNWRITABLE, check_destination
 from featlib.features.files.dataset import open_vectors
 from featlib.features.files.formats import FORMATS, write_file
 from featlib.features.jobs.job import Job
@@ -158,13 +159,11 @@ def _check_space(folder: ShardFolder, target: Path) -> None:
     file = values * (CSV_BYTES_PER_VALUE if target.suffix.lower() == ".csv" else 4)
     there = sum(path.stat().st_size for path in folder.path.iterdir() if path.is_file())
     needed = max(0, 4 * values - there) + file
-    try:
-        check_space(folder.path, needed)
-    except OSError as error:
+    if shutil.disk_usage(folder.path).free < needed:
         raise FeatlibError(
             f"'{target.name}' needs about {format_bytes(needed)} while it is written, and the disk has less. "
             "Make room there, or choose another place."
-        ) from error
+        )
 
 
 def finish(folder: ShardFolder, target: Path) -> tuple[ImageProblem, ...]:

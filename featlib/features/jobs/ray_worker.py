@@ -8,6 +8,7 @@ import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,6 @@ class ShardWorker:
         names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", THREADS)
         os.environ.update(dict.fromkeys(names, str(threads)))
         self._plan, self._folder = plan, folder
-        self._engine: Engine | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         """Take one row {shard, images}; return {shard, error, notes}, with error "" when the shard is written."""
@@ -88,12 +88,12 @@ class ShardWorker:
                 "the memory is too small for so many workers, or one image ends the process. Continue with "
                 "fewer workers; the finished shards stay."
             )
-        engine = self._engine = self._engine or self._load()
-        found, parts = engine.run(images, n_images=self._folder.job.total)
-        layers = [tap.layer for tap in engine.taps]
+        found, parts = self._engine.run(images, n_images=self._folder.job.total)
+        layers = [tap.layer for tap in self._engine.taps]
         self._folder.write(number, found, combine_layers(parts, layers, self._plan.l2_normalize))
 
-    def _load(self) -> Engine:
+    @cached_property
+    def _engine(self) -> Engine:
         use_resizer(self._folder.job.origin.resizer)
         engine = self._plan.load()
         backbone, expected = engine.backbone, self._folder.job.origin.fingerprint
