@@ -18,7 +18,7 @@ from featlib.errors import CancelledError, FeatlibError
 from featlib.features import Engine, EngineOptions, Tap, VectorStore, extract_vectors
 from featlib.features.jobs.local import extract_to_file
 from featlib.features.taps import run_eagerly
-from featlib.images import ImageItem, ImageProblem, list_pending
+from featlib.images import ImageItem, ImageProblem, list_pending, resizer_name, use_resizer
 from featlib.models import load_backbone
 from tests.images.corpus import corpus
 
@@ -172,6 +172,20 @@ def test_each_thing_that_matters_has_its_own_vectors(tiny, folder, store, forwar
     both = extract_vectors(tiny, folder, ["join", "side"], store=store)  # each was kept by itself
     assert not forwarded
     np.testing.assert_array_equal(both.X[:, 8:], extract_vectors(tiny, folder, "side", store=store).X)
+
+
+def test_each_resizer_has_its_own_vectors(tiny, folder, store):
+    fastest = resizer_name()
+    try:
+        for i, name in enumerate(dict.fromkeys([fastest, "pillow"]), start=1):
+            use_resizer(name)
+            expected = extract_vectors(tiny, folder, "join")
+            assert expected.origin.resizer == name
+            for _ in range(2):
+                np.testing.assert_allclose(extract_vectors(tiny, folder, "join", store=store).X, expected.X, rtol=1e-5)
+            assert store.info().vectors == 13 * i
+    finally:
+        use_resizer(fastest)
 
 
 def test_what_cannot_be_told_apart_is_not_kept(tiny, folder, store):
