@@ -10,7 +10,7 @@ from typing import Any
 
 from featlib.errors import ImageError
 from featlib.features.engine import Engine
-from featlib.features.files.records import plain_text
+from featlib.features.files import plain_text
 from featlib.features.vectors import Origin
 from featlib.images import ImageEntry, ImageProblem, open_image
 

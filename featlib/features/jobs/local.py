@@ -11,9 +11,7 @@ from pathlib import Path
 
 from featlib.errors import CancelledError, FeatlibError
 from featlib.features.engine import EngineOptions
-from featlib.features.files.atomic import UNWRITABLE, check_destination
-from featlib.features.files.dataset import open_vectors
-from featlib.features.files.formats import FORMATS, write_file
+from featlib.features.files import FORMATS, UNWRITABLE, check_destination, open_vectors, write_file
 from featlib.features.jobs.job import Job
 from featlib.features.jobs.shards import ShardFolder, locked_folder, read_job
 from featlib.features.runtimes import Precision, RuntimeName

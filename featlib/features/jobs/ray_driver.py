@@ -17,8 +17,7 @@ from typing import Any
 
 from featlib.errors import CancelledError, FeatlibError, FeatlibWarning, ImageError
 from featlib.features.engine import EngineOptions
-from featlib.features.files.atomic import why
-from featlib.features.files.dataset import open_vectors
+from featlib.features.files import open_vectors, why
 from featlib.features.jobs.job import Job
 from featlib.features.jobs.ray_worker import Plan, ShardWorker
 from featlib.features.jobs.shards import ShardFolder, locked_folder

@@ -14,10 +14,19 @@ from typing import Any
 import numpy as np
 
 from featlib.errors import FeatlibError
-from featlib.features.files.atomic import DAMAGE, PART, why, write_whole
-from featlib.features.files.formats import write_file
-from featlib.features.files.parquet import SHARDS, open_parquet, read_schema
-from featlib.features.files.records import Row, VectorFileContents, piece_rows
+from featlib.features.files import (
+    DAMAGE,
+    PART,
+    SHARDS,
+    Row,
+    VectorFileContents,
+    open_parquet,
+    piece_rows,
+    read_schema,
+    why,
+    write_file,
+    write_whole,
+)
 from featlib.features.jobs.job import Job
 from featlib.features.runtimes import cores
 from featlib.images import ImageItem, ImageProblem
