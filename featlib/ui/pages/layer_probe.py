@@ -88,18 +88,23 @@ def show_curve(session: Session, backbone: Backbone, curve: DepthCurve, column: 
         help="The layer that the other pages show. A click on a point of the curve chooses it too.",
         **bind("layer", second="_probed", shown=session.layer if session.layer in accuracies else None),
     )
-    result = probes.results[0]
+    st.caption(_method(probes))
+
+
+def _method(probes: LayerProbe) -> str:
+    """Say how the accuracies were measured, and whether the best layer stands out."""
+    result, means, best = probes.results[0], probes.mean_accuracies, int(probes.mean_accuracies.argmax())
     near = int(np.sum(means + probes.std_accuracies[best] >= means[best]))
-    spread = (
-        f" {near} of {len(means)} layers lie within one standard deviation of the best: the difference is within the "
-        "noise; more images would settle it."
-        if near > 1
-        else ""
-    )
-    st.caption(
+    text = (
         f"A logistic regression on each layer's average-pooled vectors, the network frozen. {result.cv}-fold "
         f"stratified cross-validation over {len(result.labels):,} images, the same folds for each layer; error bars "
-        f"are the standard deviation over the folds.{spread}"
+        "are the standard deviation over the folds."
+    )
+    if near == 1:
+        return text
+    return (
+        f"{text} {near} of {len(means)} layers lie within one standard deviation of the best: the difference is within "
+        "the noise; more images would settle it."
     )
 
 
