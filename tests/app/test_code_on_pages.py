@@ -47,7 +47,7 @@ def test_projection(outcome):
 
 
 def test_transfer(outcome):
-    at = open_page("transfer", images="shapes", layer="block4_add", label="colour", limit=300)
+    at = open_page("transfer", images="shapes", layer="block4_add", label="color", limit=300)
     made = outcome(at)
     assert f"block4_add {np.mean(made['accuracies']):.0%};" in element(at, "plotly_chart", "accuracy").proto.alt
     wrong = int((made["predictions"] != made["y"]).sum())

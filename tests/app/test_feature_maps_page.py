@@ -88,7 +88,7 @@ def test_channels_are_sorted(maps, sort):
         assert values(at, "maps") != list(range(48))
 
 
-def test_a_shared_scale_changes_the_colours_and_not_the_order():
+def test_a_shared_scale_changes_the_colors_and_not_the_order():
     at = open_page("feature_maps", layer=WIDE)
     before = data(at, "maps")
     labelled(at.segmented_control, "Color scale").set_value("shared")

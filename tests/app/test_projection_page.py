@@ -78,7 +78,7 @@ def test_the_points_are_those_of_featlib(method, dimensions, views, vectors):
 
 
 @pytest.mark.parametrize("column", ["photo", "view"])
-def test_colour_by_a_label_column(column, views):
+def test_color_by_a_label_column(column, views):
     at = open_page("projection", images="views", layer=LAYER)
     labelled(at.selectbox, "Color").set_value(column)
     run(at)
@@ -87,7 +87,7 @@ def test_colour_by_a_label_column(column, views):
     assert f"of the images share the {column} of most of their 5 nearest neighbors" in said(at)
 
 
-def test_colour_by_the_predicted_class(lite96, views):
+def test_color_by_the_predicted_class(lite96, views):
     at = open_page("projection", images="views", layer=LAYER)
     labelled(at.selectbox, "Color").set_value("predicted class")
     run(at)
@@ -95,7 +95,7 @@ def test_colour_by_the_predicted_class(lite96, views):
     predicted = {lite96.class_names[i] for i in probabilities.argmax(axis=1)}
     assert len(predicted) > 5
     alike = {name for name in legend(at) if name in predicted}
-    assert len(alike) >= min(len(predicted), 8) - 1  # where there are many, the rare ones share one colour
+    assert len(alike) >= min(len(predicted), 8) - 1  # where there are many, the rare ones share one color
     assert set(drawn(at)) == set(views.ids)
 
 
@@ -190,7 +190,7 @@ def test_a_handful_of_images_is_enough_for_everything(count):
             assert len(drawn(at)) == count
 
 
-def test_images_without_labels_have_no_colour_without_the_top():
+def test_images_without_labels_have_no_color_without_the_top():
     at = brought(5)
     choices(at).top, choices(at).color = False, "photo"
     go(at, "projection")

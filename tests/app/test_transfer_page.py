@@ -72,9 +72,9 @@ def test_the_confusion_and_the_mistakes_tell_the_same(at, shapes):
 
 
 def test_another_label_column():
-    at = open_page("transfer", images="shapes", limit=300, layer="block4_add", label="colour")
-    assert labelled(at.segmented_control, "Label to predict").value == "colour"
-    assert any(h.value.startswith("colour: ") for h in at.subheader)
+    at = open_page("transfer", images="shapes", limit=300, layer="block4_add", label="color")
+    assert labelled(at.segmented_control, "Label to predict").value == "color"
+    assert any(h.value.startswith("color: ") for h in at.subheader)
     labelled(at.segmented_control, "Label to predict").set_value("size")
     run(at)
     assert at.query_params["label"] == "size"

@@ -203,11 +203,11 @@ def test_a_picture_taken_out_of_the_widget_leaves_the_set():
     assert choices(at).uploads.names == (first[0],)
 
 
-def test_the_same_pictures_in_other_folders_are_probed_anew():
+def test_the_same_pictures_in_other_folders_are_probed_again():
     """Results are shared by all people on a server, so the labels belong to what they are kept by."""
     go(brought(8, ("cats", "dogs")), "transfer")
-    sorted_anew = [(f"{'Anna' if i < 4 else 'Berta'}/{i}.png", data) for i, (_, data) in enumerate(pictures(8))]
-    other = go(upload(open_page(layer="head_relu"), sorted_anew, "folder"), "transfer")
+    re_sorted = [(f"{'Anna' if i < 4 else 'Berta'}/{i}.png", data) for i, (_, data) in enumerate(pictures(8))]
+    other = go(upload(open_page(layer="head_relu"), re_sorted, "folder"), "transfer")
     confusion = element(other, "plotly_chart", "confusion").proto.spec
     assert "Anna" in confusion
     assert "cats" not in confusion

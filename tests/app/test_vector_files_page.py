@@ -132,7 +132,7 @@ def test_points_are_a_fair_part_of_the_pca_of_all_rows(vectors_set, dimensions):
     assert "A random sample of 500 of 891 rows (seed 0), stratified by “kind”." in text
 
 
-def test_tsne_of_the_part_keeps_kinds_together_and_colour_moves_nothing(vectors_set):
+def test_tsne_of_the_part_keeps_kinds_together_and_color_moves_nothing(vectors_set):
     at = opened(vectors_set[0], drawn=500, method="tsne", perplexity=10)
     assert "t-SNE of these rows after the PCA of all. Perplexity 10, seed 0" in said(at)
     before = drawn(at)

@@ -195,7 +195,7 @@ def test_what_cannot_be_told_apart_is_not_kept(tiny, folder, store):
     assert store.info().vectors == 0
 
 
-def test_a_file_that_changed_is_computed_anew(tiny, folder, store):
+def test_a_file_that_changed_is_computed_again(tiny, folder, store):
     extract_vectors(tiny, folder, "join", store=store)
     other = featlib.load_samples("views")[40].pixels
     Image.fromarray(other).save(folder / "03.png")
@@ -233,7 +233,7 @@ def test_a_network_with_functions_of_one_s_own_is_not_kept(folder, store):
     np.testing.assert_allclose(extract_vectors(network(3.0), folder, "conv", store=store).X, one * 1.5, rtol=1e-5)
 
 
-def test_damaged_entries_are_computed_anew(tiny, folder, store):
+def test_damaged_entries_are_computed_again(tiny, folder, store):
     first = extract_vectors(tiny, folder, "join", store=store).X
     data = bytearray(store.path.read_bytes())
     data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)

@@ -246,7 +246,7 @@ def test_tsne_is_the_one_on_screen(run, n_components, perplexity):
     np.testing.assert_allclose(found["coordinates"], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("column", "cv"), [("shape", 4), ("colour", 5)])
+@pytest.mark.parametrize(("column", "cv"), [("shape", 4), ("color", 5)])
 def test_transfer_learns_the_same_head(run, column, cv):
     context = CodeContext(network(include_top=False, size=96), "shapes", layer="head_relu")
     found = run(transfer_code(context, column, cv, 1, 40))

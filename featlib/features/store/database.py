@@ -173,6 +173,11 @@ class StoreFile:
                 raise DamagedError(str(error)) from error
             return _Opened(connection, self._identity())
 
+    def remove_damaged(self) -> None:
+        """Remove the damaged file that was set aside, if there is one and the folder allows it."""
+        with contextlib.suppress(OSError):
+            self._beside(".damaged").unlink()
+
     def _set_aside(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             self.path.replace(self._beside(".damaged"))

@@ -156,8 +156,9 @@ class VectorStore:
         return StoreInfo(self.path, sum(vectors for _, vectors, _ in spaces), used, self.max_bytes, spaces)
 
     def clear(self) -> None:
-        """Remove everything, and free the disk."""
+        """Remove everything, a damaged file that was set aside included, and free the disk."""
         self._run(clear, None)
+        self._file.remove_damaged()
 
     def _run(self, job: Callable[[sqlite3.Connection], Result], default: Result, create: bool = False) -> Result:
         """Run a job; where the file is damaged, run it again on a new one."""

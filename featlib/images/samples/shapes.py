@@ -65,7 +65,7 @@ def draw_shapes() -> Iterator[tuple[dict[str, str], np.ndarray]]:
         for color, (form, coverage) in product(COLORS, forms.items()):
             size, rotation, texture = form
             # The name of the column is part of links and of scripts.
-            labels = {"shape": shape, "colour": color, "size": size, "rotation": rotation, "texture": texture}
+            labels = {"shape": shape, "color": color, "size": size, "rotation": rotation, "texture": texture}
             base = np.array(COLORS[color], dtype=np.float64)
             inks = np.stack([base, base * 0.25 + 255 * 0.75, base * 0.62])
             background = (1 - coverage.sum(axis=2, keepdims=True)) * _BACKGROUND

@@ -299,7 +299,7 @@ def test_a_file_that_is_no_store_is_set_aside(store, content):
         assert store.path.with_name("vectors.db.damaged").read_bytes() == before
 
 
-def test_a_store_of_another_version_is_begun_anew(store):
+def test_a_store_of_another_version_is_replaced_by_a_new_one(store):
     store.put("a", rows("a", range(3)))
     with sqlite3.connect(store.path) as connection:
         connection.execute("PRAGMA user_version = 99")
@@ -321,6 +321,8 @@ def test_a_damaged_store_is_set_aside(store):
     store.put("a", rows("a", range(3)))
     assert (check(store, "a", range(3)), store.problem) == (3, "")
     assert path.with_name("vectors.db.damaged").read_bytes() == damaged
+    store.clear()
+    assert not path.with_name("vectors.db.damaged").exists()
 
 
 def test_rows_are_read_into_a_matrix(store):

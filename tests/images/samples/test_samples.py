@@ -159,7 +159,7 @@ def test_small_photos_are_not_enlarged():
 
 def test_shapes_come_in_every_combination_once():
     found = load_samples("shapes")
-    assert found.label_columns == ("shape", "colour", "size", "rotation", "texture")
+    assert found.label_columns == ("shape", "color", "size", "rotation", "texture")
     combinations = [tuple(item.labels.values()) for item in found]
     everything = product(shapes.SHAPES, shapes.COLORS, shapes.SIZES, shapes.ROTATIONS, shapes.TEXTURES)
     assert sorted(combinations) == sorted(everything)
@@ -190,13 +190,13 @@ def test_shapes_have_the_area_color_and_position_of_their_labels():
         assert abs(columns.mean() - 47.5) < 6, item.name
         if item.labels["texture"] == "plain":
             middle = item.pixels[round(rows.mean()), round(columns.mean())]
-            np.testing.assert_array_equal(middle, shapes.COLORS[item.labels["colour"]], err_msg=item.name)
+            np.testing.assert_array_equal(middle, shapes.COLORS[item.labels["color"]], err_msg=item.name)
 
 
 def test_textures_differ():
     shares = {}
     for item in load_samples("shapes"):
-        accent = np.array(shapes.COLORS[item.labels["colour"]]) * 0.25 + 255 * 0.75
+        accent = np.array(shapes.COLORS[item.labels["color"]]) * 0.25 + 255 * 0.75
         near = np.abs(item.pixels - accent).max(axis=2) < 12
         shares.setdefault(item.labels["texture"], []).append((near & ink(item)).sum() / ink(item).sum())
     assert max(shares["plain"]) < 0.1

@@ -48,7 +48,7 @@ def _layer(*args, **config):
 
 
 def _weights(build):
-    """A `.keras` file whose weights member is built anew."""
+    """A `.keras` file whose weights member is replaced."""
     return _keras(lambda good: repacked(good, {WEIGHTS: h5(build)}))
 
 
