@@ -1,5 +1,7 @@
 """What `import featlib` offers."""
 
+import os
+import platform
 import subprocess
 import sys
 
@@ -18,6 +20,16 @@ def test_nothing_is_imported_before_it_is_used():
     code = "import featlib, sys; print([name for name in sys.modules if name.startswith('featlib.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("wanted", "found"), [(None, "1"), ("0", "0")])
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="oneDNN is for x86 processors")
+def test_tensorflow_uses_onednn_unless_the_user_says_otherwise(wanted, found):
+    name = "TF_ENABLE_ONEDNN_OPTS"
+    environment = {key: value for key, value in os.environ.items() if key != name} | ({name: wanted} if wanted else {})
+    code = f"import featlib, os; print(os.environ['{name}'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.strip() == found
 
 
 def test_an_unknown_name_is_an_attribute_error():
