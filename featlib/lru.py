@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -42,6 +42,12 @@ class ByteLRU(Generic[K, V]):
             while self.nbytes > self.max_bytes and len(self._entries) > 1:
                 _, (_, dropped) = self._entries.popitem(last=False)
                 self.nbytes -= dropped
+
+    def drop(self, where: Callable[[K], bool]) -> None:
+        """Drop all values whose key fulfils a condition."""
+        with self._lock:
+            for key in [key for key in self._entries if where(key)]:
+                self.nbytes -= self._entries.pop(key)[1]
 
     def __len__(self) -> int:
         return len(self._entries)

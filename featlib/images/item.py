@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 from featlib.errors import ImageError
 from featlib.images.decode import decode_array, decode_bytes, decode_pil, decode_resized
+from featlib.images.folders import OpenFolder
 from featlib.images.read import read_path
 from featlib.images.resize import cover
 from featlib.lru import ByteLRU
@@ -21,6 +22,11 @@ Source = Path | bytes | np.ndarray | Image.Image
 # 2,000 thumbnails of 96 × 96 pixels, the size in a row of images.
 THUMBNAIL_BYTES = 2000 * 96 * 96 * 3
 _thumbnails: ByteLRU[tuple[str, int], np.ndarray] = ByteLRU(THUMBNAIL_BYTES)
+
+
+def forget_thumbnails(ids: Collection[str]) -> None:
+    """Drop the thumbnails of images from memory."""
+    _thumbnails.drop(lambda key: key[0] in ids)
 
 
 def digest_bytes(data: bytes) -> str:
@@ -63,11 +69,24 @@ class ImageItem:
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     _source: Source = field(repr=False, default=b"")
+    _within: OpenFolder | None = field(repr=False, default=None)  # the file is in it whenever it is read
 
     @property
     def path(self) -> Path | None:
         """The image's file; None if it was passed as bytes or pixels, or is a member of a zip."""
         return self._source if isinstance(self._source, Path) else None
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it takes in memory; 0 if it is in a file."""
+        match self._source:
+            case bytes():
+                return len(self._source)
+            case np.ndarray():
+                return self._source.nbytes
+            case Image.Image():
+                return 4 * self._source.width * self._source.height
+        return 0
 
     @property
     def is_encoded(self) -> bool:
@@ -170,7 +189,7 @@ def open_image(item: ImageItem) -> OpenedImage:
     source = item._source
     data: bytes | np.ndarray
     if isinstance(source, Path):
-        data = read_path(source, item.name)
+        data = read_path(source, item.name, item._within)
     elif isinstance(source, bytes):
         data = source
     elif isinstance(source, np.ndarray):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from featlib.errors import CancelledError, ImageError
+from featlib.images.folders import OpenFolder
 from featlib.images.imageset import ImageSet
 from featlib.images.item import ImageEntry, ImageItem, ImageProblem, open_image
 from featlib.images.names import clean_name
@@ -64,6 +65,7 @@ def load_images(
     max_images: int = MAX_IMAGES,
     path_column: str | None = None,
     on_progress: OnProgress | None = None,
+    within: OpenFolder | None = None,
 ) -> ImageSet:
     """Load images from a folder, files, a zip, uploads or arrays.
 
@@ -82,6 +84,8 @@ def load_images(
         path_column: The column of a table that contains the paths. By default "path", "file", "filename" or "image",
             or else the only one whose values end like image files.
         on_progress: Called with (images done, images in all) in the calling thread; returning True stops.
+        within: The open folder that `source`, a path, and every file that it names must be in, now and whenever an
+            image is read; None for any file.
 
     Returns:
         The images in the order given; files of a folder, zip or glob in natural order of their names.
@@ -93,7 +97,7 @@ def load_images(
     """
     if isinstance(source, ImageSet):
         return source if name is None else replace(source, name=name)
-    entries = _list(source, max_images, path_column)
+    entries = _list(source, max_images, path_column, within)
     found = _read_all(entries, on_progress)
     return ImageSet(
         name or _default_name(source),
@@ -102,14 +106,16 @@ def load_images(
     )
 
 
-def _list(source: object, max_images: int, path_column: str | None) -> list[ImageEntry]:
+def _list(
+    source: object, max_images: int, path_column: str | None, within: OpenFolder | None = None
+) -> list[ImageEntry]:
     if isinstance(source, ImageSet):
         return list(source.items)
     if isinstance(source, list) and all(isinstance(entry, ImageItem | ImageProblem) for entry in source):
         if len(source) > max_images:
             raise ImageError(too_many(max_images))
         return source
-    return find_images(source, max_images=max_images, max_bytes=MAX_TOTAL_BYTES, path_column=path_column)
+    return find_images(source, max_images=max_images, max_bytes=MAX_TOTAL_BYTES, path_column=path_column, within=within)
 
 
 def _read_all(entries: list[ImageEntry], on_progress: OnProgress | None) -> list[ImageEntry]:

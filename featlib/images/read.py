@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from featlib.errors import ImageError
+from featlib.images.folders import OpenFolder
 from featlib.text import format_bytes
 
 # The largest file that is read as one image. JPEGs of cameras have 2 to 20 MB.
@@ -53,25 +55,54 @@ def exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - Path's raises for such a name
 
 
-def read_path(path: Path, name: str) -> bytes:
-    """Read one file.
+def read_path(path: Path, name: str, within: OpenFolder | None = None) -> bytes:
+    """Read one image file.
+
+    Args:
+        path: The file.
+        name: What to call it in messages.
+        within: The open folder that the file must be in; None for any file.
 
     Raises:
         ImageError: If there is no such file, or it is not a regular file, cannot be opened, is empty or too large.
     """
-    try:
-        if not path.is_file():
-            raise ImageError(why_no_file(path, name))
-        check_length(path.stat().st_size, name)
-        with path.open("rb") as file:
+    with open_file(path, name, within) as file:
+        try:
+            check_length(os.fstat(file.fileno()).st_size, name)
             data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ImageError(
-            f"'{name}' cannot be opened ({reason.lower()}): check the path and its permissions."
-        ) from error
+        except OSError as error:
+            raise _unreadable(name, error) from error
     check_length(len(data), name)
     return data
+
+
+def open_file(path: Path, name: str, within: OpenFolder | None = None) -> BinaryIO:
+    """Open a regular file to read it; no pipe is waited for, and no device is touched.
+
+    Args:
+        path: The file.
+        name: What to call it in messages.
+        within: The open folder that the file must be in; None for any file.
+
+    Raises:
+        ImageError: If there is no such file, or it is not a regular file or cannot be opened.
+    """
+    try:
+        path = path if within is None else within.resolve(path, name)
+        if path.is_file():
+            # It may be another by now: a pipe is not waited for, and its mode gives it away.
+            file = open(path, "rb", opener=lambda own, flags: os.open(own, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file
+            file.close()
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    raise ImageError(why_no_file(path, name)) if within is None else within.missing(name)
+
+
+def _unreadable(name: str, error: OSError) -> ImageError:
+    reason = error.strerror or type(error).__name__
+    return ImageError(f"'{name}' cannot be opened ({reason.lower()}): check the path and its permissions.")
 
 
 def why_no_file(path: Path, name: str) -> str:

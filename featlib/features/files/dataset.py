@@ -18,7 +18,7 @@ from featlib.features.files.atomic import DAMAGE, why
 from featlib.features.files.parquet import SHARDS, TEXTS, open_parquet, read_schema
 from featlib.features.files.records import LABEL_PREFIX, Row, VectorFileContents, piece_rows
 from featlib.features.vectors import Origin, VectorTable
-from featlib.images import ImageProblem
+from featlib.images import ImageProblem, OpenFolder
 from featlib.progress import OnProgress
 from featlib.text import natural_key
 
@@ -230,7 +230,11 @@ class VectorDataset:
 
 
 def open_vectors(
-    source: str | Path | bytes, name: str | None = None, *, max_problems: int | None = MAX_PROBLEMS
+    source: str | Path | bytes,
+    name: str | None = None,
+    *,
+    max_problems: int | None = MAX_PROBLEMS,
+    within: OpenFolder | None = None,
 ) -> VectorDataset:
     """Open a set of vectors without reading the vectors. No code in the files is run.
 
@@ -238,12 +242,13 @@ def open_vectors(
         source: A .parquet file, a folder of shards `part-*.parquet`, or the bytes of a file.
         name: What it is called in messages; the file's own name if None.
         max_problems: How many images without a vector to list in `problems`; None for all.
+        within: The open folder that all files must be in; None for any file.
 
     Raises:
         FeatlibError: There is no such file or folder, or it does not hold featlib vectors.
     """
     shown = name or ("vectors" if isinstance(source, bytes) else Path(source).absolute().name or str(source))
-    places: Sequence[Path | bytes] = [source] if isinstance(source, bytes) else _find_files(Path(source))
+    places: Sequence[Path | bytes] = [source] if isinstance(source, bytes) else _find_files(Path(source), within)
     first: Origin | None = None
     labels = dict[str, None]()
     sources, groups, problems = list[_Source](), list[_Group](), list[ImageProblem]()
@@ -279,13 +284,13 @@ def open_vectors(
         n=n,
         problem_count=problem_count,
         problems=tuple(problems),
-        fingerprint=files_fingerprint(source),
+        fingerprint=files_fingerprint(source, within),
         _sources=tuple(sources),
         _groups=tuple(groups),
     )
 
 
-def files_fingerprint(source: str | Path | bytes) -> str:
+def files_fingerprint(source: str | Path | bytes, within: OpenFolder | None = None) -> str:
     """Return a digest that changes when the files at a place change; they are not read.
 
     Raises:
@@ -294,11 +299,11 @@ def files_fingerprint(source: str | Path | bytes) -> str:
     if isinstance(source, bytes):
         return hashlib.blake2b(source, digest_size=16).hexdigest()
     digest = hashlib.blake2b(digest_size=16)
-    for path in _find_files(Path(source)):
+    for path in _find_files(Path(source), within):
         try:
             found = path.stat()
         except OSError as error:
-            raise FeatlibError(f"'{path}' cannot be opened ({why(error)}). {ALLOWED}") from error
+            raise FeatlibError(f"'{path.name}' cannot be opened ({why(error)}). {ALLOWED}") from error
         digest.update(repr((str(path.absolute()), found.st_size, found.st_mtime_ns, found.st_ino)).encode())
     return digest.hexdigest()
 
@@ -356,18 +361,26 @@ def shares(counts: dict[str, int], most: int) -> dict[str, int]:
     return dict(zip(labels, whole.tolist(), strict=True))
 
 
-def _find_files(path: Path) -> list[Path]:
+def _find_files(path: Path, within: OpenFolder | None) -> list[Path]:
+    shown = str(path) if within is None else path.name
+    if within is not None:
+        path = within.resolve(path, shown)
     try:
         if path.is_file():  # no pipe or device, which would be waited for
             return [path]
-        found = [shard for shard in path.glob(SHARDS) if shard.is_file()] if path.is_dir() else None
+        found = list(path.glob(SHARDS)) if path.is_dir() else None
     except (OSError, ValueError) as error:
-        raise FeatlibError(f"'{path}' cannot be opened ({why(error)}). {ALLOWED}") from error
+        raise FeatlibError(f"'{shown}' cannot be opened ({why(error)}). {ALLOWED}") from error
     if found is None:
-        raise FeatlibError(f"There is no file or folder '{path}' on this machine. {ALLOWED}")
+        raise FeatlibError(f"There is no file or folder '{shown}' on this machine. {ALLOWED}")
+    found.sort(key=lambda shard: natural_key(shard.name))
+    if within is None:
+        found = [shard for shard in found if shard.is_file()]
+    else:
+        found = [within.resolve(shard, shard.name) for shard in found]
     if not found:
-        raise FeatlibError(f"The folder '{path}' holds no {SHARDS}. {ALLOWED}")
-    return sorted(found, key=lambda shard: natural_key(shard.name))
+        raise FeatlibError(f"The folder '{shown}' holds no {SHARDS}. {ALLOWED}")
+    return found
 
 
 def _texts(batch: pa.RecordBatch, name: str, missing: Missing) -> list[str | Missing]:

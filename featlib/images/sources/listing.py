@@ -13,6 +13,7 @@ from PIL import Image
 
 from featlib.errors import ImageError
 from featlib.images.decode import pil_name
+from featlib.images.folders import OpenFolder
 from featlib.images.item import ImageEntry, ImageItem, ImageProblem
 from featlib.images.names import clean_name, folder_labels, is_system_junk
 from featlib.images.read import (
@@ -61,7 +62,14 @@ class LoadBudget:
         self.bytes_left -= count
 
 
-def find_images(source: object, *, max_images: int, max_bytes: int, path_column: str | None = None) -> list[ImageEntry]:
+def find_images(
+    source: object,
+    *,
+    max_images: int,
+    max_bytes: int,
+    path_column: str | None = None,
+    within: OpenFolder | None = None,
+) -> list[ImageEntry]:
     """List the images of any source, in order, without decoding them.
 
     Args:
@@ -69,11 +77,14 @@ def find_images(source: object, *, max_images: int, max_bytes: int, path_column:
         max_images: More images than this are refused.
         max_bytes: The most encoded bytes that are kept in memory.
         path_column: The column of a table that contains the paths; None finds it.
+        within: The open folder that `source`, a path in it, and all files that it names must be in; None for any file.
 
     Raises:
         ImageError: If a path does not exist, there are too many images, a table is unreadable, or the source is of
             an unknown kind.
     """
+    if within is not None:
+        source = _below(source, within)
     entries = _split(source, max_images)
     paths = [to_path(entry) for entry in entries if isinstance(entry, str | os.PathLike)]
     all_tables = (
@@ -90,14 +101,23 @@ def find_images(source: object, *, max_images: int, max_bytes: int, path_column:
     for number, entry in enumerate(entries, start=1):
         if all_tables:
             path = to_path(entry)
-            images = read_table(path, clean_name(path.name), max_rows=max_images, path_column=path_column)
+            images = read_table(
+                path, clean_name(path.name), max_rows=max_images, path_column=path_column, within=within
+            )
         else:
-            images = _expand(entry, number, root, budget, alone=len(entries) == 1)
+            images = _expand(entry, number, root, budget, alone=len(entries) == 1, within=within)
         for image in images:
             found.append(image)
             if len(found) > max_images:
                 raise ImageError(too_many(max_images))
     return found
+
+
+def _below(source: object, within: OpenFolder) -> Path:
+    if not isinstance(source, str | os.PathLike):
+        raise ImageError(f"Received {type(source).__name__} with an open folder: pass a path below it.")
+    path = to_path(source)
+    return within.resolve(path, path.name)
 
 
 def too_many(max_images: int) -> str:
@@ -130,7 +150,15 @@ def _split(source: Any, max_images: int) -> list[Any]:  # noqa: ANN401 - of any 
     raise ImageError(_unknown(source))
 
 
-def _expand(entry: Any, number: int, root: str, budget: LoadBudget, *, alone: bool) -> Iterator[ImageEntry]:  # noqa: ANN401
+def _expand(
+    entry: Any,  # noqa: ANN401
+    number: int,
+    root: str,
+    budget: LoadBudget,
+    *,
+    alone: bool,
+    within: OpenFolder | None,
+) -> Iterator[ImageEntry]:
     """List the images of one entry of a source; names start below `root`, or in a single folder."""
     match entry:
         case ImageItem():
@@ -140,11 +168,11 @@ def _expand(entry: Any, number: int, root: str, budget: LoadBudget, *, alone: bo
         case str() | os.PathLike():
             path = to_path(entry)
             if is_folder(path):
-                found = find_files(path, budget.max_images)
+                found = find_files(path, budget.max_images, within)
                 for file in found:
                     if isinstance(file, Path):
                         name = clean_name(file.relative_to(path if alone else path.parent).as_posix())
-                        yield ImageItem("", name, folder_labels(name), file)
+                        yield ImageItem("", name, folder_labels(name), file, within)
                     else:
                         yield file
                 if not found:
@@ -153,7 +181,7 @@ def _expand(entry: Any, number: int, root: str, budget: LoadBudget, *, alone: bo
                 yield from _expand_zip(path, clean_name(path.name), budget)
             else:
                 name = clean_name(name_below(path, root))
-                yield ImageItem("", name, folder_labels(name), path)
+                yield ImageItem("", name, folder_labels(name), path, within)
         case bytes() | bytearray() | memoryview():
             data = bytes(entry)
             yield from _expand_named(f"zip {number}.zip" if is_zip(data) else f"image {number}", data, budget)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featlib.errors import ImageError
+from featlib.images.folders import OpenFolder
 from featlib.images.item import ImageEntry, ImageItem, ImageProblem
 from featlib.images.names import clean_name, folder_labels
 from featlib.images.sources.walk import common_folder
@@ -48,7 +49,9 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in (LIST_SUFFIX, *TABLE_SUFFIXES)
 
 
-def read_table(path: Path, shown: str, *, max_rows: int, path_column: str | None = None) -> Iterator[ImageEntry]:
+def read_table(
+    path: Path, shown: str, *, max_rows: int, path_column: str | None = None, within: OpenFolder | None = None
+) -> Iterator[ImageEntry]:
     """List the images that a list or table names, in its order, without opening them.
 
     Args:
@@ -57,6 +60,7 @@ def read_table(path: Path, shown: str, *, max_rows: int, path_column: str | None
         max_rows: At most one row more than this is read.
         path_column: The column with the paths; None takes "path", "file", "filename" or "image", or else the only
             column whose values end like image files.
+        within: The open folder that the images must be in when they are read; None for any file.
 
     Yields:
         The image of each row, or the reason why it names no file. Labels are all other columns of strings, whole
@@ -71,7 +75,7 @@ def read_table(path: Path, shown: str, *, max_rows: int, path_column: str | None
         raise ImageError(f"'{shown}' lists no images: write one row per image.")
     root = common_folder({os.path.dirname(text) for text in rows.paths if os.path.isabs(text)})  # noqa: PTH117, PTH120
     folder = os.path.abspath(path.parent)  # noqa: PTH100 - keeps links
-    also_current = folder != os.path.abspath(".")  # noqa: PTH100
+    also_current = within is None and folder != os.path.abspath(".")  # noqa: PTH100
 
     @lru_cache(maxsize=100_000)
     def labels(*values: str) -> dict[str, str]:
@@ -86,7 +90,7 @@ def read_table(path: Path, shown: str, *, max_rows: int, path_column: str | None
             continue
         name = clean_name(text.removeprefix(root))
         found = labels(*[column[number] for column in columns]) if columns else folder_labels(name)
-        yield ImageItem("", name, found, _locate(text, folder, also_current=also_current))
+        yield ImageItem("", name, found, _locate(text, folder, also_current=also_current), within)
 
 
 def _locate(text: str, folder: str, *, also_current: bool) -> Path:

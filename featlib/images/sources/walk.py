@@ -8,6 +8,7 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from featlib.errors import ImageError
+from featlib.images.folders import OpenFolder
 from featlib.images.item import ImageProblem
 from featlib.images.names import clean_name, is_ignored
 from featlib.images.read import exists, to_path
@@ -16,16 +17,17 @@ from featlib.text import natural_key, printable
 _WEB = ("http:/", "https:/")
 
 
-def find_files(folder: Path, max_files: int) -> list[Path | ImageProblem]:
+def find_files(folder: Path, max_files: int, within: OpenFolder | None = None) -> list[Path | ImageProblem]:
     """List the files below a folder in natural order, without hidden files and system junk.
 
-    Folders that cannot be opened follow the files, as problems.
+    Folders that cannot be opened, and those that a link leads to outside of `within`, follow the files as problems.
 
     Raises:
         ImageError: If there are more than `max_files` files; the rest of them are not listed.
     """
     files: list[Path] = []
     errors: list[OSError] = []
+    outside: list[ImageProblem] = []
     # Linked folders are followed, so a link to a parent folder must not lead to an endless loop.
     visited: set[str] = set()
     for directory, folders, names in os.walk(folder, followlinks=True, onerror=errors.append):
@@ -35,6 +37,10 @@ def find_files(folder: Path, max_files: int) -> list[Path | ImageProblem]:
             continue
         visited.add(real)
         folders[:] = sorted(name for name in folders if not is_ignored(name))
+        if within is not None:
+            out = [name for name in folders if not within.holds(os.path.realpath(Path(directory, name)))]
+            outside += (ImageProblem(clean_name(name), str(within.missing(name))) for name in out)
+            folders[:] = [name for name in folders if name not in out]
         found = (Path(directory, name) for name in names if not is_ignored(name))
         files += islice(found, max_files + 1 - len(files))
         if len(files) > max_files:
@@ -47,6 +53,7 @@ def find_files(folder: Path, max_files: int) -> list[Path | ImageProblem]:
     return [
         *sorted(files, key=lambda path: natural_key(path.as_posix().removeprefix(root))),
         *(ImageProblem(name, f"The folder '{name}' cannot be opened: check its permissions.") for name in unreadable),
+        *outside,
     ]
 
 

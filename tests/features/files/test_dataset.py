@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -16,11 +17,11 @@ import pytest
 
 from featlib.errors import FeatlibError
 from featlib.features import Origin, VectorTable, load_vectors, save_vectors
-from featlib.features.files.dataset import open_vectors, sample_rows, shares
+from featlib.features.files.dataset import files_fingerprint, open_vectors, sample_rows, shares
 from featlib.features.files.parquet import METADATA, record_batch, vector_schema
 from featlib.features.files.records import Row
 from featlib.features.vectors import layer_columns
-from featlib.images import ImageProblem
+from featlib.images import ImageProblem, open_folders
 
 ROOT = Path(__file__).resolve().parents[3]
 WIDTHS = (5, 3)
@@ -310,3 +311,26 @@ def test_broken_bytes_never_give_anything_but_one_sentence(file):
             told += 1
             assert "\n" not in str(error)
     assert told > 30
+
+
+def test_a_set_in_an_open_folder_reads_nothing_outside(tmp_path):
+    root, outside = tmp_path / "course", tmp_path / "outside"
+    for folder in (root / "good", root / "bad", root / "gone", root / "pipe", outside):
+        folder.mkdir(parents=True)
+    for path in (root / "good/part-00000.parquet", root / "bad/part-00000.parquet", outside / "part-00001.parquet"):
+        write(path, images(8))
+    (root / "bad/part-00001.parquet").symlink_to(outside / "part-00001.parquet")
+    (root / "gone/part-00001.parquet").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(root / "pipe/part-00001.parquet")
+    (course,) = open_folders([root])
+    assert len(open_vectors(root / "good", within=course)) == 7
+    for own in (root / "bad", root / "gone", root / "pipe"):
+        for opening in (open_vectors, files_fingerprint):
+            with pytest.raises(FeatlibError) as caught:
+                opening(own, within=course)
+            assert str(caught.value) == (
+                "There is no file or folder 'part-00001.parquet' in the open folder 'course': check its name."
+            )
+    for own in (outside, outside / "part-00001.parquet", root / "nothing", root / "bad/part-00001.parquet"):
+        with pytest.raises(FeatlibError, match="There is no file or folder '.*' in the open folder"):
+            open_vectors(own, within=course)
