@@ -6,6 +6,8 @@ import functools
 import importlib
 import json
 import os
+import runpy
+import socket
 import sys
 import tempfile
 import time
@@ -23,6 +25,8 @@ from featlib.errors import FeatlibError, FeatlibWarning
 if TYPE_CHECKING:
     from featlib.images import ImageProblem
     from featlib.models import Backbone, LayerInfo
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -66,7 +70,7 @@ class LiteralChoice(click.Choice[str]):
 def main(ctx: click.Context) -> None:
     """See what a convolutional network sees: its layers, their vectors, a projection of them.
 
-    Everything runs on this machine. `streamlit run app.py` shows the same in the browser.
+    Everything runs on this machine. `featlib app` shows the same in the browser.
     """
     ctx.with_resource(warnings.catch_warnings())
     warnings.filterwarnings("ignore", module=r"PIL\.")  # featlib reports each bad image itself, by name
@@ -425,6 +429,55 @@ def cache(clear: bool) -> None:
         click.echo()
     for line in _columns([("computed by", "vectors", "size"), *rows], numbers={1, 2}) if rows else ():
         click.echo(line)
+
+
+@main.command()
+@click.argument("folders", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--address", default="localhost", show_default=True, help="Where to listen; 0.0.0.0 for the network.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=8501, show_default=True, help="The port to listen on.")
+@click.option("--host", "hosts", multiple=True, help="A name or address that browsers open; repeat for several.")
+def app(folders: tuple[Path, ...], address: str, port: int, hosts: tuple[str, ...]) -> None:
+    """Start the app in the browser, from a clone of the repository.
+
+    FOLDERS are opened: whoever can open the app can see all images, models and vector files in them, and nothing
+    else of this machine. So can the links that the app makes, as long as the folders keep their names.
+
+    By default only this machine can open the app. For a class, listen to the network and say which name or address
+    the others type:
+
+    \b
+    featlib app photos/
+    featlib app photos/ --address 0.0.0.0 --host 192.168.1.20 --host teacher.local
+    """  # noqa: D301 - click keeps the lines below \b
+    from featlib.images import FOLDERS_VARIABLE, open_folders
+
+    everywhere = address in ("0.0.0.0", "::")
+    if everywhere and not hosts:
+        raise FeatlibError(
+            f"With --address {address}, say which name or address the others type into their browsers, for example "
+            f"--host {socket.gethostname()}. Others are refused."
+        )
+    script = _app_script()
+    os.environ[FOLDERS_VARIABLE] = os.pathsep.join(
+        [*(str(path.absolute()) for path in folders), os.environ.get(FOLDERS_VARIABLE, "")]
+    )
+    for folder in open_folders():
+        click.echo(f"Open to all who can open the app: {folder.root}, as '{folder.name}'")
+    sys.argv = ["streamlit", "run", script, "--server.address", address, "--server.port", str(port)]
+    for host in dict.fromkeys([*LOOPBACK, *([] if everywhere else [address]), *hosts]):
+        sys.argv += ["--server.allowedHosts", host]  # a list with commas would be taken for one host
+    runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
+
+
+def _app_script() -> str:
+    """Return the path of app.py, which is in a clone of the repository and not in the installed package."""
+    for root in (Path(__file__).resolve().parents[1], Path.cwd()):
+        if (root / "app.py").is_file() and (root / "featlib" / "ui").is_dir():
+            return str(root / "app.py")
+    raise FeatlibError(
+        "The app is not part of the installed package. Clone featlib's repository, run 'pip install -e .' in the "
+        "clone, and then 'featlib app'."
+    )
 
 
 def _read_class_names(path: str) -> tuple[str, ...]:

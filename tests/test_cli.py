@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import time
@@ -511,3 +512,57 @@ def test_the_whole_corpus_of_odd_images_in_one_call(run, tmp_path, lite0):
     assert table.names == tuple(image.name for image in good)
     expected = featlib.extract_vectors(lite0, [image.data for image in good], "stem_relu").X
     np.testing.assert_allclose(table.X, expected, atol=1e-5)
+
+
+@pytest.fixture
+def started(run, monkeypatch):
+    """Runs `featlib app` up to the start of Streamlit; gives the result, and (arguments, open folders) of Streamlit."""
+    monkeypatch.setenv("FEATLIB_DATA", "")
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    starts = []
+    monkeypatch.setattr(
+        runpy, "run_module", lambda name, **_: starts.append((name, sys.argv[1:], os.environ["FEATLIB_DATA"]))
+    )
+    return lambda *arguments: (run("app", *arguments), starts)
+
+
+def test_the_app_starts_from_a_clone_with_folders_for_this_machine_only(started, tmp_path):
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/birds").mkdir()
+    result, [(name, arguments, data)] = started("birds", tmp_path / "b/birds")
+    assert result.exit_code == 0, result.output
+    assert [name, *arguments[:6]] == [
+        "streamlit", "run", str(ROOT / "app.py"), "--server.address", "localhost", "--server.port", "8501",
+    ]  # fmt: skip
+    assert arguments[6:] == [
+        part for host in ("localhost", "127.0.0.1", "::1") for part in ("--server.allowedHosts", host)
+    ]
+    assert [path for path in data.split(os.pathsep) if path] == [str(tmp_path / "birds"), str(tmp_path / "b/birds")]
+    assert f"{tmp_path / 'b/birds'}, as 'birds-2'" in result.output
+
+
+def test_the_app_for_a_class_names_its_hosts(started):
+    result, starts = started("--address", "0.0.0.0")
+    assert result.exit_code == 2
+    assert "--host" in result.output
+    assert not starts
+    _, [(_, arguments, _)] = started("--address", "0.0.0.0", "--host", "a.local", "--host", "10.0.0.7", "--port", "80")
+    assert arguments[-4:] == ["--server.allowedHosts", "a.local", "--server.allowedHosts", "10.0.0.7"]
+    assert "0.0.0.0" in arguments
+    assert "80" in arguments
+
+
+def test_without_a_clone_the_way_to_one_is_told(started, monkeypatch, tmp_path):
+    monkeypatch.setattr("featlib.cli.__file__", str(tmp_path / "site-packages/featlib/cli.py"))
+    result, starts = started()
+    assert result.exit_code == 2
+    assert "Clone featlib's repository" in result.output
+    assert not starts
+
+
+def test_a_folder_that_is_missing_is_refused(started):
+    result, starts = started("nowhere")
+    assert result.exit_code == 2
+    assert "does not exist" in result.output
+    assert not starts

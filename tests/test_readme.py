@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,13 +44,16 @@ def test_the_python_blocks_run_and_give_what_they_say(photos_folder, capsys):
     assert "(36, 2)" in capsys.readouterr().out
 
 
-def test_the_commands_run(photos_folder):
+def test_the_commands_run(photos_folder, monkeypatch):
     from click.testing import CliRunner
 
     from featlib.cli import main
 
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("featlib ")]
     assert {shlex.split(command)[1] for command in commands} == set(main.commands), "every command is shown"
+    monkeypatch.setattr(runpy, "run_module", lambda *_, **__: None)  # `featlib app` would start a server
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    monkeypatch.setenv("FEATLIB_DATA", "")
     for command in commands:
         result = CliRunner().invoke(main, shlex.split(command)[1:])
         assert result.exit_code == 0, f"{command}\n{result.output}"
