@@ -1,0 +1,30 @@
+"""Short runs of what `memory_of_networks` and `many_visitors` measure at length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks import many_visitors, memory_of_networks
+from tests.browser.visitor import CHROMIUM
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)"),
+    pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads a server's memory in /proc"),
+]
+
+
+def test_three_networks_take_little_more_than_one():
+    first, *_, last = memory_of_networks.measure(("EfficientNetLite0", "MobileNet", "NASNetMobile"), ("feature_maps",))
+    assert last - first < memory_of_networks.ALLOWED / 2
+
+
+def test_two_visitors_at_once_meet_no_error():
+    seen = many_visitors.measure(visitors=2, seconds=20)
+    print(seen)
+    assert not seen.exceptions
+    assert len(seen.waits) >= 4
+    assert seen.memory > 0

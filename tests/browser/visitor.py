@@ -1,0 +1,53 @@
+"""A user with a real Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from urllib.parse import parse_qsl, urlparse
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+class Visitor:
+    """A user with a browser, who opens a page, waits until it is complete, and looks for errors."""
+
+    def __init__(self, browser, scheme: str = "light") -> None:
+        context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
+        self.page = context.new_page()
+        self.requests: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.errors: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def open(self, url: str) -> None:
+        self.page.goto(url)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the script has finished and nothing is being computed."""
+        running = '[data-testid="stApp"][data-test-script-state="running"], [data-testid="stSpinner"]'
+        self.page.wait_for_selector('[data-testid="stApp"]', timeout=60_000)
+        quiet = 0
+        for _ in range(1200):
+            quiet = 0 if self.page.locator(running).count() else quiet + 1
+            if quiet >= 10:
+                return
+            time.sleep(0.1)
+        raise AssertionError("The page did not come to rest within two minutes.")
+
+    def see(self, text: str):
+        """Wait for the element that shows the text."""
+        found = self.page.get_by_text(text).first
+        found.wait_for(timeout=30_000)
+        return found
+
+    def assert_no_exception(self) -> None:
+        boxes = self.page.locator('[data-testid="stException"]').all_inner_texts()
+        assert not boxes, boxes
+        assert not self.errors, self.errors
+
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(urlparse(self.page.url).query))
