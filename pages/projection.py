@@ -24,14 +24,14 @@ with page(
     images = image_set(session)
     part = pick_part(session, images)
     columns = color_columns(backbone, part)
-    resolve_color(session, columns)
+    color = resolve_color(session, columns)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         pick_projection(session, len(part), columns)
     with results(session):
-        batch, result, labels = compute(session, backbone, part, layer)
+        batch, result, labels = compute(session, backbone, part, layer, color)
         warn_skipped(batch.skipped)
-        show_agreement(session, batch.vectors[layer.path], labels)
-        show_projection(session, batch.images, result, labels)
+        show_agreement(session, batch.vectors[layer.path], labels, color)
+        show_projection(session, batch.images, result, labels, color)
     code = projection_code(
         code_context(session, backbone),
         session.method,

@@ -31,7 +31,7 @@ with page(
         show_similarity(table)
         show_download(table, len(images))
     code = vectors_code(
-        replace(code_context(session, backbone, session.pooling), also=session.also),
+        replace(code_context(session, backbone, session.pooling), also=session.second_layer),
         l2=session.l2,
         limit=len(part) if len(part) < len(images) else None,
         sample_by=sample_column(images),

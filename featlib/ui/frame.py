@@ -1,4 +1,4 @@
-"""The frame around every page: page settings, navigation, the choice of network and images, errors, the URL.
+"""The frame around every page: page settings, navigation, the choice of network and images, errors.
 
 Nothing here imports TensorFlow, so the frame is on screen before the network is.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from featlib.errors import FeatlibError, WeightsNotFoundError
 from featlib.images import ImageSet, list_samples, load_samples
@@ -26,8 +27,21 @@ from featlib.models import (
     write_model_name,
 )
 from featlib.recipes import CodeContext
+from featlib.text import printable
 from featlib.ui.compute import NotYetError, Stopped
-from featlib.ui.session import OWN, UPLOADS, Session, allowed_values, bind, current_session, unavailable, write_url
+from featlib.ui.session import (
+    OWN,
+    UPLOADS,
+    Session,
+    allowed_values,
+    bind,
+    choose,
+    current_session,
+    noting_failure,
+    open_session,
+    start_over,
+    unavailable,
+)
 from featlib.ui.text import plain
 from featlib.ui.widgets import choose_own_model
 
@@ -81,35 +95,43 @@ def page(name: str, question: str, advice: str) -> Iterator[Session]:
     """
     st.set_page_config(page_title=f"{name} · featlib", page_icon=FAVICON, layout="wide")
     st.html(STYLE)
-    session = current_session()
-    _resolve_choices(session)
-    with st.sidebar:
-        _show_navigation()
-        st.divider()
-        titles = {sample.name: f"{sample.title} ({sample.count:,})" for sample in list_samples()}
-        if session.uploads is not None:
-            titles[UPLOADS] = f"Your images ({len(session.uploads):,})"
-        st.selectbox("Images", list(titles), format_func=titles.__getitem__, **bind("images"))
-        _choose_network(session)
+    session = open_session()
+    with noting_failure(session):
+        _resolve_choices(session)
     st.header(question, anchor=False)
     st.markdown(advice)
-    for notice in session.take_notices():
-        st.warning(plain(notice))
+    notices = st.container()
+    _show_notices(session, notices)
+    _show_failure(session)
+    with st.sidebar:
+        _show_navigation(session)
+        st.divider()
+        with error_boundary(session):
+            _choose_images(session)
+            _choose_network(session)
     with error_boundary(session):
         yield session
-    write_url(session)
+    _show_notices(session, notices)
 
 
 @contextmanager
 def error_boundary(session: Session) -> Iterator[None]:
-    """Show a FeatlibError as one sentence, with the ways out if there are any; offer to resume what was stopped."""
+    """Show an error as one sentence with the ways out, so that the rest of the page stays; log an unexpected one."""
+    with noting_failure(session), _expected_errors(session):
+        yield
+    _show_failure(session)
+
+
+@contextmanager
+def _expected_errors(session: Session) -> Iterator[None]:
+    """Show a FeatlibError, with the ways out if there are any; offer to resume what was stopped."""
     try:
         yield
     except WeightsNotFoundError as error:
         st.error(plain(error))
         with st.container(horizontal=True):
-            st.button("Use random weights", on_click=session.choose, args=("weights", "random"))
-            st.button(f"Use {DEFAULT_MODEL}", on_click=session.choose, args=("model", DEFAULT_MODEL), type="primary")
+            st.button("Use random weights", on_click=choose, args=("weights", "random"))
+            st.button(f"Use {DEFAULT_MODEL}", on_click=choose, args=("model", DEFAULT_MODEL), type="primary")
     except Stopped:
         st.info("Stopped.")
         st.button("Resume", on_click=setattr, args=(session, "stopped", ""))
@@ -148,16 +170,40 @@ def code_context(session: Session, backbone: Backbone, pooling: str = "avg") -> 
 def link_to(name: str, label: str) -> None:
     """Draw a link to the page of this name, with its icon."""
     path, _, icon = next(entry for pages in SECTIONS.values() for entry in pages if entry[1] == name)
-    st.page_link(path, label=label, icon=icon)
+    st.page_link(path, label=label, icon=icon, query_params=current_session().to_query())
 
 
-def _show_navigation() -> None:
+def _show_failure(session: Session) -> None:
+    """Show an unexpected error, of this part of the page or of the callback before it."""
+    if not session.failure:
+        return
+    details, session.failure = session.failure, ""
+    st.error("Something here has failed. That is a fault of featlib, not yours. Your choices are kept.")
+    with st.expander("Details, for a bug report"):
+        st.code("\n".join(printable(line) for line in details.splitlines()), language=None)
+    st.button("Start over", key=f"start over {hash(details)}", help="Resets all choices.", on_click=start_over)
+
+
+def _show_notices(session: Session, place: DeltaGenerator) -> None:
+    for notice in session.take_notices():
+        place.warning(plain(notice))
+
+
+def _show_navigation(session: Session) -> None:
+    query = session.to_query()  # with it, going to another page is one step in the browser's history
     st.markdown("### featlib")
     with st.container(key="navigation"):
         for section, pages in SECTIONS.items():
             st.html(f'<p class="section">{section}</p>')
             for path, name, icon in pages:
-                st.page_link(path, label=name, icon=icon)
+                st.page_link(path, label=name, icon=icon, query_params=query)
+
+
+def _choose_images(session: Session) -> None:
+    titles = {sample.name: f"{sample.title} ({sample.count:,})" for sample in list_samples()}
+    if session.uploads is not None:
+        titles[UPLOADS] = f"Your images ({len(session.uploads):,})"
+    st.selectbox("Images", list(titles), format_func=titles.__getitem__, **bind("images"))
 
 
 def _choose_network(session: Session) -> None:
@@ -255,13 +301,18 @@ def _resolve_choices(session: Session) -> None:
             "Uploaded images are not stored, so this link cannot show them. Upload them again on Home; built-in photos "
             "are shown meanwhile."
         )
+    counts = {sample.name: sample.count for sample in list_samples()}
     available = {
-        "images": (UPLOADS, *(sample.name for sample in list_samples())),
+        "images": (UPLOADS, *counts),
         "pixels": ("", *PREPROCESSING),
         "wrong": ("", *SIMPLE_PREPROCESSING),
     }
     for name, values in available.items():
         _replace_unavailable(session, name, values)
+    count = counts.get(session.images, len(session.uploads or ()))
+    if count and session.image >= count:
+        session.report("image", "the first image")
+        session.image = 0
     try:
         session.other = _full_name(session.other) if session.other else ""
     except FeatlibError:

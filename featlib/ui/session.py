@@ -1,17 +1,24 @@
-"""What a user has chosen. The only module that names `st.session_state`.
+"""What a user has chosen. The only module that names `st.session_state` and `st.query_params`.
 
-Choices are names and numbers, so they fit into the URL: every view is a link.
+Choices are names and numbers, so they fit into the URL: every view is a link. A choice writes the URL, one step in the
+browser's history; it is read when a session begins and after Back or Forward. Nothing else reads or writes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypedDict, get_args, get_type_hints
+from typing import Any, Literal, ParamSpec, TypedDict, get_args, get_type_hints
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from featlib.analysis import ChannelOrder, ProjectionMethod
+from featlib.errors import FeatlibError
 from featlib.features import Pooling
 from featlib.images import ImageProblem, ImageSet
 from featlib.models import DEFAULT_MODEL, Backbone
@@ -20,21 +27,31 @@ KEY = "featlib"
 OWN = "own"  # the model that the user has uploaded
 UPLOADS = "uploads"  # the images that the user has uploaded
 ALWAYS_IN_URL = ("model", "images", "layer", "image")
-PAGE_AFTER = {"layer": 0, "channel": 0, "sort": 1}  # another order starts on its first page
+KEYS = ("upload", "own_key")  # they open what the user has brought; Back does not take it away
+# What has no meaning any more once another value is chosen.
+FOLLOWS = {
+    "model": ("layer", "also", "size", "page", "channel"),
+    "images": ("image", "color", "label"),
+    "layer": ("page", "channel"),
+    "file": ("row", "color"),
+    "other": ("other_layer",),
+}
+PAGE_AFTER = {"channel": 0, "sort": 1}  # another order starts on its first page
 
 Weights = Literal["imagenet", "random"]
+P = ParamSpec("P")
 
 
 @dataclass
 class Session:
-    """The choices of one user; each field down to `row` is a URL parameter.
+    """The choices of one user; each field down to `own_key` is a URL parameter.
 
     Attributes:
         model: Name of the network, with options as in "MobileNetV2(alpha=0.35)", or "own" for the user's own file.
         weights: What the network has learned from.
         top: Whether to keep the classification layers.
         size: Height and width of the network's input in pixels; 0 for the network's own.
-        images: Name of the image set.
+        images: The image set: a built-in name, "uploads", or "folder:NAME/PATH" in an opened folder.
         image: Index of the chosen image.
         layer: Path of the chosen layer; empty until the network is loaded.
         pooling: How maps become vectors.
@@ -59,6 +76,8 @@ class Session:
         file: Path of a file or folder of vectors on the server's machine; empty for none.
         drawn: The most rows of it that are drawn.
         row: The chosen row of it, from 1; 0 for none.
+        upload: Key of the images that the user has uploaded; empty for none.
+        own_key: Key of the user's own model, or its "folder:NAME/PATH"; empty for none. In the URL it is called `own`.
         uploads_ref: Returns the user's own images while the session lasts, else None.
         own_ref: Returns the user's own model while the session lasts, else None.
         own_names: Class names of their model as the user wrote them, one per line.
@@ -67,6 +86,8 @@ class Session:
         taken: What was loaded already from each upload widget.
         stopped: Key of the computation that the user stopped.
         notices: What to say once.
+        linked: The fields whose value comes from the URL and is not yet known to be possible.
+        failure: Details of an unexpected error that the page has yet to show.
     """
 
     model: str = DEFAULT_MODEL
@@ -98,6 +119,8 @@ class Session:
     file: str = ""
     drawn: int = 2000
     row: int = 0
+    upload: str = ""
+    own_key: str = field(default="", metadata={"url": "own"})
     uploads_ref: Callable[[], ImageSet | None] = field(default=lambda: None, metadata={"url": False})
     own_ref: Callable[[], Backbone | None] = field(default=lambda: None, metadata={"url": False})
     own_names: str = field(default="", metadata={"url": False})
@@ -106,6 +129,8 @@ class Session:
     taken: dict[str, str] = field(default_factory=dict, metadata={"url": False})
     stopped: str = field(default="", metadata={"url": False})
     notices: list[str] = field(default_factory=list, metadata={"url": False})
+    linked: set[str] = field(default_factory=set, compare=False, metadata={"url": False})
+    failure: str = field(default="", metadata={"url": False})
 
     @property
     def uploads(self) -> ImageSet | None:
@@ -117,17 +142,39 @@ class Session:
         """The user's own model, or None."""
         return self.own_ref()
 
+    @property
+    def second_layer(self) -> str:
+        """The layer whose vector is appended; empty if that is the chosen layer itself."""
+        return "" if self.also == self.layer else self.also
+
     def choose(self, name: str, value: object) -> None:
-        """Set the field `name` to a user's choice, and what follows from it."""
-        if name == "model" and value != self.model:  # another network has other layers and another size
-            self.layer, self.also, self.size, self.page = "", "", 0, 0
-        if name == "file" and value != self.file:
-            self.row = 0
-        if name == "images" and value != self.images:
-            self.image = 0
+        """Set the field `name` to a user's choice, and what follows from it; the URL stays. See `choose`."""
+        if value != getattr(self, name):
+            for follower in FOLLOWS.get(name, ()):
+                setattr(self, follower, getattr(Session(), follower))
+                self.linked.discard(follower)
         setattr(self, name, value)
+        self.linked.discard(name)
         self.page = PAGE_AFTER.get(name, self.page)
         self.stopped = ""  # another choice is another computation
+
+    def report(self, name: str, shown: object) -> None:
+        """Note, once, that a link asks for a value that cannot be shown; what the user has chosen needs no note.
+
+        Args:
+            name: The field; it is not changed.
+            shown: What is shown instead.
+        """
+        if name in self.linked:
+            self.linked.discard(name)
+            self.notices.append(unavailable(name, getattr(self, name), shown))
+
+    def take_choices(self, other: Session) -> None:
+        """Take the choices of another session, read from the URL; what the user has brought stays."""
+        for name in url_fields().values():
+            if name not in KEYS or getattr(other, name):
+                setattr(self, name, getattr(other, name))
+        self.notices, self.linked, self.stopped = other.notices, other.linked, ""
 
     def take_notices(self) -> list[str]:
         """Return what to say in this run."""
@@ -138,10 +185,10 @@ class Session:
         """Return the choices as URL parameters: the main ones always, the others if they differ from the default."""
         defaults = Session()
         query = {}
-        for name in url_fields():
+        for parameter, name in url_fields().items():
             value = getattr(self, name)
             if value != "" and (name in ALWAYS_IN_URL or value != getattr(defaults, name)):
-                query[name] = _write(value)
+                query[parameter] = _write(value)
         return query
 
 
@@ -152,9 +199,10 @@ class Binding(TypedDict):
     on_change: Callable[[], None]
 
 
-def url_fields() -> tuple[str, ...]:
-    """Return the names of the fields that stand in the URL."""
-    return tuple(f.name for f in fields(Session) if f.metadata.get("url", True))
+def url_fields() -> dict[str, str]:
+    """Return the URL parameters, each with the name of its field."""
+    urls = {f.name: f.metadata.get("url", f.name) for f in fields(Session)}
+    return {parameter: name for name, parameter in urls.items() if parameter}
 
 
 def allowed_values(name: str) -> tuple[Any, ...]:
@@ -165,19 +213,27 @@ def allowed_values(name: str) -> tuple[Any, ...]:
 def read_query(query: dict[str, str]) -> Session:
     """Build a session from URL parameters. What cannot be read keeps its default and is noted."""
     session = Session()
-    for name in url_fields():
-        if name not in query:
+    for parameter, name in url_fields().items():
+        if parameter not in query:
             continue
         try:
-            setattr(session, name, _read(query[name], getattr(session, name), allowed_values(name)))
+            setattr(session, name, _read(query[parameter], getattr(session, name), allowed_values(name)))
+            session.linked.add(name)
         except ValueError:
-            session.notices.append(unavailable(name, query[name]))
+            session.notices.append(unavailable(parameter, query[parameter]))
     return session
 
 
-def unavailable(name: str, value: object) -> str:
-    """Say that a link asks for something that is not there."""
-    return f"The link asks for {name}={value}, which is not available; the default is shown."
+def unavailable(name: str, value: object, shown: object = "the default") -> str:
+    """Say that a link asks for something that is not there, and what is shown instead."""
+    return f"The link asks for {name}={value}, which is not available; {shown} is shown."
+
+
+def open_session() -> Session:
+    """Return the user's session at the beginning of a page, with the choices that Back or Forward has restored."""
+    if KEY in st.session_state and came_by_history():
+        st.session_state[KEY].take_choices(read_query(st.query_params.to_dict()))
+    return current_session()
 
 
 def current_session() -> Session:
@@ -187,15 +243,62 @@ def current_session() -> Session:
     return st.session_state[KEY]
 
 
-def write_url(session: Session) -> None:
-    """Put the choices into the address bar."""
-    query = session.to_query()
-    if st.query_params.to_dict() != query:
-        st.query_params.from_dict(query)
+def came_by_history() -> bool:
+    """Whether Back or Forward of the browser has started this run."""
+    return bool(getattr(get_script_run_ctx(), "is_history_navigation", False))
+
+
+@contextmanager
+def noting_failure(session: Session) -> Iterator[None]:
+    """Log an unexpected error and note it for the page, which then goes on."""
+    try:
+        yield
+    except Exception as error:  # a bug must not take the navigation away
+        logging.getLogger("featlib").exception("A page of the app has failed.")
+        session.failure = "".join(traceback.format_exception(error))
+
+
+def guarded(callback: Callable[P, None]) -> Callable[P, None]:
+    """Let the page show what goes wrong in a widget's callback: an error would leave a page without navigation."""
+
+    @functools.wraps(callback)
+    def call(*args: P.args, **kwargs: P.kwargs) -> None:
+        session = current_session()
+        with noting_failure(session):
+            try:
+                callback(*args, **kwargs)
+            except FeatlibError as error:
+                session.notices.append(str(error))
+
+    return call
+
+
+@guarded
+def choose(name: str, value: object) -> None:
+    """Make a user's choice: set a field and write the URL, one step in the browser's history.
+
+    For the callbacks of widgets, as the last thing that they do. What a page settles by itself is no choice and is not
+    written.
+
+    Args:
+        name: A field of `Session`.
+        value: The value.
+    """
+    session = current_session()
+    session.choose(name, value)
+    _write_url(session)
+
+
+@guarded
+def start_over() -> None:
+    """Reset all choices, in a callback; what the user has brought stays."""
+    session = current_session()
+    session.take_choices(Session())
+    _write_url(session)
 
 
 def bind(name: str, *, shown: Any = ..., second: str = "") -> Binding:  # noqa: ANN401
-    """Tie a widget to a field: the widget starts with the field's value, and a change is written back.
+    """Tie a widget to a field: the widget starts with the field's value, and a change is a choice.
 
     Args:
         name: A field of `Session`.
@@ -205,13 +308,12 @@ def bind(name: str, *, shown: Any = ..., second: str = "") -> Binding:  # noqa: 
     Returns:
         `key` and `on_change` for the widget, which gets no default of its own.
     """
-    session = current_session()
     key = f"widget_{name}{second}"
-    st.session_state[key] = getattr(session, name) if shown is ... else shown
+    st.session_state[key] = getattr(current_session(), name) if shown is ... else shown
 
     def store() -> None:
-        if st.session_state[key] is not None:
-            session.choose(name, st.session_state[key])
+        if st.session_state.get(key) is not None:
+            choose(name, st.session_state[key])
 
     return Binding(key=key, on_change=store)
 
@@ -219,6 +321,12 @@ def bind(name: str, *, shown: Any = ..., second: str = "") -> Binding:  # noqa: 
 def widget_value(key: str) -> Any:  # noqa: ANN401 - a widget's value is anything
     """Return the value of a widget that is not tied to a field."""
     return st.session_state.get(key)
+
+
+def _write_url(session: Session) -> None:
+    st.query_params.from_dict(session.to_query())
+    if getattr(get_script_run_ctx(), "fragment_ids_this_run", None):
+        st.rerun()  # a choice concerns the whole page: the fragment alone would leave links with the choices of before
 
 
 def _write(value: object) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import partial
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import numpy as np
+import pytest
 from streamlit.components.v2.bidi_component.main import _make_trigger_id
-from streamlit.testing.v1 import AppTest
+from streamlit.runtime.scriptrunner import RerunData
+from streamlit.testing.v1 import AppTest, local_script_runner
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 96
@@ -30,10 +34,21 @@ def open_page(page: str = "", /, **query: object) -> AppTest:
 
 
 def go(at: AppTest, page: str) -> AppTest:
-    """Goes to another page of the same visit; as in a browser, the new URL says nothing."""
-    at.query_params.clear()
+    """Goes to another page of the same visit, by its link in the sidebar: the URL is that of the link."""
+    [link] = [link.proto for link in at.sidebar if link.type == "page_link" and link.proto.page.split("/")[-1] == page]
+    at.query_params = dict(parse_qsl(link.query_string))
     at.switch_page(f"pages/{page}.py" if page else "app.py")
     return run(at)
+
+
+def travel(at: AppTest, query: dict[str, str], page: str | None = None) -> AppTest:
+    """Goes Back or Forward to an entry of the browser's history: what a browser sends is its URL, and a flag."""
+    at.query_params = dict(query)
+    if page is not None:
+        at.switch_page(f"pages/{page}.py" if page else "app.py")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_script_runner, "RerunData", partial(RerunData, is_history_navigation=True))
+        return run(at)
 
 
 def run(at: AppTest) -> AppTest:

@@ -139,21 +139,29 @@ def test_a_link_may_name_another_page_than_the_channels():
     at = open_page("feature_maps", layer=WIDE, channel=100, page=5)
     assert values(at, "maps") == list(range(192, 240))
     assert at.query_params["page"] == "5"
-    labelled(at.selectbox, "Layer").set_value("block10_add")
-    run(at)
-    assert 100 in values(at, "maps")
-    assert "page" not in at.query_params
 
 
-def test_a_layer_with_fewer_channels_has_no_page_and_no_channel_out_of_range():
+def test_another_layer_begins_at_its_first_channel():
+    """The same number means nothing in another layer, and may be out of its range."""
     at = open_page("feature_maps", layer=WIDE, page=5, channel=200)
     labelled(at.selectbox, "Layer").set_value("block4_add")
     run(at)
     assert not at.pagination
     assert values(at, "maps") == list(range(40))
-    assert labelled(at.number_input, "Channel").value == 39
-    assert at.query_params["channel"] == "39"
-    assert "page" not in at.query_params
+    assert labelled(at.number_input, "Channel").value == 0
+    assert {"channel", "page"}.isdisjoint(at.query_params)
+    assert not at.warning
+
+
+def test_a_channel_and_a_page_that_a_layer_lacks_are_named():
+    at = open_page("feature_maps", layer=WIDE, page=6, channel=5000)
+    assert not at.error
+    warnings = [warning.value for warning in at.warning]
+    assert ["channel=5000" in warnings[0], "page=6" in warnings[1]] == [True, True]
+    assert "239 is shown" in warnings[0]
+    assert labelled(at.number_input, "Channel").value == 239
+    assert at.pagination[0].value == 5
+    assert not run(at).warning
 
 
 def test_the_end_of_a_stage_is_one_click():
@@ -232,8 +240,8 @@ def test_a_smaller_set_begins_at_its_first_image():
 
 def test_an_image_that_is_not_there_is_named_and_the_first_shown():
     at = open_page("feature_maps", image=999)
-    assert ["image=999 among 10 images" in warning.value for warning in at.warning] == [True]
-    assert at.query_params["image"] == "0"
+    assert ["image=999" in warning.value for warning in at.warning] == [True]
+    assert data(at, "shelf")["selected"] == choices(at).image == 0
     assert not run(at).warning
 
 

@@ -104,7 +104,7 @@ def test_with_and_without_the_top_are_side_by_side():
 def test_without_the_top_a_layer_of_the_top_is_missed_and_named():
     at = press(open_page("layers", layer="predictions"), "Show it without the top")
     assert "'predictions'" in at.warning[0].value
-    assert at.query_params["layer"] == "block4_add"
+    assert choices(at).layer == "block4_add"
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def test_mobilenet_on_every_page(photos):
     likeliest = next(chart.proto.alt for chart in elements(at, "plotly_chart") if chart.key == "prediction")
     assert "espresso" in likeliest
     wanted = load_backbone("MobileNetV2")
-    assert at.query_params["layer"] in [info.path for info in wanted.layers]
+    assert choices(at).layer in [info.path for info in wanted.layers]
     for page in [page for page in PAGES[1:] if page != "compare"]:
         go(at, page)
         assert not at.error
@@ -129,7 +129,7 @@ def test_another_network_begins_at_a_layer_and_a_size_of_its_own():
     run(at)
     assert not at.error
     assert not at.warning
-    assert at.query_params["layer"] == "block_5_add"
+    assert choices(at).layer == "block_5_add"
     assert {"also", "size"}.isdisjoint(at.query_params)
 
 
@@ -143,17 +143,18 @@ def test_missing_weights_are_a_message_and_two_ways_on(offline, page):
 
 
 @pytest.mark.parametrize(
-    ("button", "query"),
+    ("button", "query", "layer"),
     [
-        ("Use random weights", {"weights": "random", "model": "MobileNetV2", "layer": "block_5_add"}),
-        ("Use EfficientNetLite0", {"model": "EfficientNetLite0", "layer": "block4_add"}),
+        ("Use random weights", {"weights": "random", "model": "MobileNetV2"}, "block_5_add"),
+        ("Use EfficientNetLite0", {"model": "EfficientNetLite0"}, "block4_add"),
     ],
 )
-def test_missing_weights_something_else_instead(offline, button, query):
+def test_missing_weights_something_else_instead(offline, button, query, layer):
     at = open_page("feature_maps", model="MobileNetV2", size=128)
     press(at, button)
     assert not at.error
     assert query.items() <= at.query_params.items()
+    assert choices(at).layer == layer
     assert len(values(at, "maps")) > 10
 
 

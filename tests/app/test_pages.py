@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 import pytest
 
 from featlib.ui.session import Session, url_fields
-from tests.app.driver import PAGES, SIZE, choices, go, labelled, open_page, press, run, said
+from tests.app.driver import (
+    PAGES,
+    SIZE,
+    choices,
+    data,
+    go,
+    labelled,
+    open_page,
+    press,
+    run,
+    said,
+    select,
+    travel,
+)
 
 HEADINGS = {
     "": "See what a convolutional network sees",
@@ -51,6 +66,8 @@ EVERYTHING = {
     "file": "/not/on/this/machine.parquet",
     "drawn": "500",
     "row": "12",
+    "upload": "a-key",
+    "own": "another-key",
 }
 
 IMPOSSIBLE = {
@@ -88,11 +105,11 @@ def test_a_page_works_alone_and_leads_to_every_page(page):
     if page not in ("layer_probe", "transfer"):  # there, photos of one each are nothing to learn from
         assert labelled(at.expander, "**The code**")
         assert "import" in at.code[0].value
-    assert at.query_params["model"] == "EfficientNetLite0"
-    assert at.query_params["images"] == "photos"
-    assert at.query_params["image"] == "0"
-    links = [link.proto.page for link in at.sidebar if link.type == "page_link"]
-    assert [link.rsplit("/", 1)[-1] for link in links] == list(PAGES)
+    assert at.query_params == {"size": str(SIZE)}, "a page settles its own choices without a word in the URL"
+    links = [link.proto for link in at.sidebar if link.type == "page_link"]
+    assert [link.page.rsplit("/", 1)[-1] for link in links] == list(PAGES)
+    query = {"model": "EfficientNetLite0", "images": "photos", "image": "0", "size": str(SIZE)}
+    assert all(dict(parse_qsl(link.query_string)) == query for link in links)
 
 
 @pytest.mark.parametrize("order", [PAGES, PAGES[::-1]], ids=["forwards", "backwards"])
@@ -110,7 +127,7 @@ def test_choices_survive_a_walk_through_all_pages(order):
 def test_the_link_of_these_tests_says_everything():
     assert set(EVERYTHING) == set(url_fields())
     default = Session()
-    assert not [name for name, value in EVERYTHING.items() if str(getattr(default, name)) == value]
+    assert not [name for name, value in EVERYTHING.items() if str(getattr(default, url_fields()[name])) == value]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -158,8 +175,6 @@ def test_what_a_link_cannot_mean_is_named_and_the_default_shown(page):
     for name, value in IMPOSSIBLE.items():
         assert any(f"{name}={value}" in warning.value for warning in at.warning), name
         assert getattr(choices(at), name) == getattr(Session(), name)
-        if name in at.query_params:
-            assert at.query_params[name] != value
     assert not run(at).warning, "said once is enough"
 
 
@@ -167,14 +182,13 @@ def test_what_a_link_cannot_mean_is_named_and_the_default_shown(page):
 def test_an_impossible_input_size_is_named(size):
     at = open_page("layers", size=size)
     assert [f"size={size}" in warning.value for warning in at.warning] == [True]
-    assert "size" not in at.query_params
     assert choices(at).size == 0
 
 
 def test_a_link_to_somebodys_uploads_says_that_they_are_not_here():
     at = open_page("vectors", images="uploads")
     assert ["Upload them again on Home" in warning.value for warning in at.warning] == [True]
-    assert at.query_params["images"] == "photos"
+    assert choices(at).images == "photos"
 
 
 @pytest.mark.parametrize("page", ["", "layers", "feature_maps", "vectors", "projection"])
@@ -184,25 +198,43 @@ def test_a_layer_that_is_not_there_is_named_and_another_shown(page):
     assert "'block4_ad'" in at.warning[0].value
     assert "'block4_add'" in at.warning[0].value
     assert "'nothing'" in at.warning[1].value
-    assert at.query_params["layer"] == "block4_add"
-    assert "also" not in at.query_params
+    assert (choices(at).layer, choices(at).also) == ("block4_add", "")
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_numbers_out_of_range_do_no_harm(page):
     at = open_page(page, image=10**30, channel=10**30, page=10**30, limit=10**30, perplexity=1e30, images="views")
     assert not at.error
-    assert choices(at).image in (0, 10**30)
+    assert any(f"image={10**30}" in warning.value for warning in at.warning), "on every page"
+    assert choices(at).image == 0
     assert at.code
     assert all(code.value for code in at.code)
 
 
-def test_columns_that_are_not_there_become_the_first():
+def test_columns_that_are_not_there_are_named_and_the_first_shown():
     at = open_page("projection", color="mood", images="views")
-    assert at.query_params["color"] == "photo"
+    assert labelled(at.selectbox, "Color").value == "photo"
+    assert ["color=mood" in warning.value for warning in at.warning] == [True]
     at = open_page("transfer", label="mood", images="views", limit=300)
-    assert at.query_params["label"] == "photo"
+    assert labelled(at.segmented_control, "Label to predict").value == "photo"
+    assert ["label=mood" in warning.value for warning in at.warning] == [True]
     assert not at.error
+
+
+def test_no_page_changes_the_choices_of_another():
+    """It shows something else where it must: here an image among the 300 of 1,797 that it uses."""
+    at = open_page("vectors", images="digits", image=3, layer="block4_add")
+    assert ["image=3" in warning.value for warning in at.warning] == [True]
+    assert "the first of the 300 used here" in at.warning[0].value
+    assert choices(at).image == 3
+    assert not run(at).warning
+    go(at, "feature_maps")
+    assert (at.query_params["image"], data(at, "shelf")["selected"]) == ("3", 3)
+    at = open_page("projection", images="views", color="view", label="view", layer="block4_add")
+    go(at, "vector_files")
+    go(at, "projection")
+    assert labelled(at.selectbox, "Color").value == "view"
+    assert not at.warning
 
 
 @pytest.mark.parametrize("name", ["model", "layer", "also", "sort", "image"])
@@ -226,6 +258,35 @@ def test_a_changed_choice_is_written_into_the_url():
     assert at.query_params["images"] == "views"
     again = open_page("feature_maps", **dict(at.query_params))
     assert said(again) == said(at)
+
+
+def test_back_and_forward_restore_the_choices():
+    at = open_page("layers")
+    begun = dict(at.query_params)
+    select(at, at.dataframe[0], rows=[], columns=[], cells=[[5, "Layer"]])
+    first = dict(at.query_params)
+    press(at, "Show it without the top")
+    second = dict(at.query_params)
+    go(at, "feature_maps")
+    third = dict(at.query_params)
+    labelled(at.number_input, "Channel").set_value(3)
+    run(at)
+    fourth = dict(at.query_params)
+    assert [first["layer"], second["top"], fourth["channel"]] == [choices(at).layer, "0", "3"]
+    assert third == second, "another page is another entry, not another choice"
+    travel(at, third)
+    assert labelled(at.number_input, "Channel").value == 0
+    travel(at, first, "layers")
+    assert labelled(at.toggle, "Include top").value is True
+    travel(at, begun)
+    assert choices(at).layer == "block4_add"
+    assert at.query_params == begun, "what the page settles is not written"
+    travel(at, second)
+    assert labelled(at.toggle, "Include top").value is False
+    travel(at, fourth, "feature_maps")
+    assert labelled(at.number_input, "Channel").value == 3
+    assert choices(at).layer == first["layer"]
+    assert not at.warning
 
 
 def test_switching_back_to_a_default_takes_it_out_of_the_url():

@@ -102,7 +102,8 @@ def test_color_by_the_predicted_class(lite96, views):
 def test_without_the_top_there_is_no_predicted_class():
     at = open_page("projection", images="views", layer=LAYER, top=0, color="predicted class")
     assert labelled(at.selectbox, "Color").options == ["photo", "view"]
-    assert at.query_params["color"] == "photo"
+    assert labelled(at.selectbox, "Color").value == "photo"
+    assert ["color=predicted class" in warning.value for warning in at.warning] == [True]
 
 
 def test_labels_that_stand_alone_are_not_scored():
@@ -219,5 +220,6 @@ def test_perplexity_of_a_link_is_clamped():
     at = open_page("projection", method="tsne", layer=LAYER, perplexity=1e9)
     assert not at.error
     assert labelled(at.slider, "Perplexity").value == 3.0
+    assert ["perplexity=1000000000.0" in warning.value for warning in at.warning] == [True]
     at = open_page("projection", method="tsne", layer=LAYER, perplexity=0.1)
     assert labelled(at.slider, "Perplexity").value == 1.0

@@ -81,7 +81,7 @@ def test_earlier_images_stay_when_a_later_upload_is_all_bad():
 def test_only_bad_ones_leave_the_built_in_set_in_use():
     at = upload(open_page(), [("notes.txt", b"milk, eggs")])
     assert choices(at).uploads is None
-    assert at.query_params["images"] == "photos"
+    assert choices(at).images == "photos"
     assert "notes.txt" in texts(at)[0]
     assert values(at, "shelf") == list(range(10))
 

@@ -100,9 +100,9 @@ def test_a_layer_is_not_appended_to_itself():
     run(at)
     assert shape(at) == "(10, 40)"
     assert labelled(at.selectbox, "Append").value == ""
-    assert "also" not in at.query_params
     assert at.code[0].value.count("block4_add") == 1
-    assert "also" not in open_page("vectors", layer="head_relu", also="head_relu").query_params
+    labelled(at.selectbox, "Layer").set_value("head_relu")
+    assert labelled(run(at).selectbox, "Append").value == "block4_add", "the page has changed no choice"
 
 
 def test_the_files_say_what_they_hold(lite96, photos, offered, tmp_path):

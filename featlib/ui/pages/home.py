@@ -13,7 +13,7 @@ from featlib.errors import ImageError
 from featlib.images import MAX_BYTES, ImageProblem, ImageSet, load_images, load_samples
 from featlib.models import Backbone
 from featlib.ui.compute import compute_all_vectors, compute_projection, neighbor_agreement, own_images
-from featlib.ui.session import UPLOADS, Session
+from featlib.ui.session import UPLOADS, Session, choose
 from featlib.ui.text import plain
 from featlib.ui.widgets import show_problems
 
@@ -56,7 +56,8 @@ def _take(session: Session, widget: str, uploaded: Any) -> None:  # noqa: ANN401
     if len(loaded):
         own_images()[:] = [loaded]
         session.uploads_ref = weakref.ref(loaded)
-        session.images, session.image = UPLOADS, 0
+        session.image = 0
+        choose("images", UPLOADS)
     st.rerun()
 
 

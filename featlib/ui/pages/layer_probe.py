@@ -13,7 +13,7 @@ from featlib.images import ImageSet
 from featlib.models import Backbone, find_layer
 from featlib.transfer import LayerProbe, stage_layers
 from featlib.ui.compute import compute_vectors, raw_pixels, train_probe
-from featlib.ui.session import Session, bind, widget_value
+from featlib.ui.session import Session, bind, choose, guarded, widget_value
 from featlib.ui.text import plain
 from featlib.ui.widgets import format_shape
 
@@ -57,11 +57,12 @@ def show_curve(session: Session, backbone: Backbone, curve: DepthCurve, column: 
         st.info("Here raw pixels do better than any of these layers: the network drops what the task needs.")
     key = f"depth {backbone.fingerprint}"
 
-    def choose() -> None:
+    @guarded
+    def choose_clicked() -> None:
         event = widget_value(key)
         for point in event["selection"]["points"] if event else []:
             layer = point.get("customdata")
-            session.choose("layer", layer[0] if isinstance(layer, list | tuple) else layer)
+            choose("layer", layer[0] if isinstance(layer, list | tuple) else layer)
 
     summary = "; ".join(f"{path} {mean:.0%}" for path, mean in zip(probes.layers, means, strict=True))
     st.plotly_chart(
@@ -74,7 +75,7 @@ def show_curve(session: Session, backbone: Backbone, curve: DepthCurve, column: 
             chosen=session.layer,
         ),
         key=key,
-        on_select=choose,
+        on_select=choose_clicked,
         selection_mode=("points",),
         config={"displayModeBar": False},
         alt=f"Accuracy of each stage output, the first on the left: {summary}. "

@@ -11,7 +11,7 @@ import streamlit as st
 from featlib.errors import LayerNotFoundError
 from featlib.models import Backbone, LayerInfo, find_layer, list_models
 from featlib.ui.frame import link_to
-from featlib.ui.session import Session, widget_value
+from featlib.ui.session import Session, choose, guarded, widget_value
 from featlib.ui.text import plain
 from featlib.ui.widgets import format_shape
 
@@ -89,7 +89,7 @@ def layer_table(session: Session, backbone: Backbone, selected: LayerInfo) -> No
         hide_index=True,
         height=420,
         key=key,
-        on_select=lambda: _select(session, backbone, [info.path for info in infos], key),
+        on_select=guarded(lambda: _select(session, backbone, [info.path for info in infos], key)),
         selection_mode="single-cell",
         column_config=COLUMN_CONFIG,
         placeholder="–",
@@ -127,7 +127,7 @@ def show_top(session: Session, backbone: Backbone) -> None:
     )
     st.button(
         "Show it without the top" if session.top else "Show it with the top",
-        on_click=session.choose,
+        on_click=choose,
         args=("top", not session.top),
     )
 
@@ -189,4 +189,4 @@ def _select(session: Session, backbone: Backbone, paths: list[str], key: str) ->
     except LayerNotFoundError as error:
         session.notices.append(str(error))
     else:
-        session.choose("layer", path)
+        choose("layer", path)

@@ -11,7 +11,7 @@ from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo
 from featlib.ui.compute import Batch, compute_projection, compute_vectors, neighbor_agreement
 from featlib.ui.frame import error_boundary
-from featlib.ui.session import Session
+from featlib.ui.session import Session, choose
 from featlib.ui.text import plain
 from featlib.ui.widgets import MIN_POINTS, Points, bounded_perplexity, show_scatter, thumbnail_row, tsne_note
 
@@ -26,9 +26,9 @@ def color_columns(backbone: Backbone, images: ImageSet) -> list[str]:
 
 
 def compute(
-    session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo
+    session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo, color: str
 ) -> tuple[Batch, Projection, np.ndarray | None]:
-    """Return the images with their vectors, their coordinates and the labels that color them.
+    """Return the images with their vectors, their coordinates and the labels of `color`.
 
     Raises:
         FeatlibError: If there are too few images.
@@ -39,7 +39,7 @@ def compute(
             f"A projection needs at least {MIN_POINTS} images; this set has {len(images)}. "
             "Choose another set in the sidebar, or upload more on Home."
         )
-    predicted = backbone.prediction_layer if session.color == PREDICTED else None
+    predicted = backbone.prediction_layer if color == PREDICTED else None
     layers = list(dict.fromkeys([layer.path, *([predicted] if predicted else [])]))
     batch = compute_vectors(session, backbone, images, layers)
     images = batch.images
@@ -49,30 +49,32 @@ def compute(
     if predicted:
         classes = batch.vectors[predicted].argmax(axis=1)
         return batch, result, np.array([backbone.class_name(int(i)) for i in classes])
-    return batch, result, images.labels_for(session.color) if session.color in images.label_columns else None
+    return batch, result, images.labels_for(color) if color else None
 
 
-def show_agreement(session: Session, X: np.ndarray, labels: np.ndarray | None) -> None:
+def show_agreement(session: Session, X: np.ndarray, labels: np.ndarray | None, color: str) -> None:
     """Show how many images share the label of their neighbors before the projection, which can separate neighbors."""
     if session.images == "photos":
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("Ten different photos have no near neighbors. There are twelve views of each:")
-            st.button("Use the views", on_click=session.choose, args=("images", "views"))
+            st.button("Use the views", on_click=choose, args=("images", "views"))
     if labels is None or len(X) > MAX_COMPARED or not 1 < len(set(labels)) < len(labels):
         return
     st.markdown(
         f"In the full {X.shape[1]:,}-D space, **{neighbor_agreement(X, labels):.0%}** of the images share the "
-        f"{plain(session.color)} of most of their 5 nearest neighbors."
+        f"{plain(color)} of most of their 5 nearest neighbors."
     )
 
 
 @st.fragment
-def show_projection(session: Session, images: ImageSet, result: Projection, labels: np.ndarray | None) -> None:
+def show_projection(
+    session: Session, images: ImageSet, result: Projection, labels: np.ndarray | None, color: str
+) -> None:
     """Show the scatter plot and the pictures of the picked points."""
     titles = [f"{i + 1} · {name}" for i, name in enumerate(images.names)]
     flat = result.n_components == 2
     description = f"{len(images):,} images from {session.layer}"
-    points = Points(result, images.ids, images.names if flat else titles, labels, description)
+    points = Points(result, images.ids, images.names if flat else titles, labels, color, description)
 
     def pick_in_3d() -> list[int]:
         row = st.selectbox(

@@ -12,7 +12,7 @@ from featlib.analysis import ProbeResult
 from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo
 from featlib.ui.compute import compute_all_vectors, compute_vectors, load_network, raw_pixels, train_probe
-from featlib.ui.session import Session, bind
+from featlib.ui.session import Session, bind, choose
 from featlib.ui.text import plain
 from featlib.ui.widgets import thumbnail_row
 
@@ -41,20 +41,21 @@ class ProbeComparison:
 def pick_label(session: Session, images: ImageSet) -> str | None:
     """Return the label column to predict, or None if the set has none that can be learned."""
     columns = images.label_columns
-    if columns and session.label not in columns:
-        session.label = columns[0]
+    column = session.label if session.label in columns else columns[0] if columns else ""
+    if session.label not in ("", column):
+        session.report("label", column or "no label")
     if len(columns) > 1:
-        st.segmented_control("Label to predict", columns, required=True, **bind("label"))
-    obstacle = _find_obstacle(images, session.label) if columns else "These images have no labels."
+        st.segmented_control("Label to predict", columns, required=True, **bind("label", shown=column))
+    obstacle = _find_obstacle(images, column) if columns else "These images have no labels."
     if not obstacle:
-        return session.label
+        return column
     st.info(
         f"{plain(obstacle)} Learning needs labels, and at least two images per label, since some are held out for "
         "testing. Upload a folder with one sub-folder per class on Home, or use a built-in set:"
     )
     with st.container(horizontal=True):
         for name in ("shapes", "views", "digits"):
-            st.button(f"Use the {name}", on_click=session.choose, args=("images", name))
+            st.button(f"Use the {name}", on_click=choose, args=("images", name))
     return None
 
 

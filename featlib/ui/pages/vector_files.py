@@ -16,7 +16,7 @@ from featlib.features.files import Row, VectorDataset, files_fingerprint, open_v
 from featlib.images import ImageItem, clean_name, digest_bytes, exists, read_path, to_path
 from featlib.text import format_bytes, printable
 from featlib.ui.compute import NotYetError, Task, compute_projection
-from featlib.ui.session import Session, bind
+from featlib.ui.session import Session, bind, choose
 from featlib.ui.text import plain
 from featlib.ui.widgets import (
     MIN_POINTS,
@@ -124,8 +124,9 @@ def show_facts(dataset: VectorDataset) -> None:
 
 def pick_view(session: Session, dataset: VectorDataset) -> None:
     """Show how many rows are drawn, and the settings of the projection."""
-    resolve_color(session, dataset.label_columns)
     n_drawn = drawn_rows(session, dataset)
+    if len(dataset) > SIZES[0] and session.drawn not in _sizes(dataset):
+        session.report("drawn", n_drawn)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(dataset) > SIZES[0]:
             st.selectbox(
@@ -189,6 +190,7 @@ def _sample(
 def show_rows(session: Session, dataset: VectorDataset, drawn: DrawnRows) -> None:
     """Show the scatter plot, how much of the set it shows, and the pictures of the picked rows."""
     pca, rows, numbers = drawn.pca, drawn.rows, drawn.numbers
+    color = resolve_color(session, dataset.label_columns)
     explained = np.cumsum(pca.explained_variance_ratio)
     counts = sorted({k for k in (drawn.result.n_components, 10, len(explained)) if k <= len(explained)})
     shares = ", ".join(f"{k} explain {explained[k - 1]:.0%}" for k in counts)
@@ -197,19 +199,20 @@ def show_rows(session: Session, dataset: VectorDataset, drawn: DrawnRows) -> Non
         drawn.result,
         ids=[str(number) for number in numbers],
         names=[f"{number + 1} · {clean_name(row.name)}" for number, row in zip(numbers, rows, strict=True)],
-        labels=[printable(row.labels[session.color]) for row in rows] if session.color else None,
+        labels=[printable(row.labels[color]) for row in rows] if color else None,
+        label_title=color,
         description=f"{len(rows):,} rows",
     )
 
     def show_picked(positions: list[int]) -> None:
         picked = [rows[i] for i in positions]
-        captions = [printable(row.labels[session.color]) if session.color else clean_name(row.name) for row in picked]
+        captions = [printable(row.labels[color]) if color else clean_name(row.name) for row in picked]
         _show_pictures(session, "selected", picked, numbers[positions].tolist(), captions)
         st.text("\n".join(f"{numbers[i] + 1:,} · {clean_name(rows[i].name)}" for i in positions))
 
     def select_row(positions: list[int]) -> None:
         if len(positions) == 1:
-            session.choose("row", int(numbers[positions[0]]) + 1)
+            choose("row", int(numbers[positions[0]]) + 1)
 
     show_scatter(
         session,
@@ -233,6 +236,8 @@ def show_neighbors(session: Session, dataset: VectorDataset) -> None:
     """Show the rows most similar to the selected one, among all rows."""
     st.subheader("Nearest among all rows", anchor=False)
     selected = min(session.row, len(dataset))
+    if session.row > len(dataset):
+        session.report("row", f"row {selected}")
     st.number_input(
         f"Row (1 to {len(dataset):,})",
         1,
@@ -366,7 +371,7 @@ def _show_pictures(
             list(items.values()),
             [numbers[i] for i in items],
             captions=[captions[i] for i in items],
-            on_pick=(lambda number: session.choose("row", number + 1)) if clickable else None,
+            on_pick=(lambda number: choose("row", number + 1)) if clickable else None,
             side=200 if len(rows) == 1 else 96,
         )
     if missing:
@@ -402,8 +407,8 @@ def _take_upload(session: Session) -> None:
     session.taken["vectors"] = file.file_id
     own_vectors()[:] = []
     own_vectors().append(open_vectors(file.getvalue(), clean_name(file.name)))
-    session.choose("file", "")
     session.row = 0
+    choose("file", "")
     st.rerun()
 
 

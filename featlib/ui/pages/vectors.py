@@ -11,7 +11,7 @@ from featlib.images import ImageSet
 from featlib.models import Backbone
 from featlib.text import format_bytes
 from featlib.ui.compute import Batch, compute_vectors
-from featlib.ui.session import Session, bind
+from featlib.ui.session import Session, bind, choose
 from featlib.ui.widgets import format_shape, layer_title, pick_image, positions_in, thumbnail_row
 
 POOLINGS = {"avg": "average (GAP)", "max": "maximum", "flatten": "flatten"}
@@ -38,7 +38,7 @@ def pick_vector(session: Session, backbone: Backbone) -> None:
             format_func=lambda path: layer_title(infos[path]) if path else "none",
             width=340,
             help="Concatenates the vectors of both layers.",
-            **bind("also"),
+            **bind("also", shown=session.second_layer),
         )
         st.toggle("L2-normalize", help="Divide each layer's part by its Euclidean length.", **bind("l2"))
 
@@ -49,7 +49,7 @@ def compute_table(session: Session, backbone: Backbone, images: ImageSet) -> tup
     Raises:
         Stopped: If the user has stopped this computation.
     """
-    layers = [session.layer, *([session.also] if session.also else [])]
+    layers = [session.layer, *filter(None, [session.second_layer])]
     batch = compute_vectors(session, backbone, images, layers, session.pooling)
     images = batch.images
     return batch, VectorTable(
@@ -102,7 +102,7 @@ def show_neighbors(session: Session, images: ImageSet, part: ImageSet, table: Ve
         part[found.indices],
         found.indices.tolist(),
         captions=[f"{s:.3f} {part.names[i]}" for i, s in zip(found.indices, found.similarities, strict=True)],
-        on_pick=lambda value: session.choose("image", positions[value]),
+        on_pick=lambda value: choose("image", positions[value]),
         side=104,
     )
 

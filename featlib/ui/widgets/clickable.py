@@ -10,7 +10,7 @@ import streamlit as st
 
 from featlib.images import ImageItem
 from featlib.plots import png_bytes
-from featlib.ui.session import widget_value
+from featlib.ui.session import guarded, widget_value
 
 GRID_CSS = """
 .grid { position: relative; margin: 0; max-width: 100%; }
@@ -195,6 +195,7 @@ def thumbnail_row(
 
 
 def _callback(key: str, on_pick: Callable[[int], None] | None) -> Callable[[], None]:
+    @guarded
     def call() -> None:
         value = widget_value(key)["picked"]
         if on_pick and value is not None:

@@ -20,7 +20,7 @@ from featlib.models import (
     read_class_names,
 )
 from featlib.ui.compute import class_count, import_tensorflow, own_models, written_class_names
-from featlib.ui.session import OWN, Session, bind
+from featlib.ui.session import OWN, Session, bind, choose
 from featlib.ui.text import plain
 
 WHOLE = "the whole model"
@@ -65,8 +65,8 @@ def _take(session: Session, files: list[Any], content: str, classes: int) -> Non
     session.own_problem, session.taken[OWN] = "", upload  # only now: after a click in between, it starts over
     own_models()[:] = [own]
     session.own_ref = weakref.ref(own)
-    session.choose("layer", "")
     session.pixels, session.own_names = "", ""
+    choose("layer", "")
     st.rerun()
 
 

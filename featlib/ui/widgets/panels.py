@@ -13,7 +13,7 @@ from featlib.analysis import ChannelStatistics, channel_statistics, pool, sort_c
 from featlib.features import Trace
 from featlib.images import ImageItem
 from featlib.models import Backbone, LayerInfo, top_classes
-from featlib.ui.session import Session, bind
+from featlib.ui.session import Session, bind, choose
 from featlib.ui.text import plain
 from featlib.ui.widgets.clickable import Tile, picture_grid
 from featlib.ui.widgets.pickers import format_shape
@@ -55,16 +55,20 @@ class LayerOutput:
 
 
 def resolve_channels(session: Session, layer: LayerInfo, output: np.ndarray) -> LayerOutput:
-    """Sort the channels of a layer, and bring the selected channel and page into its range."""
+    """Sort the channels of a layer; of a link's channel or page that it lacks, show the last."""
     maps = output if output.ndim == 3 else output.reshape(1, 1, -1)
     statistics = channel_statistics(maps[np.newaxis])
     order = sort_channels(statistics, session.sort)
     n_pages = -(-len(order) // CHANNELS_PER_PAGE)
-    session.channel = min(session.channel, len(order) - 1)
-    session.page = min(session.page, n_pages) if n_pages > 1 else 0
+    if session.channel >= len(order):
+        session.report("channel", len(order) - 1)
+        session.channel = len(order) - 1
+    if session.page > n_pages:
+        session.report("page", n_pages)
     page_of_channel = int(np.flatnonzero(order == session.channel)[0]) // CHANNELS_PER_PAGE + 1
     vector = pool(maps[np.newaxis])[0]
-    return LayerOutput(layer, maps, vector, statistics, order, session.page or page_of_channel, n_pages)
+    page = min(session.page, n_pages) or page_of_channel
+    return LayerOutput(layer, maps, vector, statistics, order, page, n_pages)
 
 
 def show_prediction(
@@ -117,7 +121,7 @@ def show_maps(
         tiles,
         alt=f"{len(tiles)} of {count:,} channels of {output.layer.path}, {height} × {width} positions each.",
         selected=session.channel,
-        on_pick=lambda channel: session.choose("channel", channel),
+        on_pick=lambda channel: choose("channel", channel),
     )
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from featlib.errors import FeatlibError
 from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo, find_layer
-from featlib.ui.session import Session, bind
+from featlib.ui.session import Session, bind, choose
 from featlib.ui.text import plain
 from featlib.ui.widgets.clickable import thumbnail_row
 
@@ -16,7 +16,7 @@ LIMITS = (300, 1000, 3000)  # images that a page with many images may be limited
 
 
 def resolve_image(session: Session, images: ImageSet) -> int:
-    """Return the index of the selected image; if there is no such image, say so and select the first.
+    """Return the index of the selected image; if there is no such image, select the first.
 
     Raises:
         FeatlibError: If there are no images.
@@ -24,7 +24,7 @@ def resolve_image(session: Session, images: ImageSet) -> int:
     if not len(images):
         raise FeatlibError("There are no images to show. Choose another set in the sidebar, or upload some on Home.")
     if session.image >= len(images):
-        st.warning(f"There is no image={session.image} among {len(images):,} images; the first is shown.")
+        session.report("image", "the first image")
         session.image = 0
     return session.image
 
@@ -44,6 +44,8 @@ def pick_image(session: Session, images: ImageSet, part: ImageSet | None = None)
     selected = resolve_image(session, images)
     positions = positions_in(images, images if part is None else part)
     here = positions.index(selected) if selected in positions else 0
+    if selected not in positions:
+        session.report("image", f"image {positions[here]}, the first of the {len(positions):,} used here,")
     first = here // SHELF * SHELF
     shelf = positions[first : first + SHELF]
     if len(positions) > SHELF:
@@ -53,7 +55,7 @@ def pick_image(session: Session, images: ImageSet, part: ImageSet | None = None)
         images[shelf],
         shelf,
         selected=positions[here],
-        on_pick=lambda value: session.choose("image", value),
+        on_pick=lambda value: choose("image", value),
         side=74,  # ten in a row at 1280 pixels
     )
     return here
@@ -87,7 +89,7 @@ def _shelf_controls(session: Session, images: ImageSet, positions: list[int], he
                 icon=icon,
                 disabled=not usable,
                 help=f"The {name} {SHELF} images",
-                on_click=session.choose,
+                on_click=choose,
                 args=("image", positions[start] if usable else session.image),
             )
 
@@ -105,8 +107,6 @@ def resolve_layer(session: Session, backbone: Backbone) -> LayerInfo:
         except FeatlibError as error:
             setattr(session, name, fallback)
             st.warning(plain(f"{error}{f' Showing {fallback!r}.' if fallback else ''}"))
-    if session.also == session.layer:
-        session.also = ""
     return find_layer(backbone, session.layer)
 
 

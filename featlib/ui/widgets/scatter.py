@@ -10,7 +10,7 @@ import streamlit as st
 
 from featlib import plots
 from featlib.analysis import Projection, perplexity_bounds
-from featlib.ui.session import Session, bind, widget_value
+from featlib.ui.session import Session, bind, guarded, widget_value
 
 METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 TOOLS = {"click": "click one", "lasso": "lasso many"}
@@ -28,6 +28,7 @@ class Points:
         ids: (n,) what tells the points apart.
         names: (n,) shown on hover.
         labels: (n,) categories for the colors; None for one color.
+        label_title: What the labels are; empty for none.
         description: What they are, for the alternative text.
     """
 
@@ -35,13 +36,18 @@ class Points:
     ids: Sequence[str]
     names: Sequence[str]
     labels: Sequence[object] | np.ndarray | None
+    label_title: str
     description: str
 
 
-def resolve_color(session: Session, columns: Sequence[str]) -> None:
-    """Make sure that the points are colored by one of these label columns, the first if in doubt."""
-    if session.color not in columns:
-        session.color = columns[0] if columns else ""
+def resolve_color(session: Session, columns: Sequence[str]) -> str:
+    """Return the label column that colors the points: the chosen one, else the first; empty if there is none."""
+    if session.color in columns:
+        return session.color
+    shown = columns[0] if columns else ""
+    if session.color:
+        session.report("color", shown or "one color")
+    return shown
 
 
 def pick_projection(session: Session, n_points: int, columns: Sequence[str], unit: str = "images") -> None:
@@ -63,7 +69,8 @@ def pick_projection(session: Session, n_points: int, columns: Sequence[str], uni
                 **bind("perplexity", shown=bounded_perplexity(session, n_points)),
             )
     if columns:
-        st.selectbox("Color", columns, width=180, **bind("color"))
+        shown = session.color if session.color in columns else columns[0]
+        st.selectbox("Color", columns, width=180, **bind("color", shown=shown))
     if session.dimensions == 2:
         st.segmented_control("Mouse", list(TOOLS), format_func=TOOLS.__getitem__, required=True, **bind("tool"))
 
@@ -72,7 +79,10 @@ def bounded_perplexity(session: Session, n_points: int) -> float:
     """Return the perplexity nearest to the chosen one that so many points allow; the choice stays for a larger set."""
     if n_points < MIN_POINTS:
         return session.perplexity
-    return float(np.clip(session.perplexity, *_perplexity_range(n_points)))
+    shown = float(np.clip(session.perplexity, *_perplexity_range(n_points)))
+    if shown != session.perplexity:
+        session.report("perplexity", f"{shown:g}")
+    return shown
 
 
 def _perplexity_range(n_points: int) -> tuple[float, float]:
@@ -119,7 +129,7 @@ def show_scatter(
             st.info("Click a point to see its picture here.")
         else:
             st.info("Draw a lasso around points to see their pictures here." if flat else hint_in_3d)
-    callback = (lambda: on_pick(picked())) if on_pick else "rerun"
+    callback = guarded(lambda: on_pick(picked())) if on_pick else "rerun"
     with plot:
         st.plotly_chart(
             plots.projection_scatter(
@@ -127,14 +137,14 @@ def show_scatter(
                 ids=points.ids,
                 names=points.names,
                 labels=points.labels,
-                label_title=session.color or "label",
+                label_title=points.label_title or "label",
                 mode=session.tool,
             ),
             key=key,
             on_select=callback if flat else "ignore",  # type: ignore[arg-type]
             selection_mode=("points",) if session.tool == "click" else ("points", "box", "lasso"),
             alt=f"{METHODS[session.method]} of {points.description} in {session.dimensions} dimensions, "
-            f"colored by {session.color or 'nothing'}.",
+            f"colored by {points.label_title or 'nothing'}.",
         )
 
 
