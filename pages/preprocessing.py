@@ -21,6 +21,7 @@ with page(
     images = image_set(session)
     position = pick_image(session, images)
     backbone = network(session)
+    layer = backbone.feature_layer
     wrong = pick_wrong(session, backbone)
     item = images[position]
     inputs = preprocess_inputs(backbone, wrong, item)
@@ -32,5 +33,5 @@ with page(
     show_steps(item, inputs)
     show_inputs(inputs, effect)
     if wrong is not None:
-        code = preprocessing_code(code_context(session, backbone), wrong.preprocessing.name, backbone.feature_layer)
+        code = preprocessing_code(code_context(session, backbone), wrong.preprocessing.name, layer)
         show_code(code, "both tensors and the cosine of their vectors")

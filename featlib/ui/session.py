@@ -53,9 +53,9 @@ class Session:
         size: Height and width of the network's input in pixels; 0 for the network's own.
         images: The image set: a built-in name, "uploads", or "folder:NAME/PATH" in an opened folder.
         image: Index of the chosen image.
-        layer: Path of the chosen layer; empty until the network is loaded.
+        layer: Path of the chosen layer, or a stage that any network has, such as "stage:last"; empty for the default.
         pooling: How maps become vectors.
-        also: Path of a second layer whose vector is appended; empty for none.
+        also: Path or stage of a second layer whose vector is appended; empty for none.
         l2: Whether vectors are scaled to length 1.
         channel: Index of the chosen channel.
         sort: Order of the channels.
@@ -76,6 +76,7 @@ class Session:
         file: Path of a file or folder of vectors on the server's machine; empty for none.
         drawn: The most rows of it that are drawn.
         row: The chosen row of it, from 1; 0 for none.
+        present: Whether the page is shown to an audience, without sidebar and code.
         upload: Key of the images that the user has uploaded; empty for none.
         own_key: Key of the user's own model, or its "folder:NAME/PATH"; empty for none. In the URL it is called `own`.
         uploads_ref: Returns the user's own images while the session lasts, else None.
@@ -85,6 +86,8 @@ class Session:
         upload_problems: What of the last upload cannot be used.
         taken: What was loaded already from each upload widget.
         stopped: Key of the computation that the user stopped.
+        downloads: The networks whose weights the user wants downloaded.
+        stages: The stage of the layers shown, by field, for a network that is chosen next.
         notices: What to say once.
         linked: The fields whose value comes from the URL and is not yet known to be possible.
         failure: Details of an unexpected error that the page has yet to show.
@@ -119,6 +122,7 @@ class Session:
     file: str = ""
     drawn: int = 2000
     row: int = 0
+    present: bool = False
     upload: str = ""
     own_key: str = field(default="", metadata={"url": "own"})
     uploads_ref: Callable[[], ImageSet | None] = field(default=lambda: None, metadata={"url": False})
@@ -128,6 +132,8 @@ class Session:
     upload_problems: tuple[ImageProblem, ...] = field(default=(), metadata={"url": False})
     taken: dict[str, str] = field(default_factory=dict, metadata={"url": False})
     stopped: str = field(default="", metadata={"url": False})
+    downloads: set[str] = field(default_factory=set, metadata={"url": False})
+    stages: dict[str, str] = field(default_factory=dict, compare=False, metadata={"url": False})
     notices: list[str] = field(default_factory=list, metadata={"url": False})
     linked: set[str] = field(default_factory=set, compare=False, metadata={"url": False})
     failure: str = field(default="", metadata={"url": False})
@@ -153,7 +159,10 @@ class Session:
             for follower in FOLLOWS.get(name, ()):
                 setattr(self, follower, getattr(Session(), follower))
                 self.linked.discard(follower)
+            if name == "model":  # the same stage of the other network, whose layers are not known yet
+                self.layer, self.also = self.stages.get("layer", ""), self.stages.get("also", "")
         setattr(self, name, value)
+        self.stages.pop(name, None)
         self.linked.discard(name)
         self.page = PAGE_AFTER.get(name, self.page)
         self.stopped = ""  # another choice is another computation
@@ -174,7 +183,7 @@ class Session:
         for name in url_fields().values():
             if name not in KEYS or getattr(other, name):
                 setattr(self, name, getattr(other, name))
-        self.notices, self.linked, self.stopped = other.notices, other.linked, ""
+        self.notices, self.linked, self.stages, self.stopped = other.notices, other.linked, {}, ""
 
     def take_notices(self) -> list[str]:
         """Return what to say in this run."""

@@ -122,20 +122,71 @@ def test_mobilenet_on_every_page(photos):
 
 @pytest.mark.keras_home
 def test_another_network_begins_at_a_layer_and_a_size_of_its_own():
-    at = open_page("feature_maps", layer="block9_add", also="block4_add", size=96, top=0)
-    labelled(at.selectbox, "Network").set_value("MobileNet")
-    run(at)
-    labelled(at.selectbox, "Version").set_value("MobileNetV2")
+    at = open_page("feature_maps", layer="block9_add", also="head_relu", size=96, top=0)
+    labelled(at.selectbox, "Network").set_value("MobileNetV2")
     run(at)
     assert not at.error
     assert not at.warning
-    assert choices(at).layer == "block_5_add"
-    assert {"also", "size"}.isdisjoint(at.query_params)
+    assert (choices(at).layer, choices(at).also) == ("block_12_add", "out_relu")
+    assert at.query_params.items() >= {"layer": "stage:16", "also": "stage:last"}.items()
+    assert "size" not in at.query_params
+    again = open_page("vectors", **{**at.query_params, "size": 0})
+    assert (choices(again).layer, choices(again).also) == ("block_12_add", "out_relu")
+    labelled(again.selectbox, "Network").set_value("EfficientNetLite0")
+    run(again)
+    assert (choices(again).layer, choices(again).also) == ("block10_add", "head_relu")
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """Which networks are loaded; each fails as without a network connection."""
+    asked = []
+
+    def load(model, **options):
+        asked.append(model)
+        raise WeightsNotFoundError(MESSAGE)
+
+    monkeypatch.setattr(networks, "load_backbone", load)
+    return asked
+
+
+@pytest.mark.parametrize("page", WITH_NETWORK)
+def test_a_link_downloads_nothing(loads, page):
+    at = open_page(page, model="VGG16", size=0, images="views")
+    assert not at.error
+    assert loads == []
+    assert "ImageNet weights of VGG16 are not on this machine" in said(at)
+    assert {"Download 553 MB", "Use random weights", "Use EfficientNetLite0"} <= {b.label for b in at.button}
+
+
+def test_a_download_is_one_click_each_time(loads):
+    at = open_page("layers", model="VGG16", size=0)
+    press(at, "Download 553 MB")
+    assert loads == ["VGG16"]
+    assert [error.value for error in at.error] == [MESSAGE]
+    run(at)
+    assert loads == ["VGG16"]
+    assert labelled(at.button, "Download 553 MB")
+
+
+def test_choosing_a_family_chooses_weights_that_are_there(loads, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "vgg19_weights_tf_dim_ordering_tf_kernels.h5").touch()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    at = open_page("layers", model="ResNet50", size=0)
+    labelled(at.selectbox, "Network").set_value("VGG19")
+    run(at)
+    assert loads == ["VGG19"]
+
+
+def test_the_sidebar_says_what_computes():
+    at = open_page("layers")
+    assert any("Computed on the CPU" in caption.value for caption in at.sidebar.caption)
 
 
 @pytest.mark.parametrize("page", WITH_NETWORK)
 def test_missing_weights_are_a_message_and_two_ways_on(offline, page):
-    at = open_page(page, model="MobileNetV2", size=128, images="views", layer="block_2_add")
+    at = press(open_page(page, model="MobileNetV2", size=128, images="views", layer="block_2_add"), "Download 14 MB")
     assert [error.value for error in at.error] == [MESSAGE]
     assert {"Use random weights", "Use EfficientNetLite0"} <= {button.label for button in at.button}
     assert labelled(at.selectbox, "Version").value == "MobileNetV2"
@@ -150,7 +201,7 @@ def test_missing_weights_are_a_message_and_two_ways_on(offline, page):
     ],
 )
 def test_missing_weights_something_else_instead(offline, button, query, layer):
-    at = open_page("feature_maps", model="MobileNetV2", size=128)
+    at = press(open_page("feature_maps", model="MobileNetV2", size=128), "Download 14 MB")
     press(at, button)
     assert not at.error
     assert query.items() <= at.query_params.items()
@@ -160,7 +211,7 @@ def test_missing_weights_something_else_instead(offline, button, query, layer):
 
 def test_missing_weights_leave_the_other_pages_and_choices_alone(offline):
     at = open_page("feature_maps", model="MobileNetV2", size=128, image=3)
-    go(at, "layers")
+    press(go(at, "layers"), "Download 14 MB")
     assert [error.value for error in at.error] == [MESSAGE]
     labelled(at.selectbox, "Network").set_value("EfficientNetLite0")
     go(run(at), "feature_maps")

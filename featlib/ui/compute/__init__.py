@@ -2,10 +2,13 @@
 
 from featlib.ui.compute.cache import own_images, trace, traces, vector_store
 from featlib.ui.compute.networks import (
+    DownloadNeededError,
     NotYetError,
     class_count,
+    computing_device,
     import_tensorflow,
     load_network,
+    missing_weights,
     network,
     own_models,
     written_class_names,
@@ -16,6 +19,7 @@ from featlib.ui.compute.vectors import Batch, compute_all_vectors, compute_vecto
 
 __all__ = [
     "Batch",
+    "DownloadNeededError",
     "NotYetError",
     "Stopped",
     "Task",
@@ -24,8 +28,10 @@ __all__ = [
     "compute_all_vectors",
     "compute_projection",
     "compute_vectors",
+    "computing_device",
     "import_tensorflow",
     "load_network",
+    "missing_weights",
     "neighbor_agreement",
     "network",
     "own_images",

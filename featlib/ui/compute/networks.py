@@ -9,13 +9,34 @@ from functools import cache
 
 import streamlit as st
 
-from featlib.errors import FeatlibError
-from featlib.models import PREPROCESSING, Backbone, find_layer, load_backbone
-from featlib.ui.session import OWN, Session
+from featlib.errors import FeatlibError, WeightsNotFoundError
+from featlib.models import (
+    PREPROCESSING,
+    Backbone,
+    find_choice,
+    find_layer,
+    load_backbone,
+    parse_model_name,
+    weights_on_disk,
+)
+from featlib.ui.session import OWN, Session, current_session
 
 
 class NotYetError(FeatlibError):
     """Something that the user has yet to provide; not a mistake."""
+
+
+class DownloadNeededError(FeatlibError):
+    """A network's weights are not on this machine, and the user has not asked for a download.
+
+    Attributes:
+        name: The network.
+        size: How much there is to download, such as "17 MB".
+    """
+
+    def __init__(self, name: str, size: str) -> None:
+        super().__init__(f"The ImageNet weights of {name} are not on this machine.")
+        self.name, self.size = name, size
 
 
 def network(session: Session) -> Backbone:
@@ -23,6 +44,7 @@ def network(session: Session) -> Backbone:
 
     Raises:
         NotYetError: The user has chosen their own model and not uploaded it yet.
+        DownloadNeededError: The weights are not on this machine.
         FeatlibError: The network is unavailable.
     """
     if session.model == OWN:
@@ -38,10 +60,52 @@ def load_network(model: str, weights: str, include_top: bool, size: int) -> Back
         weights: "imagenet" or "random".
         include_top: Whether to keep the classification layers.
         size: Height and width of the input in pixels; 0 for the network's own.
+
+    Raises:
+        DownloadNeededError: The weights are not on this machine, and the user has not asked for them.
+        FeatlibError: The network is unavailable.
     """
-    doing = "Loading" if "tensorflow" in sys.modules else "Starting TensorFlow and loading"
-    with st.spinner(f"{doing} {model} …", show_time=True):
-        return _cached_backbone(model, weights, include_top, size)
+    missing = missing_weights(model, include_top, size) if weights == "imagenet" else None
+    if missing is not None:
+        if model not in current_session().downloads:
+            raise DownloadNeededError(model, missing)
+        doing = f"Downloading {missing} and loading {model}"
+    elif "tensorflow" in sys.modules:
+        doing = f"Loading {model} (about 3 s)"
+    else:
+        doing = f"Starting TensorFlow and loading {model} (about 10 s)"
+    try:
+        with st.spinner(f"{doing} …", show_time=True):
+            return _cached_backbone(model, weights, include_top, size)
+    except WeightsNotFoundError:
+        current_session().downloads.discard(model)  # the next attempt is the user's again
+        raise
+
+
+def missing_weights(model: str, include_top: bool, size: int) -> str | None:
+    """Return how much must be downloaded for a network's ImageNet weights, as text; None if they are on this machine.
+
+    Args:
+        model: The name, as for `load_backbone`.
+        include_top: Whether the classification layers are wanted.
+        size: Height and width of the input in pixels; 0 for the network's own.
+    """
+    name, options = parse_model_name(model)
+    choice = find_choice(name)
+    if weights_on_disk(choice, include_top, size or None, options.get("alpha", 1.0)):
+        return None
+    if choice.megabytes is None:
+        return "the weights"
+    return f"{'' if include_top and not options else 'up to '}{choice.megabytes:,.0f} MB"
+
+
+def computing_device() -> str | None:
+    """Return "GPU" or "CPU", whichever TensorFlow uses; None as long as it is not imported."""
+    if not import_tensorflow.cache_info().currsize:
+        return None
+    import tensorflow
+
+    return "GPU" if tensorflow.config.list_physical_devices("GPU") else "CPU"
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

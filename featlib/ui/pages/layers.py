@@ -13,7 +13,7 @@ from featlib.models import Backbone, LayerInfo, find_layer, list_models
 from featlib.ui.frame import link_to
 from featlib.ui.session import Session, choose, guarded, widget_value
 from featlib.ui.text import plain
-from featlib.ui.widgets import format_shape
+from featlib.ui.widgets import format_shape, resolve_layer
 
 KINDS = {"maps": "feature maps", "vector": "vector", "probabilities": "class probabilities", "other": "other"}
 ALL, SUGGESTED, UNAVAILABLE = "all", "suggested", "unavailable"
@@ -56,11 +56,21 @@ def model_facts(backbone: Backbone) -> None:
         st.info(plain(note))
 
 
-def layer_table(session: Session, backbone: Backbone, selected: LayerInfo) -> None:
+def find_selected(session: Session, backbone: Backbone) -> LayerInfo | None:
+    """Return the selected layer; None, with the reason on screen, if no layer can be computed from one image."""
+    if all(info.reason or info.class_name == "InputLayer" for info in backbone.layers):
+        reasons = dict.fromkeys(info.reason for info in backbone.layers if info.reason)
+        st.info(plain(f"No layer of {backbone.name} can be computed from one image: {'; '.join(reasons)}."))
+        return None
+    return resolve_layer(session, backbone)
+
+
+def layer_table(session: Session, backbone: Backbone, selected: LayerInfo | None) -> None:
     """Show all layers as a table; a click on a row selects its layer."""
+    feature_layer = backbone.feature_layer if selected else ""
     filters: dict[str, Callable[[LayerInfo], bool]] = {
         ALL: lambda info: True,
-        SUGGESTED: lambda info: bool(_mark(backbone, info)),
+        SUGGESTED: lambda info: bool(_mark(feature_layer, info)),
         **{
             name: lambda info, kind=kind: info.kind == kind and not info.reason  # type: ignore[misc]
             for kind, name in KINDS.items()
@@ -78,27 +88,29 @@ def layer_table(session: Session, backbone: Backbone, selected: LayerInfo) -> No
             f"No layer matches “{plain(search)}” here. Clear the search and show all {len(backbone.layers)} layers."
         )
         return
-    title = f"{selected.path} ({selected.class_name}), {format_shape(selected.output_shape)}"
-    st.markdown(
-        f"Selected: **{plain(title)}**. Good first choices: ★ the feature layer, the last one with height and width, "
-        "where transfer learning usually starts; ◆ a stage output, the last layer before the maps shrink."
-    )
+    if selected:
+        title = f"{selected.path} ({selected.class_name}), {format_shape(selected.output_shape)}"
+        st.markdown(
+            f"Selected: **{plain(title)}**. Good first choices: ★ the feature layer, the last one with height and "
+            "width, where transfer learning usually starts; ◆ a stage output, the last layer before the maps shrink."
+        )
     key = f"layers {backbone.fingerprint} {shown} {search}"
     st.dataframe(
-        _columns(backbone, infos, selected),
+        _columns(feature_layer, infos, selected),
         hide_index=True,
         height=420,
         key=key,
-        on_select=guarded(lambda: _select(session, backbone, [info.path for info in infos], key)),
+        on_select=lambda: _select(session, backbone, [info.path for info in infos], key),
         selection_mode="single-cell",
         column_config=COLUMN_CONFIG,
         placeholder="–",
         alt=f"{len(infos)} layers with class, output shape, receptive field, parameters and memory per image.",
     )
-    with st.container(horizontal=True):
-        link_to("Feature maps", "Its feature maps")
-        link_to("Vectors", "Its vectors")
-        link_to("Projection", "A projection of its vectors")
+    if selected:
+        with st.container(horizontal=True):
+            link_to("Feature maps", "Its feature maps")
+            link_to("Vectors", "Its vectors")
+            link_to("Projection", "A projection of its vectors")
 
 
 def show_top(session: Session, backbone: Backbone) -> None:
@@ -139,8 +151,8 @@ def _step(info: LayerInfo) -> str:
     return f"`{info.path}` ({info.class_name}{weights}) {kind}**({shape})**"
 
 
-def _mark(backbone: Backbone, info: LayerInfo) -> str:
-    return "★" if info.path == backbone.feature_layer else "◆" if info.stage_end else ""
+def _mark(feature_layer: str, info: LayerInfo) -> str:
+    return "★" if info.path == feature_layer else "◆" if info.stage_end else ""
 
 
 def _searchable(info: LayerInfo) -> str:
@@ -152,11 +164,11 @@ def _normalized(text: str) -> str:
     return re.sub(r"(?<=[\d?,])\s*[x×]\s*(?=[\d?])", "×", text.lower())
 
 
-def _columns(backbone: Backbone, infos: list[LayerInfo], selected: LayerInfo) -> dict[str, list[Any]]:
+def _columns(feature_layer: str, infos: list[LayerInfo], selected: LayerInfo | None) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {
         "●": ["●" if info == selected else "" for info in infos],
         "#": [info.index for info in infos],
-        "★◆": [_mark(backbone, info) for info in infos],
+        "★◆": [_mark(feature_layer, info) for info in infos],
         "Layer": [INDENT * info.depth + info.path.rpartition("/")[2] for info in infos],
         "Class": [info.class_name for info in infos],
         "Output shape": [format_shape(info.output_shape) for info in infos],
@@ -178,6 +190,7 @@ def _sides(pairs: list[tuple[int, int] | None]) -> list[Any]:
     return [format_shape(pair) if pair else None for pair in pairs]
 
 
+@guarded
 def _select(session: Session, backbone: Backbone, paths: list[str], key: str) -> None:
     """Select the clicked row's layer; if its output is unavailable, say why and keep the selection."""
     cells = widget_value(key)["selection"]["cells"]

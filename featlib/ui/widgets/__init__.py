@@ -1,6 +1,7 @@
 """Widgets that several pages use."""
 
 from featlib.ui.widgets.clickable import Tile, picture_grid, thumbnail_row
+from featlib.ui.widgets.copy_link import copy_link
 from featlib.ui.widgets.own_model import choose_own_model
 from featlib.ui.widgets.panels import (
     TILE,
@@ -44,6 +45,7 @@ __all__ = [
     "Tile",
     "bounded_perplexity",
     "choose_own_model",
+    "copy_link",
     "default_layer",
     "format_shape",
     "layer_title",

@@ -227,8 +227,10 @@ def show_problems(reasons: Sequence[str]) -> None:
 
 def show_code(code: str | dict[str, str], made: str = "what is on this page") -> None:
     """Show the program that reproduces the page, or several by title; `made` says what it reproduces."""
-    st.divider()
-    with st.expander(f"**The code** · the program that makes {made}"):
+    with st.container(key="code"):
+        st.divider()
+        place = st.expander(f"**The code** · the program that makes {made}")
+    with place:
         if isinstance(code, str):
             st.code(code, language="python")
             return

@@ -10,6 +10,7 @@ from featlib.models import Backbone, LayerInfo, find_layer
 from featlib.ui.session import Session, bind, choose
 from featlib.ui.text import plain
 from featlib.ui.widgets.clickable import thumbnail_row
+from featlib.ui.widgets.stages import PREFIX, find_stage, name_stage
 
 SHELF = 10  # thumbnails shown at a time
 LIMITS = (300, 1000, 3000)  # images that a page with many images may be limited to
@@ -95,15 +96,18 @@ def _shelf_controls(session: Session, images: ImageSet, positions: list[int], he
 
 
 def resolve_layer(session: Session, backbone: Backbone) -> LayerInfo:
-    """Return the selected layer; if a selected layer is not one of this network, say so and select the default."""
+    """Return the selected layer, found by its path or its stage; if there is none, say so and select the default."""
     default = default_layer(backbone)
     session.layer = session.layer or default
     for name, fallback in (("layer", default), ("also", "")):
         path = getattr(session, name)
+        if path.startswith(PREFIX):
+            path = find_stage(backbone, path)
+            setattr(session, name, path)
         if not path:
             continue
         try:
-            find_layer(backbone, path)
+            session.stages[name] = name_stage(backbone, path)
         except FeatlibError as error:
             setattr(session, name, fallback)
             st.warning(plain(f"{error}{f' Showing {fallback!r}.' if fallback else ''}"))

@@ -88,6 +88,12 @@ def test_weights_files_are_named_as_keras_names_them(name, asked_files):
         assert asked_files.pop() == weights_file(find_choice(name), include_top)
 
 
+@pytest.mark.parametrize(("name", "alpha"), [("MobileNet", 0.25), ("MobileNetV2", 0.35), ("MobileNetV3Small", 0.75)])
+def test_each_width_has_its_own_file(name, alpha, asked_files):
+    NETWORKS[name](include_top=False, alpha=alpha)
+    assert asked_files == [weights_file(find_choice(name), include_top=False, alpha=alpha)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KERAS_FACTS)
 def test_every_network(name, asked_files):
