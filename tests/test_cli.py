@@ -26,6 +26,7 @@ from featlib.cli import main
 from featlib.models import list_models
 from featlib.text import natural_key
 from tests.images.corpus import corpus
+from tests.shared_networks import load_shared
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("tensorflow", "keras", "sklearn", "streamlit", "plotly", "openTSNE", "pandas")
@@ -43,6 +44,7 @@ def home(tmp_path_factory, monkeypatch):
 def run(tmp_path, monkeypatch):
     """Runs the command in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("featlib.models.load_backbone", load_shared)  # a second to build a network, and two to compile
     return lambda *arguments: CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 

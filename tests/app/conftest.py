@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 
 from tests.app.driver import ROOT, SIZE
+from tests.shared_networks import load_shared
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -38,6 +39,16 @@ def packages_searched_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def networks_built_once():
+    """The app keeps a few networks; these tests go through many, again and again."""
+    from featlib.ui.compute import networks
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "load_backbone", load_shared)
         yield
 
 
