@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.shared_networks import load_shared
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINES = README.splitlines()
@@ -31,6 +33,7 @@ def photos_folder(tmp_path, monkeypatch):
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(item.pixels).save(folder / f"{item.labels['view']}.png".replace("/", "-"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("featlib.models.load_backbone", load_shared)  # its programs begin with the same network
     return tmp_path
 
 

@@ -20,7 +20,7 @@ def test_feature_maps(outcome):
     )
 
 
-@pytest.mark.parametrize("model", ["EfficientNetLite0", "MobileNetV2"])
+@pytest.mark.parametrize("model", ["EfficientNetLite0", pytest.param("MobileNetV2", marks=pytest.mark.slow)])
 def test_layers_without_height_and_width(outcome, model):
     at = open_page("feature_maps", model=model, layer="predictions", weights="random", image=2)
     made = outcome(at)
@@ -35,6 +35,7 @@ def test_vectors_of_two_layers_of_a_part_of_the_images(outcome):
     np.testing.assert_allclose(numbers(at, "matrix", "z"), X[:40], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_projection(outcome):
     at = open_page("projection", images="views", layer="block9_add", dimensions=3)
     coordinates = outcome(at)["coordinates"]
@@ -46,6 +47,7 @@ def test_projection(outcome):
     )
 
 
+@pytest.mark.slow
 def test_transfer(outcome):
     at = open_page("transfer", images="shapes", layer="block4_add", label="color", limit=300)
     made = outcome(at)

@@ -41,7 +41,7 @@ def test_without_a_file_every_page_says_where_to_give_one():
         assert "no model of your own yet" in said(at)
 
 
-def test_a_file_is_shown_on_every_page(pets):
+def test_a_file_is_shown_on_every_page_and_stays_when_another_is_refused(pets):
     model, files = pets
     at = bring(files)
     assert not at.error
@@ -60,6 +60,11 @@ def test_a_file_is_shown_on_every_page(pets):
     shown = np.ravel(traces(at, "vector")[0]["y"])
     np.testing.assert_allclose(shown, maps.mean(axis=(0, 1)), rtol=1e-3, atol=1e-3)
     assert 'featlib.load_backbone("pets.keras"' in at.code[0].value
+    upload(at, [("evil.keras", b"PK\x03\x04 this is no model")], "own model")
+    assert len(at.error) == 1
+    assert "'evil.keras' cannot be used" in at.error[0].value
+    assert choices(at).own.name == "pets.keras"
+    assert values(at, "maps")
 
 
 @pytest.mark.slow
@@ -94,16 +99,6 @@ def test_the_classes_get_names(pets):
     assert "Eule" in alt
     go(at, "feature_maps")
     assert element(go(at, ""), "plotly_chart", "prediction").proto.alt == alt
-
-
-def test_a_file_that_is_refused_says_why_and_the_one_before_stays(pets):
-    _, files = pets
-    at = bring(files)
-    upload(at, [("evil.keras", b"PK\x03\x04 this is no model")], "own model")
-    assert len(at.error) == 1
-    assert "'evil.keras' cannot be used" in at.error[0].value
-    assert choices(at).own.name == "pets.keras"
-    assert values(at, "maps")
 
 
 @pytest.mark.slow

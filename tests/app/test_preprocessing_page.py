@@ -38,7 +38,9 @@ def test_the_numbers_are_those_that_enter_the_network(lite96, photos):
         assert drawn_counts(at, f"numbers {i}") == [96 * 96] * 3
 
 
-@pytest.mark.parametrize("name", [name for name in SIMPLE_PREPROCESSING if name != "lite0"])
+@pytest.mark.parametrize(
+    "name", ["tf", "caffe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("none", "unit", "torch"))]
+)
 def test_the_effect_is_the_cosine_of_the_pooled_feature_layer(lite96, photos, name):
     at = open_page("preprocessing", image=2, wrong=name)
     wrong = replace(lite96, preprocessing=find_preprocessing(name))

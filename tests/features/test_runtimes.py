@@ -25,7 +25,10 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@pytest.fixture(
+    scope="module",
+    params=["EfficientNetLite0", "MobileNetV3Small", pytest.param("ResNet50V2", marks=pytest.mark.slow)],
+)
 def backbone(request):
     keras.utils.set_random_seed(1)
     return load_backbone(request.param, **NETWORKS[request.param])
@@ -118,7 +121,7 @@ def with_a_space():
     return keras.Model(inputs, keras.layers.ReLU(name="last")(hidden), name="net")
 
 
-@pytest.mark.parametrize("make", [recurrent, with_a_space])
+@pytest.mark.parametrize("make", [pytest.param(recurrent, marks=pytest.mark.slow), with_a_space])
 def test_what_openvino_cannot_convert_runs_in_tensorflow(photos, make):
     """OpenVINO raises its OpConversionFailure for the one and a bare Exception for the other."""
     pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")

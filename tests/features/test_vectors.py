@@ -16,14 +16,13 @@ from featlib.images import load_samples
 
 
 @pytest.mark.parametrize(
-    ("pooling", "layer"),
+    ("pooling", "layer", "path"),
     [
-        ("avg", keras.layers.GlobalAveragePooling2D),
-        ("max", keras.layers.GlobalMaxPooling2D),
-        ("flatten", keras.layers.Flatten),
+        ("avg", keras.layers.GlobalAveragePooling2D, "head_relu"),
+        ("max", keras.layers.GlobalMaxPooling2D, "block4_add"),
+        ("flatten", keras.layers.Flatten, "block4_add"),
     ],
 )
-@pytest.mark.parametrize("path", ["block4_add", "head_relu"])
 def test_pooling_equals_keras_own_layer(lite0, photos, pooling, layer, path):
     model = keras.Model(lite0.model.inputs[0], lite0.model.get_layer(path).output)
     expected = layer()(model(lite0.prepare(photos), training=False)).numpy()

@@ -80,7 +80,14 @@ def own_context(own_file):
     return CodeContext(backbone, layer=f"{base}/block_3_expand", also="gap", image_index=2)
 
 
-NETWORKS = [lite0_context, small, pytest.param(mobilenet_context, marks=pytest.mark.keras_home), mobilenet_v3, convnext]
+KERAS_HOME, SLOW = pytest.mark.keras_home, pytest.mark.slow
+NETWORKS = [
+    lite0_context,
+    pytest.param(small, marks=SLOW),
+    pytest.param(mobilenet_context, marks=(KERAS_HOME, SLOW)),
+    mobilenet_v3,
+    pytest.param(convnext, marks=SLOW),
+]
 
 
 def images_of(context):
@@ -88,7 +95,13 @@ def images_of(context):
 
 
 @pytest.mark.parametrize(
-    "make", [lite0_context, pytest.param(mobilenet_context, marks=pytest.mark.keras_home), mobilenet_v3, convnext]
+    "make",
+    [
+        lite0_context,
+        pytest.param(mobilenet_context, marks=KERAS_HOME),
+        pytest.param(mobilenet_v3, marks=SLOW),
+        pytest.param(convnext, marks=SLOW),
+    ],
 )
 def test_predict_names_what_is_in_the_photo(run, capsys, make):
     context = make()
@@ -102,7 +115,7 @@ def test_predict_names_what_is_in_the_photo(run, capsys, make):
     assert [line.split("%")[1].strip() for line in lines] == [backbone.class_name(i) for i in best]
 
 
-@pytest.mark.parametrize("name", ["EfficientNetLite0", pytest.param("MobileNetV2", marks=pytest.mark.keras_home)])
+@pytest.mark.parametrize("name", ["EfficientNetLite0", pytest.param("MobileNetV2", marks=(KERAS_HOME, SLOW))])
 def test_predict_brings_the_top_along(run, name):
     found = run(predict_code(CodeContext(network(name, include_top=False))))
     assert found["probabilities"].shape == (1000,)
@@ -149,9 +162,9 @@ def test_a_layer_without_height_and_width_has_a_vector_only(run, lite0, photos, 
     [
         (lite0_context, "avg"),
         (small, "max"),
-        (small, "flatten"),
-        pytest.param(mobilenet_context, "avg", marks=pytest.mark.keras_home),
-        (mobilenet_v3, "max"),
+        pytest.param(small, "flatten", marks=SLOW),
+        pytest.param(mobilenet_context, "avg", marks=(KERAS_HOME, SLOW)),
+        pytest.param(mobilenet_v3, "max", marks=SLOW),
         (convnext, "avg"),
     ],
 )
@@ -213,7 +226,11 @@ def test_layers_that_keras_names_by_counting_are_found_in_a_later_network(run, p
 
 @pytest.mark.parametrize(
     ("make", "changes", "n_components"),
-    [(small, {"pooling": "max"}, 2), (small, {}, 3), (lite0_context, {"layer": "predictions", "pooling": None}, 2)],
+    [
+        (small, {"pooling": "max"}, 2),
+        (small, {}, 3),
+        pytest.param(lite0_context, {"layer": "predictions", "pooling": None}, 2, marks=SLOW),
+    ],
 )
 def test_pca_is_the_one_on_screen(run, make, changes, n_components):
     context = replace(make(), **changes, images="shapes")
@@ -246,7 +263,7 @@ def test_tsne_is_the_one_on_screen(run, n_components, perplexity):
     np.testing.assert_allclose(found["coordinates"], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(("column", "cv"), [("shape", 4), ("color", 5)])
+@pytest.mark.parametrize(("column", "cv"), [("color", 5), pytest.param("shape", 4, marks=SLOW)])
 def test_transfer_learns_the_same_head(run, column, cv):
     context = CodeContext(network(include_top=False, size=96), "shapes", layer="head_relu")
     found = run(transfer_code(context, column, cv, 1, 40))
@@ -304,7 +321,7 @@ def test_names_stay_names(text):
     assert not any(isinstance(node, ast.Name) and node.id == "os" for node in ast.walk(tree))
 
 
-@pytest.mark.parametrize("make", [lite0_context, small, mobilenet_v3, convnext, None])
+@pytest.mark.parametrize("make", [lite0_context, small, mobilenet_v3, convnext, pytest.param(None, marks=SLOW)])
 def test_programs_are_tidy(tmp_path, make, request):
     context = replace(make() if make else request.getfixturevalue("own_context"), images=None)
     last = context.backbone.layers[-1].path

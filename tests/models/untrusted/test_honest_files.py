@@ -98,9 +98,7 @@ def test_equal_outputs(build, name, tmp_path):
 def test_teachable_machine(tmp_path):
     import keras
 
-    features = keras.Sequential(
-        [keras.Input((224, 224, 3)), _base((224, 224, 3)), keras.layers.GlobalAveragePooling2D()]
-    )
+    features = keras.Sequential([keras.Input((96, 96, 3)), _base(), keras.layers.GlobalAveragePooling2D()])
     head = keras.Sequential(
         [
             keras.Input((1280,)),
@@ -108,7 +106,7 @@ def test_teachable_machine(tmp_path):
             keras.layers.Dense(3, activation="softmax", use_bias=False),
         ]
     )
-    model = keras.Sequential([keras.Input((224, 224, 3)), features, head])
+    model = keras.Sequential([keras.Input((96, 96, 3)), features, head])
     path = _saved(model, tmp_path / "keras_model.h5")
     path.write_bytes(as_keras_2(path.read_bytes()))
     with pytest.raises(Exception, match="groups"):
@@ -121,6 +119,7 @@ def test_teachable_machine(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_transfer_network_of_keras_2(tmp_path):
     """An inner Sequential that augments and an inner Functional, called from an outer Functional."""
     import keras
