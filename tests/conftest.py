@@ -31,6 +31,14 @@ def pytest_collection_modifyitems(items):
             item.fixturenames.insert(0, "keras_weights")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Make what a test has logged fit for another process: some tests log names that are not Unicode."""
+    report = yield
+    report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
+    return report
+
+
 @pytest.fixture(scope="session")
 def keras_weights():
     """Keras' files for MobileNetV2: in ../shared/keras_home, else downloaded by Keras, else the test is skipped."""
