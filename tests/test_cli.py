@@ -409,13 +409,13 @@ def test_probe_names_the_column_that_it_predicts_and_the_classes_that_it_skips(r
 
 
 def test_probe_uses_the_sample_that_the_app_uses(run, lite0):
-    options = ("probe", "samples:shapes", "--label", "colour", "--layer", "stem_relu")
+    options = ("probe", "samples:shapes", "--label", "color", "--layer", "stem_relu")
     result = run(*options, "--limit", 30)
     assert result.exit_code == 0, result.output
     shapes = featlib.load_samples("shapes")
-    expected = featlib.probe_layers(lite0, shapes.sample(30, by="colour"), ["stem_relu"], y="colour")
+    expected = featlib.probe_layers(lite0, shapes.sample(30, by="color"), ["stem_relu"], y="color")
     assert result.stdout.splitlines()[2].split()[1] == f"{expected.mean_accuracies[0]:.1%}"
-    assert f"over 30 images, label: colour; a sample of {len(shapes):,}, --limit 0 uses all" in result.stdout
+    assert f"over 30 images, label: color; a sample of {len(shapes):,}, --limit 0 uses all" in result.stdout
 
 
 def test_project_without_a_file_prints_csv(run, vectors):

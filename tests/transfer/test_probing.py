@@ -141,7 +141,7 @@ def test_a_class_with_a_single_image_stops_no_other(tiny, shapes):
     assert found.results[0].n_used == 59
     assert found.column == ""
     assert probe_layers(tiny, shapes, ["pool"]).column == "shape"
-    assert probe_layers(tiny, shapes, ["pool"], y="colour").column == "colour"
+    assert probe_layers(tiny, shapes, ["pool"], y="color").column == "color"
 
 
 def test_progress_goes_up_to_one_and_can_stop(tiny, shapes):

@@ -44,7 +44,7 @@ def compute_curve(session: Session, backbone: Backbone, images: ImageSet, column
     y = batch.images.labels_for(column)
     results = tuple(train_probe(session, batch.vectors[path], y, path) for path in paths)
     pixels = train_probe(session, raw_pixels(batch.images), y, "raw pixels")
-    return DepthCurve(LayerProbe(paths, results), pixels, batch.skipped)
+    return DepthCurve(LayerProbe(paths, results, batch.images, column), pixels, batch.skipped)
 
 
 def show_curve(session: Session, backbone: Backbone, curve: DepthCurve, column: str) -> None:
