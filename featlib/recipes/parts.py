@@ -115,6 +115,8 @@ table = featlib.extract_vectors(backbone, images, layers, pooling={_pooling(cont
 layer_of = np.array([column.rpartition(":")[0] for column in table.columns])
 parts = [table.X[:, layer_of == layer] for layer in layers]  # one (n, D) per layer
 """
+    several = "[np.concatenate(part) for part in zip(*results, strict=True)]"
+    parts = several if len(contexts) > 1 else "[np.concatenate(results)]"  # Keras returns one output without a list
     return f"""
 layers = [
 {names}]
@@ -124,7 +126,7 @@ taps = keras.Model(model.inputs[0], outputs)  # all layers in one pass
 
 batches = [images[i : i + {BATCH}] for i in range(0, len(images), {BATCH})]
 results = [taps.predict_on_batch(prepare(batch)) for batch in batches]
-parts = [np.concatenate(part) for part in zip(*results, strict=True)]  # one (n, D) per layer
+parts = {parts}  # one (n, D) per layer
 """
 
 
