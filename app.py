@@ -42,7 +42,7 @@ with page(
     with maps:
         st.markdown(f"**Feature maps** of `{layer.path}`")
         if layer.kind == "maps":
-            show_maps(session, output, page=1, per_page=15, columns=5)
+            show_maps(session, output, item, page=1, per_page=15)
             link_to("Feature maps", "All channels, any layer")
     show_vector(session, output)
 

@@ -20,9 +20,10 @@ from featlib.ui.widgets import (
 
 with page("Feature maps", "What does each channel respond to?", "Pick an image, a layer, a channel.") as session:
     images = image_set(session)
-    item = images[pick_image(session, images)]
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    item = images[pick_image(session, images, row=row)]
     backbone = network(session)
-    layer = pick_layer(session, backbone)
+    layer = pick_layer(session, backbone, row=row)
     traced = trace(backbone, item)
     output = resolve_channels(session, layer, traced.outputs[layer.path])
 
@@ -30,9 +31,9 @@ with page("Feature maps", "What does each channel respond to?", "Pick an image, 
     if layer.kind == "maps":
         with right:
             maps_controls(output)
-            show_maps(session, output, page=output.page)
+            show_maps(session, output, item, page=output.page)
         with left:
-            show_channel(session, traced, output)
+            show_channel(session, traced, output, item)
     else:
         with left:
             show_image(traced, item)
@@ -40,5 +41,5 @@ with page("Feature maps", "What does each channel respond to?", "Pick an image, 
     with right:
         show_vector(session, output)
     st.subheader("Through the network", anchor=False)
-    show_film_strip(backbone, traced)
+    show_film_strip(session, backbone, traced, item)
     show_code(feature_maps_code(code_context(session, backbone)))

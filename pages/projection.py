@@ -11,6 +11,7 @@ from featlib.ui.widgets import (
     pick_layer,
     pick_part,
     pick_projection,
+    positions_in,
     resolve_color,
     sample_column,
     show_code,
@@ -31,7 +32,8 @@ with page(
         batch, result, labels = compute(session, backbone, part, layer, color)
         warn_skipped(batch.skipped)
         show_agreement(session, batch.vectors[layer.path], labels, color)
-        show_projection(session, batch.images, result, labels, color)
+        positions = positions_in(images, batch.images)
+        show_projection(session, positions, batch.images, result, labels, color, session.image)
     code = projection_code(
         code_context(session, backbone),
         session.method,

@@ -29,6 +29,6 @@ with page(
             warn_skipped(comparison.skipped)
             show_accuracy(session, comparison, column)
             show_confusion(comparison)
-            show_mistakes(comparison)
+            show_mistakes(images, comparison)
         limit = len(part) if len(part) < len(images) else None
         show_code(transfer_code(code_context(session, backbone), column, limit=limit))

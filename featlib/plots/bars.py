@@ -12,6 +12,7 @@ from featlib.plots.colors import ACCENT, HIGHLIGHT, NEUTRAL
 from featlib.plots.layout import ROW_HEIGHT, TRANSPARENT, check_lengths, format_accuracy, new_figure, safe, shortened
 
 MAX_SEPARATE_BARS = 160
+MAX_SELECTABLE = 4096
 
 
 def prediction_bars(names: Sequence[str], probabilities: Sequence[float] | np.ndarray) -> go.Figure:
@@ -37,7 +38,7 @@ def prediction_bars(names: Sequence[str], probabilities: Sequence[float] | np.nd
         customdata=[safe(name) for name in names],
         hovertemplate="%{customdata}: %{x:.2%}<extra></extra>",
     )
-    figure = new_figure([bars], height=_rows_height(count), bargap=0.3)
+    figure = new_figure([bars], height=_rows_height(count), bargap=0.3, dragmode=False)
     figure.update_xaxes(range=[0, max(1e-9, float(shares.max(initial=0))) * 1.3], visible=False)
     return _name_rows(figure, names)
 
@@ -67,7 +68,7 @@ def accuracy_bars(rows: Sequence[tuple[str, float, float | None]], *, highlight:
         customdata=[[safe(label), format_accuracy(mean, std)] for label, mean, std in rows],
         hovertemplate="%{customdata[0]}: %{customdata[1]}<extra></extra>",
     )
-    figure = new_figure([bars], height=_rows_height(len(rows)) + 40, bargap=0.35)
+    figure = new_figure([bars], height=_rows_height(len(rows)) + 40, bargap=0.35, dragmode=False)
     figure.update_xaxes(range=[0, 1], tickformat=".0%", title="accuracy on held-out images")
     for number, (_, mean, std) in enumerate(rows):
         figure.add_annotation(
@@ -86,6 +87,8 @@ def channel_bars(
 ) -> go.Figure:
     """Draw a vector, one value per channel; above 160 channels as one filled outline, which is fast to draw.
 
+    A click selects a channel; up to 4,096 of them, so that the chart stays fast.
+
     Args:
         vector: (D,) values.
         selected: Channel to mark, or None.
@@ -101,12 +104,24 @@ def channel_bars(
     if selected is not None and not 0 <= selected < len(values):
         raise FeatlibError(f"selected={selected} is not a channel; choose one of 0 to {len(values) - 1}.")
     hover = "channel %{x}: %{y:.3g}<extra></extra>"
+    shared = {"y": values, "customdata": np.arange(len(values)), "hovertemplate": hover}
     if len(values) <= MAX_SEPARATE_BARS:
-        bars = go.Bar(y=values, marker={"color": ACCENT, "line": {"width": 0}}, hovertemplate=hover)
+        same = {"marker": {"opacity": 1}}
+        bars = go.Bar(**shared, marker={"color": ACCENT, "line": {"width": 0}}, selected=same, unselected=same)
     else:
-        outline = {"color": ACCENT, "width": 1, "shape": "hvh"}
-        bars = go.Scatter(y=values, mode="lines", fill="tozeroy", fillcolor=ACCENT, line=outline, hovertemplate=hover)
-    figure = new_figure([bars], height=height, title=title, bargap=0.1, hovermode="x")
+        # Plotly selects markers, not lines; these are not seen.
+        outline, unseen = {"color": ACCENT, "width": 1, "shape": "hvh"}, {"marker": {"opacity": 0}}
+        bars = go.Scatter(
+            **shared,
+            mode="lines+markers" if len(values) <= MAX_SELECTABLE else "lines",
+            **unseen,
+            fill="tozeroy",
+            fillcolor=ACCENT,
+            line=outline,
+            selected=unseen,
+            unselected=unseen,
+        )
+    figure = new_figure([bars], height=height, title=title, bargap=0.1, hovermode="x", dragmode="pan")
     if selected is not None:
         figure.add_scatter(
             x=[selected, selected],
@@ -117,8 +132,10 @@ def channel_bars(
             hovertemplate=f"channel {selected} (selected): {values[selected]:.3g}<extra></extra>",
         )
         figure.add_vline(selected, line={"color": HIGHLIGHT, "width": 1, "dash": "dot"})
-    figure.update_xaxes(title="channel", range=[-0.5 - 0.005 * len(values), len(values) * 1.005 - 0.5], showgrid=False)
-    figure.update_yaxes(title="value")
+    figure.update_xaxes(
+        title="channel", range=[-0.5 - 0.005 * len(values), len(values) * 1.005 - 0.5], showgrid=False, fixedrange=True
+    )
+    figure.update_yaxes(title="value", fixedrange=True)
     return figure
 
 
@@ -146,8 +163,8 @@ def channel_histogram(values: np.ndarray, *, bins: int = 48, height: int = 240) 
         customdata=np.column_stack([edges[:-1], edges[1:]]),
         hovertemplate="%{customdata[0]:.3g} to %{customdata[1]:.3g}: %{y} positions<extra></extra>",
     )
-    figure = new_figure([bars], height=height, bargap=0.04)
-    figure.update_xaxes(title="value" + (f" ({share} are exactly 0, not drawn)" if zeros else ""))
+    figure = new_figure([bars], height=height, bargap=0.04, dragmode=False)
+    figure.update_xaxes(title="value" + (f" ({share} exactly 0, not drawn)" if zeros else ""))
     figure.update_yaxes(title="positions")
     return figure
 

@@ -37,7 +37,7 @@ def _glyph(character: str, size: int) -> np.ndarray:
 
 def font_size(tile: int) -> int:
     """Return the size of the captions below tiles of this side, in pixels."""
-    return min(max(round(tile / 8.7), 9), 14)
+    return min(max(round(tile / 8.7), 9), 28)
 
 
 def line_height(size: int) -> int:

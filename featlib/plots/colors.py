@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from featlib.errors import FeatlibError
 
-Colormap = Literal["viridis", "cividis", "magma"]
+Colormap = Literal["viridis", "cividis", "magma", "RdBu_r"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
+SEQUENTIAL: Colormap = "viridis"
+DIVERGING: Colormap = "RdBu_r"  # negative values are blue, positive ones red, zero nearly white
 
 # 240 steps, not 256: the other codes of a byte stand for missing values and for captions, so that a whole mosaic is
 # one palette image.
@@ -30,21 +32,38 @@ TEXT_COLOR = (115, 122, 133)
 
 @cache
 def color_table(colormap: Colormap = "viridis") -> np.ndarray:
-    """Return the (240, 3) uint8 colors of a perceptually uniform color map, lowest value first (read-only).
+    """Return the (240, 3) uint8 colors of a color map, lowest value first (read-only).
+
+    "RdBu_r" is for values of both signs; the others are perceptually uniform.
 
     Raises:
         FeatlibError: If the color map is not one of `COLORMAPS`.
     """
     if colormap not in COLORMAPS:
         raise FeatlibError(f"Unknown colormap {colormap!r}. Choose one of: {', '.join(COLORMAPS)}.")
-    from plotly.colors import hex_to_rgb, sequential
+    from plotly.colors import get_colorscale, hex_to_rgb, unlabel_rgb
 
-    stops = np.array([hex_to_rgb(color) for color in getattr(sequential, colormap.capitalize())], dtype=float)
+    colors = [color for _, color in get_colorscale(colormap)]
+    stops = np.array([hex_to_rgb(c) if c.startswith("#") else unlabel_rgb(c) for c in colors], dtype=float)
     where = np.linspace(0, len(stops) - 1, LEVELS)
     table = np.stack([np.interp(where, np.arange(len(stops)), band) for band in stops.T], axis=1)
     table = np.rint(table).astype(np.uint8)
     table.flags.writeable = False
     return table
+
+
+def fitting_colormap(values: np.ndarray) -> Colormap:
+    """Return the color map that shows where values are zero: a diverging one if any of them is negative."""
+    return DIVERGING if value_range(values)[0] < 0 else SEQUENTIAL
+
+
+def color_limits(low: np.ndarray | float, high: np.ndarray | float, colormap: Colormap) -> tuple[Any, Any]:
+    """Return the values of the first and the last color: as far below zero as above it if the map is diverging."""
+    if colormap != DIVERGING:
+        return low, high
+    most = np.maximum(np.abs(low), np.abs(high))
+    most = np.where(most > 0, most, 1)  # of zeros only: the color of zero, not the first one
+    return -most, most
 
 
 def quantize(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
@@ -68,7 +87,7 @@ def quantize(values: np.ndarray, low: float | np.ndarray, high: float | np.ndarr
 
 
 def colorize(
-    values: np.ndarray, vmin: float | None = None, vmax: float | None = None, colormap: Colormap = "viridis"
+    values: np.ndarray, vmin: float | None = None, vmax: float | None = None, colormap: Colormap = SEQUENTIAL
 ) -> np.ndarray:
     """Turn values into colors.
 

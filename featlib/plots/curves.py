@@ -68,6 +68,8 @@ def accuracy_curve(
     )
     figure.update_yaxes(range=[0, 1.05], tickformat=".0%", title="accuracy on held-out images")
     figure.update_layout(dragmode="pan")  # with a drawing tool active, a click selects nothing
+    figure.update_xaxes(fixedrange=True)
+    figure.update_yaxes(fixedrange=True)
     return figure
 
 

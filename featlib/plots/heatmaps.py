@@ -8,42 +8,46 @@ import numpy as np
 import plotly.graph_objects as go
 
 from featlib.errors import FeatlibError
-from featlib.plots.colors import Colormap
+from featlib.plots.colors import DIVERGING, Colormap, fitting_colormap, value_range
 from featlib.plots.layout import TRANSPARENT, check_lengths, new_figure, safe, shortened
 
 MAX_NAMES, MAX_COUNTED = 40, 24
 
 
 def vector_heatmap(
-    X: np.ndarray, names: Sequence[str], *, columns: Sequence[int] | None = None, colormap: Colormap = "viridis"
+    X: np.ndarray, names: Sequence[str], *, columns: Sequence[int] | None = None, colormap: Colormap | None = None
 ) -> go.Figure:
     """Draw vectors as rows of colors: one row per image, one column per component.
 
-    The last color stands for the 99.5th percentile of all values and everything above it; hover shows the value.
+    The last color stands for the 99.5th percentile of all values (of their sizes, if some are negative) and everything
+    above it; hover shows the value.
 
     Args:
         X: (n, D) vectors.
         names: (n,) image names.
         columns: (D,) column numbers, where X is part of a wider array; 0 to D - 1 if None.
-        colormap: One of `COLORMAPS`.
+        colormap: One of `COLORMAPS`; if None, a diverging one with zero in its middle where any value is negative, else
+            "viridis".
 
     Raises:
         FeatlibError: If X is not (n, D) or the names do not fit it.
     """
     X = _checked_matrix(X)
     count = check_lengths(vectors=X, names=names)
+    colormap = colormap or fitting_colormap(X)
+    sizes = np.abs(X) if colormap == DIVERGING else X
     # A few values of a ReLU layer are far above all others; scaled to them, everything else would be dark.
-    top = float(np.nanquantile(X, 0.995)) or float(np.nanmax(X))
+    top = float(np.nanquantile(sizes, 0.995)) or float(np.nanmax(sizes))
     heatmap = go.Heatmap(
         z=X.astype(np.float32, copy=False),
         x=None if columns is None else list(columns),
         zmax=top,
-        zmin=float(np.nanmin(X)),
+        zmin=-top if colormap == DIVERGING else float(np.nanmin(X)),
         colorscale=colormap,
         customdata=np.repeat(_texts(names)[:, None], X.shape[1], axis=1) if X.size <= 20_000 else None,
         hovertemplate=("%{customdata}" if X.size <= 20_000 else "row %{y}")
         + "<br>column %{x}: %{z:.3g}<extra></extra>",
-        colorbar={"title": {"text": "value (to 99.5%)", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+        colorbar={"title": {"text": "value", "side": "right"}, "thickness": 12, "outlinewidth": 0},
     )
     figure = new_figure([heatmap], height=int(np.clip(120 + 18 * count, 220, 720)))
     figure.update_xaxes(title="column", showgrid=False, zeroline=False)
@@ -51,23 +55,26 @@ def vector_heatmap(
     return figure
 
 
-def similarity_heatmap(similarity: np.ndarray, names: Sequence[str], *, colormap: Colormap = "viridis") -> go.Figure:
+def similarity_heatmap(similarity: np.ndarray, names: Sequence[str], *, colormap: Colormap | None = None) -> go.Figure:
     """Draw the similarity of every image to every other.
 
     Args:
         similarity: (n, n) similarities, as returned by `cosine_similarity`.
         names: (n,) image names.
-        colormap: One of `COLORMAPS`.
+        colormap: As in `vector_heatmap`.
 
     Raises:
         FeatlibError: If the matrix is not square or the names do not fit it.
     """
     similarity = _checked_matrix(similarity, square=True)
     count = check_lengths(similarities=similarity, names=names)
+    colormap, most = colormap or fitting_colormap(similarity), value_range(np.abs(similarity))[1]
     texts = _texts(names)
     pairs = np.dstack([np.repeat(texts[:, None], count, axis=1), np.repeat(texts[None], count, axis=0)])
     heatmap = go.Heatmap(
         z=similarity.astype(np.float32, copy=False),
+        zmin=-most if colormap == DIVERGING else None,
+        zmax=most if colormap == DIVERGING else None,
         colorscale=colormap,
         customdata=pairs if count <= 100 else None,
         hovertemplate=("%{customdata[0]}<br>%{customdata[1]}" if count <= 100 else "rows %{y} and %{x}")
@@ -84,6 +91,9 @@ def similarity_heatmap(similarity: np.ndarray, names: Sequence[str], *, colormap
 
 def confusion_heatmap(confusion: np.ndarray, classes: Sequence[object] | np.ndarray) -> go.Figure:
     """Draw a confusion matrix: rows are true classes, columns predicted ones; colors are shares of a row.
+
+    A click selects a cell: Plotly selects points only, so an unseen one is on each. Its `customdata` are the positions
+    of the true and of the predicted class.
 
     Args:
         confusion: (k, k) counts, as in `ProbeResult.confusion`.
@@ -105,15 +115,27 @@ def confusion_heatmap(confusion: np.ndarray, classes: Sequence[object] | np.ndar
         ygap=1,
         text=np.where(confusion == 0, "", confusion.astype(str)),
         texttemplate="%{text}" if count <= MAX_COUNTED else None,
-        customdata=np.dstack(
-            [np.repeat(names[:, None], count, axis=1), np.repeat(names[None], count, axis=0), confusion.astype(object)]
-        ),
-        hovertemplate="true: %{customdata[0]}<br>predicted: %{customdata[1]}<br>"
-        "%{customdata[2]} images, %{z:.0%} of the true class<extra></extra>",
+        hoverinfo="skip",
         showscale=count > MAX_COUNTED,
         colorbar=_flat_bar("share of the true class") | {"tickformat": ".0%"},
     )
-    figure = new_figure([heatmap], height=int(np.clip(150 + 30 * count, 240, 760)))
+    true, predicted = np.divmod(np.arange(count * count), count)
+    shares = (confusion / np.maximum(totals, 1)).ravel()
+    cells = go.Scatter(
+        x=predicted,
+        y=true,
+        mode="markers",
+        marker={"symbol": "square", "size": 24, "opacity": 0},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        customdata=np.stack([true, predicted], axis=1),
+        text=[
+            f"true: {names[i]}<br>predicted: {names[j]}<br>{n} images, {share:.0%} of the true class"
+            for i, j, n, share in zip(true, predicted, confusion.ravel(), shares, strict=True)
+        ],
+        hovertemplate="%{text}<extra></extra>",
+    )
+    figure = new_figure([heatmap, cells], height=int(np.clip(150 + 30 * count, 240, 760)), dragmode=False)
     names_shown = [str(name) for name in classes]
     _name_axis(figure.layout.xaxis, names_shown, "predicted class", angle=-45 if count > 6 else None)
     _name_axis(figure.layout.yaxis, names_shown, "true class")

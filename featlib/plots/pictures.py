@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,17 +9,18 @@ from PIL import Image, ImageDraw
 
 from featlib.errors import FeatlibError
 from featlib.plots.captions import font_size, line_height, load_font, shorten
-from featlib.plots.colors import TEXT_COLOR, Colormap, colorize, value_range
+from featlib.plots.colors import (
+    DIVERGING,
+    TEXT_COLOR,
+    Colormap,
+    color_limits,
+    colorize,
+    fitting_colormap,
+    value_range,
+)
 from featlib.plots.tiles import enlarge, shrink, tile_shape
 
 RGB = tuple[int, int, int]
-
-
-def png_bytes(image: np.ndarray) -> bytes:
-    """Encode an RGB or RGBA uint8 picture as a PNG file, with fast compression."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG", compress_level=1)
-    return file.getvalue()
 
 
 def channel_image(
@@ -28,16 +28,17 @@ def channel_image(
     size: int = 448,
     vmin: float | None = None,
     vmax: float | None = None,
-    colormap: Colormap = "viridis",
+    colormap: Colormap | None = None,
 ) -> np.ndarray:
     """Draw one channel large, each position a flat rectangle.
 
     Args:
         map2d: (h, w) values.
         size: Length of the longer side of the picture, in pixels.
-        vmin: Value of the first color; the smallest in the map if None.
-        vmax: Value of the last color; the largest in the map if None.
-        colormap: One of `COLORMAPS`.
+        vmin: Value of the first color; if None, the smallest in the map, or what puts zero in the middle of a diverging
+            color map.
+        vmax: Value of the last color; if None, the largest in the map, or as for `vmin`.
+        colormap: One of `COLORMAPS`; if None, a diverging one where any value is negative, else "viridis".
 
     Returns:
         (H, W, 3) uint8 RGB, with the aspect ratio of the map.
@@ -46,20 +47,25 @@ def channel_image(
         FeatlibError: If `map2d` is not (h, w).
     """
     map2d = _checked_map(map2d)
-    low, high = value_range(map2d)
+    colormap = colormap or fitting_colormap(map2d)
+    low, high = color_limits(*value_range(map2d), colormap)
     height, width = tile_shape(map2d.shape, size)
     values = enlarge(shrink(map2d, height, width), height, width)
     return colorize(values, low if vmin is None else vmin, high if vmax is None else vmax, colormap)
 
 
-def overlay(image: np.ndarray, map2d: np.ndarray, *, alpha: float = 0.55, colormap: Colormap = "viridis") -> np.ndarray:
+def overlay(
+    image: np.ndarray, map2d: np.ndarray, *, alpha: float = 0.55, colormap: Colormap | None = None
+) -> np.ndarray:
     """Lay a map over the picture it was computed from: the higher the value, the more opaque its color.
+
+    With a diverging color map, the farther a value is from zero; at zero the picture is bare.
 
     Args:
         image: (H, W, 3) uint8, the picture as the network saw it (resized and cropped), so that positions match.
         map2d: (h, w) values, enlarged smoothly to (H, W).
         alpha: Opacity of the largest value, 0..1; the smallest has a third of it.
-        colormap: One of `COLORMAPS`.
+        colormap: As in `channel_image`.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -73,11 +79,13 @@ def overlay(image: np.ndarray, map2d: np.ndarray, *, alpha: float = 0.55, colorm
     if not 0 <= alpha <= 1:
         raise FeatlibError(f"alpha={alpha:g} is outside 0 to 1.")
     map2d = np.nan_to_num(_checked_map(map2d), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = value_range(map2d)
-    share = (map2d - low) / (high - low) if high > low else np.zeros_like(map2d)
+    colormap = colormap or fitting_colormap(map2d)
+    low, high = color_limits(*value_range(map2d), colormap)
+    share = ((map2d - low) / (high - low) if high > low else np.zeros_like(map2d)).astype(np.float32)
     size = (image.shape[1], image.shape[0])
     share = np.asarray(Image.fromarray(share).resize(size, Image.Resampling.BILINEAR))
-    opacity = (alpha * (1 + 2 * share) / 3)[..., None]
+    strength = np.abs(2 * share - 1) if colormap == DIVERGING else (1 + 2 * share) / 3
+    opacity = (alpha * strength)[..., None]
     mixed = image * (1 - opacity) + colorize(share, 0, 1, colormap) * opacity
     return np.rint(mixed).astype(np.uint8)
 
@@ -86,18 +94,19 @@ def film_strip(
     stages: Sequence[tuple[str, np.ndarray]],
     *,
     tile: int = 128,
-    colormap: Colormap = "viridis",
+    colormap: Colormap | None = None,
     text_color: RGB = TEXT_COLOR,
 ) -> np.ndarray:
     """Draw an image's path through the network: one picture per stage, left to right, with arrows between.
 
-    A frame shows one plane: pass the mean over channels, `maps.mean(-1)`.
+    A frame shows one plane: pass the mean of absolute values over channels, `abs(maps).mean(-1)`. The plain mean of
+    channels with both signs cancels to noise.
 
     Args:
         stages: (label, picture) pairs; a picture is an RGB photo (h, w, 3) uint8 or a plane (h, w), which is colored
             by its own range of values. A label may have two lines.
         tile: Length of the longer side of every frame, in pixels.
-        colormap: One of `COLORMAPS`.
+        colormap: As in `channel_image`.
         text_color: RGB of labels and arrows.
 
     Returns:
@@ -126,7 +135,7 @@ def film_strip(
     return np.asarray(canvas)
 
 
-def _frame(picture: np.ndarray, side: int, colormap: Colormap) -> Image.Image:
+def _frame(picture: np.ndarray, side: int, colormap: Colormap | None) -> Image.Image:
     """Fit a picture into a square: reduce a photo smoothly, or enlarge it by a whole factor; color a plane."""
     picture = np.asarray(picture)
     if picture.ndim == 2 and picture.size:

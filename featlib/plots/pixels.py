@@ -46,7 +46,7 @@ def pixel_histogram(pixels: np.ndarray, names: Sequence[str], *, bins: int = 48,
             hovertemplate="%{y} pixels",
         )
         traces.append(line)
-    figure = new_figure(traces, height=height, hovermode="x unified")
+    figure = new_figure(traces, height=height, hovermode="x unified", dragmode=False)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
     figure.update_xaxes(title="value")
     figure.update_yaxes(title="pixels")

@@ -1,4 +1,4 @@
-"""All channels of a layer as one picture: colored tiles with captions, drawn by NumPy as a palette image."""
+"""The channels of a layer as colored tiles, each its own palette image or all in one picture with captions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from PIL import Image
 
 from featlib.errors import FeatlibError
 from featlib.plots.captions import font_size, format_range, line_height, text_mask
-from featlib.plots.colors import LEVELS, MISSING, MISSING_COLOR, TEXT_COLOR, Colormap, color_table, quantize
+from featlib.plots.colors import (
+    LEVELS,
+    MISSING,
+    MISSING_COLOR,
+    TEXT_COLOR,
+    Colormap,
+    color_limits,
+    color_table,
+    fitting_colormap,
+    quantize,
+)
 
 Scale = Literal["channel", "shared"]
 
@@ -21,6 +31,30 @@ Scale = Literal["channel", "shared"]
 CLEAR = MISSING + 1
 TEXT_LEVELS = 256 - CLEAR
 GAP = 8
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelTiles:
+    """Channels as small pictures, one for each.
+
+    Attributes:
+        codes: (k, h, w) uint8 palette codes, one per position of the map, or fewer if the map is large.
+        colormap: The colors.
+        channels: The channels, in order.
+        ranges: (k, 2) smallest and largest finite value of each channel.
+        limits: (k, 2) values of the first and last color; equal in all rows if the scale is shared.
+    """
+
+    codes: np.ndarray
+    colormap: Colormap
+    channels: tuple[int, ...]
+    ranges: np.ndarray
+    limits: np.ndarray
+
+    def png(self, number: int) -> bytes:
+        """Return one channel as a PNG file, one pixel per position: enlarge it without smoothing."""
+        palette = np.concatenate([color_table(self.colormap), [MISSING_COLOR]]).astype(np.uint8)
+        return _palette_png(self.codes[number], palette)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +73,7 @@ class Mosaic:
         map_height: Height of a tile without its caption and gap.
         ranges: (k, 2) smallest and largest finite value of each channel drawn (in its caption).
         limits: (k, 2) values of the first and last color; equal in all rows if the scale is shared.
+        colormap: The colors.
     """
 
     codes: np.ndarray
@@ -52,6 +87,7 @@ class Mosaic:
     map_height: int
     ranges: np.ndarray
     limits: np.ndarray
+    colormap: Colormap
 
     @cached_property
     def image(self) -> np.ndarray:
@@ -61,11 +97,42 @@ class Mosaic:
     @cached_property
     def png(self) -> bytes:
         """The picture as a PNG file with a palette and fast compression."""
-        picture = Image.fromarray(self.codes, mode="P")
-        picture.putpalette(self.palette[:, :3].tobytes())
-        file = io.BytesIO()
-        picture.save(file, "PNG", compress_level=1, transparency=self.palette[:, 3].tobytes())
-        return file.getvalue()
+        return _palette_png(self.codes, self.palette[:, :3], transparency=self.palette[:, 3].tobytes())
+
+
+def channel_tiles(
+    maps: np.ndarray,
+    channels: Sequence[int] | np.ndarray | None = None,
+    *,
+    scale: Scale = "channel",
+    tile: int = 96,
+    colormap: Colormap | None = None,
+) -> ChannelTiles:
+    """Color channels of one image's feature maps.
+
+    Maps larger than the tile are averaged down. NaN and infinite values are gray.
+
+    Args:
+        maps: (h, w, c) feature maps of one image.
+        channels: Channels to draw, in this order; all if None.
+        scale: "channel" maps the colors to each channel's own range of values, which shows its structure; "shared" to
+            the range of all c channels (also those not drawn), which makes tiles comparable.
+        tile: The most positions along a tile's longer side.
+        colormap: One of `COLORMAPS`; if None, a diverging one with zero in its middle where any of the c channels
+            has negative values, else "viridis".
+
+    Raises:
+        FeatlibError: If `maps` is not (h, w, c), a channel does not exist, or an option is out of bounds.
+    """
+    maps, picked = _checked(maps, channels, scale, tile)
+    colormap = colormap or fitting_colormap(maps)
+    planes = np.ascontiguousarray(np.moveaxis(maps[..., picked], -1, 0), dtype=np.float32)  # (k, h, w)
+    ranges = _ranges(planes)
+    spans = ranges if scale == "channel" else np.broadcast_to(_ranges(maps[None]), ranges.shape)
+    limits = np.stack(color_limits(spans[:, 0], spans[:, 1], colormap), axis=1)
+    height, width = tile_shape(planes.shape[1:], tile)
+    codes = quantize(shrink(planes, height, width), *limits.T[:, :, None, None])
+    return ChannelTiles(codes, colormap, tuple(picked.tolist()), ranges, limits)
 
 
 def mosaic(
@@ -75,51 +142,48 @@ def mosaic(
     scale: Scale = "channel",
     tile: int = 96,
     columns: int | None = None,
-    colormap: Colormap = "viridis",
+    colormap: Colormap | None = None,
     text_color: tuple[int, int, int] = TEXT_COLOR,
 ) -> Mosaic:
     """Draw channels of one image's feature maps as tiles, each with its number and range of values.
 
-    Small maps are enlarged without smoothing, so that every position stays one flat rectangle; maps larger than
-    the tile are averaged down. NaN and infinite values are gray.
+    Small maps are enlarged without smoothing, so that every position stays one flat rectangle.
 
     Args:
         maps: (h, w, c) feature maps of one image.
-        channels: Channels to draw, in this order; all if None.
-        scale: "channel" maps the colors to each channel's own range of values, which shows its structure; "shared" to
-            the range of all c channels (also those not drawn), which makes tiles comparable.
+        channels: As in `channel_tiles`.
+        scale: As in `channel_tiles`.
         tile: Length of a tile's longer side, in pixels.
         columns: Tiles per row; up to 8 if None.
-        colormap: One of `COLORMAPS`.
+        colormap: As in `channel_tiles`.
         text_color: RGB of the captions; the default is readable on light and dark pages.
 
     Raises:
-        FeatlibError: If `maps` is not (h, w, c), a channel does not exist, or an option is out of bounds.
+        FeatlibError: As `channel_tiles`.
     """
-    maps, picked = _checked(maps, channels, scale, tile, columns)
-    planes = np.ascontiguousarray(np.moveaxis(maps[..., picked], -1, 0), dtype=np.float32)  # (k, h, w)
-    ranges = _ranges(planes)
-    limits = ranges if scale == "channel" else np.broadcast_to(_ranges(maps[None]), ranges.shape)
-    height, width = tile_shape(planes.shape[1:], tile)
-    codes = quantize(shrink(planes, height, width), *limits.T[:, :, None, None])
+    if columns is not None and columns < 1:
+        raise FeatlibError(f"Received columns={columns}; at least 1 is needed.")
+    tiles = channel_tiles(maps, channels, scale=scale, tile=tile, colormap=colormap)
+    height, width = tile_shape(np.shape(maps)[:2], tile)
     size = font_size(tile)
     captions = [
         _caption(channel, low, high, width, size)
-        for channel, (low, high) in zip(picked.tolist(), ranges.tolist(), strict=True)
+        for channel, (low, high) in zip(tiles.channels, tiles.ranges.tolist(), strict=True)
     ]
-    columns = min(len(picked), columns or 8)
+    columns = min(len(captions), columns or 8)
     return Mosaic(
-        codes=_arrange(enlarge(codes, height, width), captions, columns, line_height(size) + 2),
-        palette=_palette(colormap, text_color),
-        channels=tuple(picked.tolist()),
+        codes=_arrange(enlarge(tiles.codes, height, width), captions, columns, line_height(size) + 2),
+        palette=_palette(tiles.colormap, text_color),
+        channels=tiles.channels,
         columns=columns,
-        rows=-(-len(picked) // columns),
+        rows=-(-len(captions) // columns),
         tile_width=width + GAP,
         tile_height=height + line_height(size) + 2 + GAP,
         map_width=width,
         map_height=height,
-        ranges=ranges,
-        limits=limits,
+        ranges=tiles.ranges,
+        limits=tiles.limits,
+        colormap=tiles.colormap,
     )
 
 
@@ -197,12 +261,20 @@ def _palette(colormap: Colormap, text_color: tuple[int, int, int]) -> np.ndarray
     return palette
 
 
+def _palette_png(codes: np.ndarray, palette: np.ndarray, **options: bytes) -> bytes:
+    """Encode a picture of palette codes, with fast compression."""
+    picture = Image.fromarray(codes, mode="P")
+    picture.putpalette(palette.tobytes())
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1, **options)
+    return file.getvalue()
+
+
 def _checked(
     maps: np.ndarray,
     channels: Sequence[int] | np.ndarray | None,
     scale: str,
     tile: int,
-    columns: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     maps = np.asarray(maps)
     if maps.ndim != 3 or maps.size == 0:
@@ -212,6 +284,6 @@ def _checked(
         raise FeatlibError(f"Received channels {channels!r}; choose some of 0 to {maps.shape[2] - 1}.")
     if scale not in get_args(Scale):
         raise FeatlibError(f"Unknown scale {scale!r}. Choose one of: {', '.join(get_args(Scale))}.")
-    if tile < 8 or (columns is not None and columns < 1):
-        raise FeatlibError(f"Received tile={tile}, columns={columns}; at least 8 pixels and 1 column are needed.")
+    if tile < 8:
+        raise FeatlibError(f"Received tile={tile}; at least 8 pixels are needed.")
     return maps, picked

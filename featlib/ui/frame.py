@@ -54,12 +54,20 @@ SECTIONS = {
 }
 PRIVATE = {"upload": "your images", "own": "your model"}  # what a parameter of the URL shows to others
 # More of the page at once; no second Stop button, whose stop leaves a page without a way to resume; no old results
-# beside the progress of new ones; and where columns stack, on a phone, what is picked from comes before what is picked.
+# beside the progress of new ones, but an old plot, marked; and where columns stack, on a phone, what is picked from
+# comes before what is picked.
 STYLE = """<style>
-[data-testid="stMainBlockContainer"] { padding-top: 2.5rem; }
+[data-testid="stMainBlockContainer"] { padding: 3.75rem clamp(1rem, 2.5vw, 3rem) 3rem; }
+[data-testid="stMain"] h2 { padding: 0; }
 [data-testid="stStatusWidget"] button { display: none; }
 [data-testid="stMain"] [data-variant="segmented_control"] { min-height: 2.5rem; }
-.st-key-results:has([data-testid="stProgress"]) [data-stale="true"] { display: none; }
+.st-key-results:has([data-testid="stProgress"]) [data-stale="true"]:not(.st-key-plot *) { display: none; }
+.st-key-plot:has([data-stale="true"])::before { content: "Outdated: the new plot is being computed"; position: absolute;
+  z-index: 1; padding: 0.2rem 0.6rem; border-radius: 0.5rem; font-size: 0.875rem; color: #fff; background: #9a5b00;
+  animation: appear 0.5s step-end both; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-canvas) { height: clamp(360px, calc(100vh - 400px), 900px); flex: none; }
+.st-key-canvas { height: 100%; overflow: hidden; }
+@keyframes appear { from { visibility: hidden; } to { visibility: visible; } }
 .st-key-navigation { gap: 0.25rem; }
 .st-key-navigation .section { margin: 0.6rem 0 0; font-size: 0.8rem; opacity: 0.65; }
 @media (max-width: 640px) {

@@ -327,6 +327,11 @@ def bind(name: str, *, shown: Any = ..., second: str = "") -> Binding:  # noqa: 
     return Binding(key=key, on_change=store)
 
 
+def set_widget_value(key: str, value: object) -> None:
+    """Set the value of a widget that is not tied to a field, before it is drawn."""
+    st.session_state[key] = value
+
+
 def widget_value(key: str) -> Any:  # noqa: ANN401 - a widget's value is anything
     """Return the value of a widget that is not tied to a field."""
     return st.session_state.get(key)

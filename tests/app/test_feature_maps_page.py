@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from featlib.analysis import channel_statistics, sort_channels
 from featlib.features import feature_maps
+from featlib.images import load_samples
+from featlib.plots import channel_image
 from tests.app.driver import (
     choices,
     data,
@@ -17,6 +23,7 @@ from tests.app.driver import (
     pick,
     run,
     said,
+    select,
     traces,
     values,
 )
@@ -73,8 +80,8 @@ def test_the_channels_numbers_are_those_of_the_network(maps):
         "max": f"{channel.max():.3g}",
         "zeros": f"{(channel == 0).mean():.0%}",
     }
-    tile = data(at, "maps")["tiles"][9]
-    assert tile["label"] == f"Channel 9: {channel.min():.3g} to {channel.max():.3g}"
+    tile = data(at, "maps")["pictures"][9]
+    assert tile["title"] == f"Channel 9: {channel.min():.3g} to {channel.max():.3g}"
 
 
 @pytest.mark.parametrize("sort", ["index", "mean", "max", "sparsity"])
@@ -93,8 +100,9 @@ def test_a_shared_scale_changes_the_colors_and_not_the_order():
     before = data(at, "maps")
     labelled(at.segmented_control, "Color scale").set_value("shared")
     after = data(run(at), "maps")
-    assert after["source"] != before["source"]
-    assert after["tiles"] == before["tiles"]
+    pictures = list(zip(before["pictures"], after["pictures"], strict=True))
+    assert sum(old["source"] != new["source"] for old, new in pictures) > 40
+    assert all(old["title"] == new["title"] for old, new in pictures)
 
 
 def test_channels_are_paged():
@@ -133,6 +141,26 @@ def test_another_order_is_shown_from_its_beginning_and_a_link_where_the_channel_
     assert values(at, "maps") == order[:48]
     at = open_page("feature_maps", layer=WIDE, channel=last, sort="mean")
     assert values(at, "maps") == order[192:]
+
+
+def test_sorting_shows_a_channel_that_is_on_the_page(maps):
+    order = sort_channels(channel_statistics(maps[:1]), "max").tolist()
+    for channel, wanted in ((order[100], order[0]), (order[20], order[20])):
+        at = open_page("feature_maps", layer=WIDE, channel=channel)
+        labelled(at.selectbox, "Sort by").set_value("max")
+        run(at)
+        assert data(at, "maps")["selected"] == wanted
+        assert wanted in values(at, "maps")
+        assert (at.query_params["sort"], at.query_params["channel"]) == ("max", str(wanted))
+
+
+def test_a_bar_of_the_vector_is_its_channel():
+    at = open_page("feature_maps", layer=WIDE)
+    select(
+        at, element(at, "plotly_chart", "vector"), points=[{"customdata": 200}], point_indices=[200], box=[], lasso=[]
+    )
+    assert at.query_params["channel"] == "200"
+    assert data(at, "maps")["selected"] == 200
 
 
 def test_a_link_may_name_another_page_than_the_channels():
@@ -212,22 +240,51 @@ def test_the_input_is_a_layer_with_three_channels():
 def test_the_film_strip_goes_through_the_stages(lite96):
     ends = [info for info in lite96.layers if info.stage_end]
     at = open_page("feature_maps", layer="predictions")
-    assert any(f"end of each of {len(ends)} stages" in image.alt for image in _images(at))
+    strip = data(at, "stages")
+    assert f"end of each of {len(ends)} stages" in strip["label"]
+    assert [picture["caption"] for picture in strip["pictures"]] == ["input", *(info.path for info in ends)]
+    at = pick(at, "stages", 3)
+    assert at.query_params["layer"] == ends[2].path
+    assert data(at, "stages")["selected"] == 3
+
+
+def test_a_stage_of_signed_channels_is_drawn_by_their_sizes(lite96, photos):
+    """The ends of the stages are linear: their channels have both signs, which cancel in a plain mean."""
+    layer = next(info.path for info in lite96.layers if info.stage_end and info.path.endswith("_add"))
+    maps = feature_maps(lite96, photos[3:4], layer)[0]
+    assert np.abs(maps.mean(-1)).mean() < np.abs(maps).mean() / 4, "a plain mean would be noise"
+    strip = data(open_page("feature_maps", image=3), "stages")
+    [picture] = [picture for picture in strip["pictures"] if picture["caption"] == layer]
+    drawn = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture["source"].partition(",")[2]))))
+    wanted = channel_image(np.abs(maps).mean(-1), drawn.shape[0])
+    assert np.abs(drawn.astype(int) - wanted.astype(int)).mean() < 1
 
 
 def test_a_long_set_is_walked_in_steps():
     at = open_page("feature_maps", images="views")
-    assert values(at, "shelf") == list(range(10))
-    at.button(key="shelf next").click()
-    run(at)
-    assert values(at, "shelf") == list(range(10, 20))
-    assert at.query_params["image"] == "10"
+    shelf = data(at, "shelf")
+    assert values(at, "shelf") == list(range(30))
+    assert (shelf["before"], shelf["after"]) == (None, 30)
+    at = pick(at, "shelf", shelf["after"])
+    assert values(at, "shelf") == list(range(30, 60))
+    assert at.query_params["image"] == "30"
     labelled(at.selectbox, "Image (").set_value(119)
     run(at)
-    assert values(at, "shelf") == list(range(110, 120))
-    assert at.button(key="shelf next").disabled
-    at.button(key="shelf previous").click()
-    assert values(run(at), "shelf") == list(range(100, 110))
+    shelf = data(at, "shelf")
+    assert values(at, "shelf") == list(range(90, 120))
+    assert (shelf["before"], shelf["after"]) == (89, None)
+
+
+def test_images_are_filtered_by_class_and_the_choice_stays():
+    views = load_samples("views")
+    at = open_page("feature_maps", images="views", image=5)
+    kinds = views.labels_for("photo")
+    other = next(kind for kind in kinds if kind != kinds[5])
+    labelled(at.selectbox, "Filter").set_value(other)
+    run(at)
+    assert values(at, "shelf") == np.flatnonzero(kinds == other).tolist()
+    assert choices(at).image == 5
+    assert at.query_params["image"] == "5"
 
 
 def test_a_smaller_set_begins_at_its_first_image():

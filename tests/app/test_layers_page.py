@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from featlib.ui.text import plain
 from tests.app.driver import choices, data, go, labelled, open_page, press, run, said, select
 
 
@@ -14,7 +15,7 @@ def test_the_table_lists_every_layer_of_the_network(lite96):
     assert table["Parameters"].sum() == lite96.model.count_params()
     row = table.set_index("Layer").loc["block4_add"]
     assert row["Output shape"] == "12 × 12 × 40"
-    assert row["Memory"] == 12 * 12 * 40 * 4 / 1024
+    assert row["Memory"] == 12 * 12 * 40 * 4
     assert row["★◆"] == "◆"
     assert row["Output"] == "feature maps"
     assert table.set_index("Layer").loc["predictions", "Output"] == "class probabilities"
@@ -28,7 +29,7 @@ def test_a_picked_row_is_the_chosen_layer_on_every_page(lite96):
     assert at.query_params["layer"] == "block9_add"
     assert [row for row, mark in enumerate(at.dataframe[0].value["●"]) if mark] == [number]
     assert "**block9_add (Add), 6 × 6 × 112**" in said(at)
-    assert data(go(at, "feature_maps"), "maps")["alt"].startswith("48 of 112 channels of block9_add")
+    assert data(go(at, "feature_maps"), "maps")["label"].startswith("48 of 112 channels of block9_add")
 
 
 @pytest.mark.parametrize("column", ["●", "#", "★◆", "Class", "Receptive field", "Memory"])
@@ -152,7 +153,10 @@ def test_layers_of_inner_models_stand_indented_under_it(nested):
 
 def test_what_was_guessed_is_said_and_the_top_of_an_own_model_is_not_explained(nested):
     at = open_page("layers")
-    assert [info.value for info in at.info] == [nested.notes[0]]
+    [notes] = [expander for expander in at.expander if "assumption" in expander.label]
+    assert notes.label == "1 repair or assumption"
+    assert not notes.proto.expanded
+    assert [text.value for text in notes.markdown] == [f"- {plain(nested.notes[0])}"]
     assert "With and without the top" not in said(at)
 
 

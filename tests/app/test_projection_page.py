@@ -202,7 +202,7 @@ def test_images_without_labels_have_no_color_without_the_top():
 def test_perplexity_keeps_within_its_bounds_and_the_choice_waits():
     at = open_page("projection", method="tsne", layer=LAYER)
     slider = labelled(at.slider, "Perplexity")
-    assert slider.label == "Perplexity (1 to 3 for 10 images)"
+    assert slider.label == "Perplexity (1 to 3)"
     assert (slider.min, slider.max, slider.value) == (1.0, 3.0, 3.0)
     assert "Perplexity 3, seed" in said(at)
     assert "perplexity=3.0," in at.code[0].value

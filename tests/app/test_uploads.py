@@ -154,7 +154,7 @@ def test_a_zip_is_opened_and_its_bad_members_named():
 def test_a_file_name_is_shown_as_text():
     name = "![x](http://example.org/x.png).png"
     at = upload(open_page(), [(name, encode(photo(), "PNG")), (f"bad {name}", b"")])
-    assert data(at, "shelf")["pictures"][0]["caption"] == choices(at).uploads.names[0]
+    assert data(at, "shelf")["pictures"][0]["title"] == choices(at).uploads.names[0]
     assert len(texts(at)) == 1
     for page in ("", "feature_maps", "vectors", "transfer"):
         go(at, page)
@@ -191,7 +191,8 @@ def test_the_same_picture_twice_is_two_images_and_one_computation(fresh, passes)
     assert choices(at).uploads.ids[0] == choices(at).uploads.ids[1]
     assert passes.images() <= 5
     assert values(at, "neighbors")[0] == 1
-    assert data(at, "neighbors")["pictures"][0]["caption"] == "1.000 b.png"
+    nearest = data(at, "neighbors")["pictures"][0]
+    assert (nearest["caption"], nearest["note"]) == ("b", "1.000")
 
 
 def test_a_picture_taken_out_of_the_widget_leaves_the_set():

@@ -14,7 +14,7 @@ from featlib.analysis import channel_statistics, sort_channels
 from featlib.images import load_images
 from featlib.models import ModelGraph
 from featlib.ui.compute import cache
-from featlib.ui.widgets.panels import CHANNELS_PER_PAGE, TILE
+from featlib.ui.widgets.channels import CHANNELS_PER_PAGE, TILE
 from tests.benchmarks.networks import Network
 
 
@@ -59,6 +59,7 @@ def _look(network: Network, item: Any) -> tuple[int, int, list[float]]:
     return runs[0], runs[-1] - runs[0], seconds
 
 
-def _draw(maps: np.ndarray) -> bytes:
+def _draw(maps: np.ndarray) -> list[bytes]:
     order = sort_channels(channel_statistics(maps[np.newaxis]), "mean")
-    return plots.mosaic(maps, order[:CHANNELS_PER_PAGE], scale="channel", tile=TILE, columns=6).png
+    tiles = plots.channel_tiles(maps, order[:CHANNELS_PER_PAGE], tile=2 * TILE)
+    return [tiles.png(i) for i in range(len(tiles.channels))]

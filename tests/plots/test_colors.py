@@ -5,8 +5,8 @@ import plotly.colors
 import pytest
 
 from featlib.errors import FeatlibError
-from featlib.plots import COLORMAPS, color_table, colorize
-from featlib.plots.colors import CATEGORY_COLORS, MISSING_COLOR, TEXT_COLOR
+from featlib.plots import color_limits, color_table, colorize, fitting_colormap
+from featlib.plots.colors import CATEGORY_COLORS, DIVERGING, MISSING_COLOR, TEXT_COLOR
 
 
 def luminance(rgb):
@@ -20,7 +20,7 @@ def contrast(a, b):
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("name", COLORMAPS)
+@pytest.mark.parametrize("name", ["viridis", "cividis", "magma"])
 def test_tables_are_plotlys_colors_and_rise_in_brightness(name):
     table = color_table(name)
     points = np.linspace(0, 1, len(table)).tolist()
@@ -30,6 +30,32 @@ def test_tables_are_plotlys_colors_and_rise_in_brightness(name):
     assert np.diff(luminance(table)).min() > -0.001
     with pytest.raises(ValueError, match="read-only"):
         table[0] = 0
+
+
+def test_signed_values_get_a_table_with_a_nearly_white_zero_and_equal_sides():
+    table = color_table(DIVERGING)
+    light = luminance(table)
+    assert light[[119, 120]].min() > 0.85, "zero is seen"
+    assert np.diff(light[:120]).min() > -0.001 and np.diff(light[120:]).max() < 0.001
+    assert table[0, 2] > table[0, 0] and table[239, 0] > table[239, 2], "negative blue, positive red"
+    assert contrast(table[60], table[180]) < 1.6, "one side is not darker than the other"
+
+
+@pytest.mark.parametrize(
+    ("values", "colormap", "limits"),
+    [
+        ([0.0, 3.0], "viridis", (0, 3)),
+        ([2.0, 3.0], "viridis", (2, 3)),
+        ([-1.0, 3.0], DIVERGING, (-3, 3)),
+        ([-4.0, -2.0], DIVERGING, (-4, 4)),
+        ([0.0, np.nan, -np.inf], "viridis", (0, 0)),
+    ],
+)
+def test_the_color_map_fits_the_signs_and_zero_is_in_its_middle(values, colormap, limits):
+    finite = np.array(values)[np.isfinite(values)]
+    assert fitting_colormap(np.array(values)) == colormap
+    assert color_limits(finite.min(), finite.max(), colormap) == limits
+    assert color_limits(0.0, 0.0, DIVERGING) == (-1, 1), "of zeros only, all have the color of zero"
 
 
 def test_values_take_their_place_in_the_table():
@@ -61,7 +87,7 @@ def test_constant_and_empty_values_do_not_divide_by_zero(values):
 
 
 def test_an_unknown_color_map_says_what_there_is():
-    with pytest.raises(FeatlibError, match="'jet'.*viridis, cividis, magma"):
+    with pytest.raises(FeatlibError, match="'jet'.*viridis, cividis, magma, RdBu_r"):
         colorize(np.zeros(2), colormap="jet")
 
 

@@ -82,6 +82,7 @@ def test_channels_are_one_trace_and_the_selected_one_is_marked(size):
     vector = RNG.normal(size=size)
     figure = channel_bars(vector, selected=5)
     np.testing.assert_array_equal(figure.data[0].y, vector)
+    assert list(figure.data[0].customdata) == list(range(size)), "a click tells the channel"
     assert len(figure.data) == 2
     assert list(figure.data[1].x) == [5, 5] and figure.data[1].y[1] == vector[5]
     assert len(channel_bars(vector).data) == 1
@@ -106,6 +107,19 @@ def test_the_histogram_counts_all_but_zeros():
 @pytest.mark.parametrize("values", [np.zeros(4), np.zeros(0), np.full(3, np.nan), np.full(4, 2.0)])
 def test_the_histogram_of_nothing_is_a_figure(values):
     assert channel_histogram(values).data[0].y.sum() == np.count_nonzero(np.isfinite(values) & (values != 0))
+
+
+def test_signed_vectors_and_similarities_have_zero_in_the_middle():
+    values = RNG.normal(size=(12, 50))
+    values[0, 0] = -100
+    heatmap = vector_heatmap(values, NAMES).data[0]
+    assert heatmap.zmax == -heatmap.zmin == pytest.approx(np.quantile(np.abs(values), 0.995))
+    assert heatmap.colorscale == similarity_heatmap(cosine_similarity(X), NAMES).data[0].colorscale
+    similar = similarity_heatmap(np.array([[1.0, -0.5], [-0.5, 1.0]]), ["a", "b"]).data[0]
+    assert (similar.zmin, similar.zmax) == (-1, 1)
+    positive = vector_heatmap(np.abs(values), NAMES).data[0]
+    assert positive.zmin == 0 or positive.zmin > 0
+    assert positive.colorscale != heatmap.colorscale
 
 
 def test_vector_heatmap_has_a_row_per_image():
@@ -146,7 +160,11 @@ def test_confusion_shows_counts_and_shares_of_the_true_class():
     heatmap = figure.data[0]
     np.testing.assert_allclose(heatmap.z, [[0.75, 0.25, 0], [0, 0, 0], [0, 0.5, 0.5]])
     assert heatmap.text[0].tolist() == ["3", "1", ""]
-    assert list(heatmap.customdata[0][1]) == ["cat", "7", 1]
+    cells = figure.data[1]
+    place = [cell.tolist() for cell in cells.customdata].index([0, 1])
+    assert (cells.x[place], cells.y[place]) == (1, 0), "what a click tells lies on the cell"
+    assert cells.text[place] == "true: cat<br>predicted: 7<br>1 images, 25% of the true class"
+    assert len(cells.x) == 9
     assert list(figure.layout.yaxis.ticktext) == ["cat", "7", "&lt;i&gt;dog&lt;/i&gt;"]
     assert figure.layout.xaxis.title.text == "predicted class"
     assert figure.layout.yaxis.title.text == "true class"

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from featlib.errors import FeatlibError
-from featlib.plots import color_table, mosaic
+from featlib.plots import channel_tiles, color_table, mosaic
 from featlib.plots.captions import drawable, format_range, format_value, load_font, shorten, text_mask
-from featlib.plots.colors import MISSING_COLOR
+from featlib.plots.colors import DIVERGING, MISSING_COLOR
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_every_position_has_the_color_of_its_value(maps):
 
 def test_a_shared_scale_spans_all_channels_also_those_not_drawn(maps):
     maps[0, 0, 11] = 500
-    picture = mosaic(maps, [2, 5], scale="shared")
+    picture = mosaic(maps, [2, 5], scale="shared", colormap="viridis")
     low, high = maps.min(), 500
     for number, channel in enumerate([2, 5]):
         assert_one_step(position_colors(picture, number, (7, 5))[..., :3], maps[..., channel], low, high)
@@ -65,9 +65,37 @@ def test_a_shared_scale_spans_all_channels_also_those_not_drawn(maps):
 
 
 def test_ranges_are_those_of_each_channel(maps):
-    picture = mosaic(maps)
+    picture = mosaic(maps, colormap="viridis")
     np.testing.assert_array_equal(picture.ranges, np.stack([maps.min(axis=(0, 1)), maps.max(axis=(0, 1))], axis=1))
     np.testing.assert_array_equal(picture.limits, picture.ranges)
+
+
+@pytest.mark.parametrize("scale", ["channel", "shared"])
+def test_signed_maps_have_zero_in_the_middle_of_their_colors(maps, scale):
+    maps[3, 2] = 0
+    maps[..., 4] = 0
+    picture = mosaic(maps, scale=scale)
+    assert picture.colormap == DIVERGING
+    np.testing.assert_array_equal(picture.limits[:, 0], -picture.limits[:, 1])
+    for number in range(12):
+        most = np.abs(maps[..., number] if scale == "channel" else maps).max() or 1
+        assert picture.limits[number, 1] == most
+        colors = position_colors(picture, number, (7, 5))[..., :3]
+        np.testing.assert_allclose(colors[3, 2].astype(int), 247, atol=2)
+        assert_one_step(colors, maps[..., number], -most, most, DIVERGING)
+    assert mosaic(np.abs(maps)).colormap == "viridis"
+
+
+def test_each_channel_is_a_small_file_with_a_pixel_per_position(maps):
+    tiles = channel_tiles(maps, [4, 0, 4], colormap="magma")
+    for number, channel in enumerate(tiles.channels):
+        with Image.open(io.BytesIO(tiles.png(number))) as file:
+            assert file.size == (5, 7)
+            colors = np.asarray(file.convert("RGB"))
+        assert_one_step(colors, maps[..., channel], maps[..., channel].min(), maps[..., channel].max(), "magma")
+    assert tiles.channels == (4, 0, 4)
+    large = channel_tiles(np.zeros((64, 32, 1)), tile=16)
+    assert large.codes.shape == (1, 16, 8), "averaged down"
 
 
 @pytest.mark.parametrize("columns", [1, 3, 8, 50, None])
@@ -128,7 +156,8 @@ def test_constant_maps_do_not_divide_by_zero(scale, value):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         picture = mosaic(np.full((4, 4, 2), value), scale=scale)
-    np.testing.assert_array_equal(position_colors(picture, 1, (4, 4))[..., :3], np.full((4, 4, 3), color_table()[0]))
+    first = color_table(picture.colormap)[0]
+    np.testing.assert_array_equal(position_colors(picture, 1, (4, 4))[..., :3], np.full((4, 4, 3), first))
 
 
 def test_missing_values_are_gray_and_left_out_of_the_range(maps):

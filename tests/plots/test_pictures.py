@@ -6,7 +6,19 @@ import pytest
 from PIL import Image
 
 from featlib.errors import FeatlibError
-from featlib.plots import channel_image, color_table, film_strip, overlay, png_bytes
+from featlib.plots import (
+    channel_image,
+    color_bar,
+    color_table,
+    film_strip,
+    joined,
+    jpeg_bytes,
+    overlay,
+    png_bytes,
+    resized,
+    titled,
+)
+from featlib.plots.colors import DIVERGING
 from tests.plots.photos import photo
 
 
@@ -39,6 +51,18 @@ def test_overlay_mixes_photo_and_colors_by_value():
     assert mixed.shape == image.shape and mixed.dtype == np.uint8
     np.testing.assert_allclose(mixed[:, :112], image[:, :112] * 0.8 + low * 0.2, atol=0.51)
     np.testing.assert_allclose(mixed[:, 112:], image[:, 112:] * 0.4 + high * 0.6, atol=0.51)
+
+
+def test_a_signed_map_leaves_the_photo_bare_at_zero():
+    image = photo(size=(224, 160))
+    values = np.zeros((160, 224))
+    values[:, :60], values[:, 150:] = -2, 1
+    mixed, table = overlay(image, values, alpha=0.6), color_table(DIVERGING)
+    np.testing.assert_array_equal(mixed[:, 60:150], image[:, 60:150])
+    np.testing.assert_allclose(mixed[:, :60], image[:, :60] * 0.4 + table[0] * 0.6, atol=0.51)
+    np.testing.assert_allclose(mixed[:, 150:], image[:, 150:] * 0.7 + table[180] * 0.3, atol=2)
+    enlarged = channel_image(values, 224)
+    np.testing.assert_array_equal(enlarged[0, [0, 100]], table[[0, 120]])
 
 
 def test_overlay_finds_the_place():
@@ -108,6 +132,51 @@ def test_small_pictures_in_a_film_strip_are_enlarged_and_large_ones_reduced():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(FeatlibError, match=message):
         call()
+
+
+def test_a_color_bar_runs_from_low_to_high_with_its_zero():
+    bar = color_bar(-1, 3, colormap=DIVERGING, width=400)
+    table = color_table(DIVERGING)
+    np.testing.assert_array_equal(bar[0, [0, 399], :3], table[[0, 239]])
+    assert (bar[:10, :, 3] == 255).all()
+    numbers = bar[20:, :, 3].max(axis=0) > 100
+    assert numbers[:40].any() and numbers[-40:].any(), "the ends in numbers"
+    assert numbers[90:110].any() and not numbers[150:350].any(), "and zero, at a quarter of the way"
+    assert not color_bar(0, 3, width=400)[20:, 90:310, 3].any()
+    words = color_bar(0, 3, width=400, labels=("lowest", "highest"))[20:, :, 3].max(axis=0) > 100
+    assert words[:30].any() and words[-30:].any()
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_title_stands_above_the_picture_on_an_opaque_background(channels):
+    picture = np.full((40, 60, channels), 255, np.uint8)
+    picture[..., 0], picture[:, 30:, 3:] = 200, 0
+    made = titled(
+        picture, "A title much longer than the picture is wide", background=(10, 20, 30), text_color=(250, 0, 0)
+    )
+    assert made.shape[2] == 3 and made.dtype == np.uint8
+    assert (made[[0, -1]] == (10, 20, 30)).all() and (made[:, [0, -1]] == (10, 20, 30)).all()
+    top = made.shape[0] - 24 - 40
+    np.testing.assert_array_equal(made[top:-24, 24:54, 0], np.full((40, 30), 200))
+    assert (made[top:-24, 54:84] == ((10, 20, 30) if channels == 4 else (200, 255, 255))).all()
+    text = (np.abs(made[:top].astype(int) - (10, 20, 30)).sum(axis=-1) > 200).any(axis=0)
+    assert np.flatnonzero(text).max() > made.shape[1] - 60, "no word is cut off"
+    assert len(titled(picture, "two\nlines")) > len(titled(picture, "one"))
+
+
+def test_pictures_are_joined_without_overlap():
+    wide, tall = np.full((10, 30, 3), 9, np.uint8), np.full((20, 5, 4), 8, np.uint8)
+    below, beside = joined([wide, tall], gap=4), joined([wide, tall], horizontal=True, gap=4)
+    assert below.shape == (34, 30, 4) and beside.shape == (20, 39, 4)
+    assert (below[:10, :, :3] == 9).all() and (below[14:, :5] == 8).all() and not below[10:14].any()
+    assert (beside[:10, :30, :3] == 9).all() and (beside[:, 34:] == 8).all() and not beside[10:, :34].any()
+    assert resized(photo(size=(50, 40)), 100).shape == (80, 100, 3)
+
+
+def test_jpeg_bytes_look_like_the_photo():
+    with Image.open(io.BytesIO(jpeg_bytes(photo()))) as file:
+        assert file.format == "JPEG"
+        assert np.abs(np.asarray(file).astype(int) - photo()).mean() < 6
 
 
 @pytest.mark.parametrize("channels", [3, 4])

@@ -13,6 +13,7 @@ from featlib.ui.widgets import (
     default_layer,
     format_shape,
     layer_title,
+    matching_images,
     positions_in,
     sample_column,
 )
@@ -57,6 +58,17 @@ def test_a_part_stands_where_its_items_stand_in_the_whole():
     assert images.ids[0] == images.ids[2]
     assert positions_in(images, images[[2, 3]]) == [2, 3], "the same picture twice is two images"
     assert positions_in(images, images) == [0, 1, 2, 3]
+
+
+def test_images_are_found_by_their_class_or_by_all_words_of_name_and_labels():
+    views = load_samples("views")
+    everything = range(len(views))
+    kinds = views.labels_for("photo")
+    assert matching_images(views, everything, "coffee") == np.flatnonzero(kinds == "coffee").tolist()
+    assert matching_images(views, [5, 7, 9], "zoom COFFEE") == []
+    [found] = matching_images(views, everything, "zoom COFFEE")
+    assert views.names[found] == "coffee · zoom"
+    assert matching_images(views, everything, "coffee tea") == []
 
 
 def test_a_part_is_drawn_by_the_first_label_column():

@@ -29,7 +29,7 @@ from featlib.ui.compute import compute_all_vectors, load_network, neighbor_agree
 from featlib.ui.frame import code_context
 from featlib.ui.session import OWN, Session, Weights, bind
 from featlib.ui.text import plain
-from featlib.ui.widgets import TILE, format_shape, layer_title, show_prediction
+from featlib.ui.widgets import TILE, format_shape, layer_title, show_chart, show_prediction
 
 CHANNELS, COLUMNS = 15, 5
 USUAL_SIZE = 224
@@ -201,7 +201,8 @@ def _show_layer(model: ComparedModel, output: np.ndarray) -> None:
     st.markdown(f"**{plain(layer.path)}** · {format_shape(layer.output_shape)}")
     if layer.kind != "maps":
         figure = plots.channel_bars(output.reshape(-1))
-        st.plotly_chart(figure, key=f"vector {model.side}", alt=f"The {output.size:,} values of {layer.path}.")
+        alt = f"The {output.size:,} values of {layer.path}."
+        show_chart(figure, key=f"vector {model.side}", alt=alt, name=f"{layer.path} vector")
         return
     count = min(CHANNELS, output.shape[-1])
     picture = plots.mosaic(output, range(count), tile=TILE, columns=COLUMNS)

@@ -15,7 +15,7 @@ from featlib.models import Backbone
 from featlib.ui.compute import compute_all_vectors, compute_projection, neighbor_agreement, own_images
 from featlib.ui.session import UPLOADS, Session, choose
 from featlib.ui.text import plain
-from featlib.ui.widgets import show_problems
+from featlib.ui.widgets import show_chart, show_problems
 
 VIEWS_PERPLEXITY = 10.0
 
@@ -84,6 +84,6 @@ def show_views(session: Session, backbone: Backbone, layers: Sequence[str]) -> N
         figure = plots.projection_scatter(
             result, ids=images.ids, names=images.names, labels=labels, label_title="photo", height=420
         )
-        column.plotly_chart(
-            figure, key=f"views {path}", alt=f"t-SNE of 12 views of each photo from {path}, colored by photo."
-        )
+        with column:
+            alt = f"t-SNE of 12 views of each photo from {path}, colored by photo."
+            show_chart(figure, key=f"views {path}", alt=alt, name=f"t-SNE of views from {path}")

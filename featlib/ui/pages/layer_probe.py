@@ -13,9 +13,9 @@ from featlib.images import ImageSet
 from featlib.models import Backbone, find_layer
 from featlib.transfer import LayerProbe, stage_layers
 from featlib.ui.compute import compute_vectors, raw_pixels, train_probe
-from featlib.ui.session import Session, bind, choose, guarded, widget_value
+from featlib.ui.session import Session, bind, choose
 from featlib.ui.text import plain
-from featlib.ui.widgets import format_shape
+from featlib.ui.widgets import PickedPoints, format_shape, show_chart
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def compute_curve(session: Session, backbone: Backbone, images: ImageSet, column
     y = batch.images.labels_for(column)
     results = tuple(train_probe(session, batch.vectors[path], y, path) for path in paths)
     pixels = train_probe(session, raw_pixels(batch.images), y, "raw pixels")
-    return DepthCurve(LayerProbe(paths, results, batch.images, column), pixels, batch.skipped)
+    return DepthCurve(LayerProbe(paths, results), pixels, batch.skipped)
 
 
 def show_curve(session: Session, backbone: Backbone, curve: DepthCurve, column: str) -> None:
@@ -57,15 +57,13 @@ def show_curve(session: Session, backbone: Backbone, curve: DepthCurve, column: 
         st.info("Here raw pixels do better than any of these layers: the network drops what the task needs.")
     key = f"depth {backbone.fingerprint}"
 
-    @guarded
-    def choose_clicked() -> None:
-        event = widget_value(key)
-        for point in event["selection"]["points"] if event else []:
-            layer = point.get("customdata")
-            choose("layer", layer[0] if isinstance(layer, list | tuple) else layer)
+    def choose_clicked(points: PickedPoints) -> None:
+        layer = points[0].get("customdata")
+        if layer is not None:
+            choose("layer", str(np.ravel(layer)[0]))
 
     summary = "; ".join(f"{path} {mean:.0%}" for path, mean in zip(probes.layers, means, strict=True))
-    st.plotly_chart(
+    show_chart(
         plots.accuracy_curve(
             probes.layers,
             means,
@@ -76,8 +74,7 @@ def show_curve(session: Session, backbone: Backbone, curve: DepthCurve, column: 
         ),
         key=key,
         on_select=choose_clicked,
-        selection_mode=("points",),
-        config={"displayModeBar": False},
+        name=f"{backbone.name} accuracy over depth",
         alt=f"Accuracy of each stage output, the first on the left: {summary}. "
         f"Raw pixels {pixels.mean_accuracy:.0%}, majority class {probes.majority_accuracy:.0%}.",
     )

@@ -11,7 +11,7 @@ import streamlit as st
 from featlib.errors import LayerNotFoundError
 from featlib.models import Backbone, LayerInfo, find_layer, list_models
 from featlib.ui.frame import link_to
-from featlib.ui.session import Session, choose, guarded, widget_value
+from featlib.ui.session import Session, choose, guarded, set_widget_value, widget_value
 from featlib.ui.text import plain
 from featlib.ui.widgets import format_shape, resolve_layer
 
@@ -28,7 +28,7 @@ COLUMN_CONFIG = {
     ),
     "Stride": st.column_config.Column(width=55, help="Input pixels from one position to the next."),
     "Parameters": st.column_config.NumberColumn(format="localized"),
-    "Memory": st.column_config.NumberColumn(format="%.1f KB", help="Of the output for one image, as float32."),
+    "Memory": st.column_config.NumberColumn(format="bytes", help="Of the output for one image, as float32."),
 }
 
 
@@ -52,8 +52,10 @@ def model_facts(backbone: Backbone) -> None:
         f"{plain(backbone.preprocessing.description)}. Fingerprint {backbone.fingerprint[:12]}."
     )
     link_to("Preprocessing", "See what that does to an image")
-    for note in backbone.notes:
-        st.info(plain(note))
+    if backbone.notes:
+        count = len(backbone.notes)
+        with st.expander(f"{count} {'repair or assumption' if count == 1 else 'repairs and assumptions'}"):
+            st.markdown("\n".join(f"- {plain(note)}" for note in backbone.notes))
 
 
 def find_selected(session: Session, backbone: Backbone) -> LayerInfo | None:
@@ -95,10 +97,13 @@ def layer_table(session: Session, backbone: Backbone, selected: LayerInfo | None
             "width, where transfer learning usually starts; ◆ a stage output, the last layer before the maps shrink."
         )
     key = f"layers {backbone.fingerprint} {shown} {search}"
+    rows = [row for row, info in enumerate(infos) if info == selected]
+    cells = [[row, "Layer"] for row in rows]
+    set_widget_value(key, {"selection": {"rows": [], "columns": [], "cells": cells}})  # the table scrolls to it
     st.dataframe(
         _columns(feature_layer, infos, selected),
         hide_index=True,
-        height=420,
+        height=520,
         key=key,
         on_select=lambda: _select(session, backbone, [info.path for info in infos], key),
         selection_mode="single-cell",
@@ -175,7 +180,7 @@ def _columns(feature_layer: str, infos: list[LayerInfo], selected: LayerInfo | N
         "Receptive field": _sides([info.receptive_field for info in infos]),
         "Stride": _sides([info.stride for info in infos]),
         "Parameters": [info.params for info in infos],
-        "Memory": [None if info.bytes_per_image is None else info.bytes_per_image / 1024 for info in infos],
+        "Memory": [info.bytes_per_image for info in infos],
         "Output": ["" if info.reason else KINDS[info.kind] for info in infos],
     }
     if any(info.reason for info in infos):

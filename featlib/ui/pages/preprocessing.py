@@ -15,7 +15,7 @@ from featlib.models import PREPROCESSING, SIMPLE_PREPROCESSING, Backbone, find_l
 from featlib.ui.compute import compute_all_vectors
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
-from featlib.ui.widgets import format_shape, show_prediction
+from featlib.ui.widgets import format_shape, show_chart, show_prediction
 
 SEVERAL = 10  # images over which the effect is averaged
 IMAGE_SIDE = 448
@@ -237,11 +237,11 @@ def _show_numbers(side: PreprocessedInput, key: str) -> None:
         f"mean **{means}**  \n"
         f"shape **{side.tensor.shape}**, {side.tensor.dtype}"
     )
-    st.plotly_chart(
+    show_chart(
         plots.pixel_histogram(pixels, names),
         key=key,
         alt=f"Histogram of the values of each channel, from {pixels.min():.3g} to {pixels.max():.3g}.",
-        config={"displayModeBar": False},
+        name=f"pixels preprocessed as {side.backbone.preprocessing.name}",
     )
 
 

@@ -13,7 +13,7 @@ from featlib.ui.compute import Batch, compute_projection, compute_vectors, neigh
 from featlib.ui.frame import error_boundary
 from featlib.ui.session import Session, choose
 from featlib.ui.text import plain
-from featlib.ui.widgets import MIN_POINTS, Points, bounded_perplexity, show_scatter, thumbnail_row, tsne_note
+from featlib.ui.widgets import MIN_POINTS, Points, bounded_perplexity, gallery, show_scatter, tsne_note
 
 PREDICTED = "predicted class"
 MAX_COMPARED = 3000  # images; every one is compared with every other
@@ -68,9 +68,27 @@ def show_agreement(session: Session, X: np.ndarray, labels: np.ndarray | None, c
 
 @st.fragment
 def show_projection(
-    session: Session, images: ImageSet, result: Projection, labels: np.ndarray | None, color: str
+    session: Session,
+    positions: list[int],
+    images: ImageSet,
+    result: Projection,
+    labels: np.ndarray | None,
+    color: str,
+    chosen: int,
 ) -> None:
-    """Show the scatter plot and the pictures of the picked points."""
+    """Show the scatter plot and the pictures of the picked points.
+
+    Args:
+        session: The choices.
+        positions: (n,) where the images stand in the whole set.
+        images: n images.
+        result: Their coordinates.
+        labels: (n,) what colors them, or None.
+        color: What the labels are.
+        chosen: The chosen image when the page was drawn.
+    """
+    if session.image != chosen:
+        st.rerun()  # the links of the page, outside of this fragment, lead to the chosen image
     titles = [f"{i + 1} · {name}" for i, name in enumerate(images.names)]
     flat = result.n_components == 2
     description = f"{len(images):,} images from {session.layer}"
@@ -89,8 +107,9 @@ def show_projection(
         return [] if row is None else [row]
 
     def show_picked(rows: list[int]) -> None:
-        captions = [images.names[i] if labels is None else str(labels[i]) for i in rows]
-        thumbnail_row("selected", images[rows], rows, captions=captions, side=200 if len(rows) == 1 else 96)
+        notes = ["" if labels is None else str(labels[i]) for i in rows]
+        side = 200 if len(rows) == 1 else 96
+        gallery("selected", images[rows], [positions[i] for i in rows], notes=notes, side=side, link=True)
 
     with error_boundary(session):  # a fragment runs again without its page
         show_scatter(

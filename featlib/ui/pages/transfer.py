@@ -14,7 +14,7 @@ from featlib.models import Backbone, LayerInfo
 from featlib.ui.compute import compute_all_vectors, compute_vectors, load_network, raw_pixels, train_probe
 from featlib.ui.session import Session, bind, choose
 from featlib.ui.text import plain
-from featlib.ui.widgets import thumbnail_row
+from featlib.ui.widgets import gallery, positions_in, show_chart
 
 MISTAKES = 18
 
@@ -106,7 +106,8 @@ def show_accuracy(session: Session, comparison: ProbeComparison, column: str) ->
     ]
     rows.append(("majority class", probe.majority_accuracy, None))
     summary = "; ".join(f"{row} {mean:.0%}" for row, mean, _ in rows)
-    st.plotly_chart(plots.accuracy_bars(rows), key="accuracy", alt=f"Accuracy: {summary}.")
+    name = f"{session.layer} accuracy"
+    show_chart(plots.accuracy_bars(rows), key="accuracy", alt=f"Accuracy: {summary}.", name=name)
     st.caption(
         f"A logistic regression on the layer's average-pooled vectors, the network frozen. {probe.cv}-fold stratified "
         f"cross-validation over {len(probe.labels):,} images with a fixed seed; error bars are the standard deviation "
@@ -119,17 +120,19 @@ def show_confusion(comparison: ProbeComparison) -> None:
     """Show the confusion matrix."""
     probe = comparison.layer
     st.subheader("Confusion matrix", anchor=False)
-    st.plotly_chart(
+    show_chart(
         plots.confusion_heatmap(probe.confusion, probe.classes),
         key="confusion",
+        name="confusion matrix",
         width="content",
         alt=f"Confusion matrix of {len(probe.classes)} labels: {len(probe.mistakes)} of {len(probe.labels)} are wrong.",
     )
 
 
-def show_mistakes(comparison: ProbeComparison) -> None:
-    """Show the misclassified images."""
+def show_mistakes(whole: ImageSet, comparison: ProbeComparison) -> None:
+    """Show the misclassified images; a click chooses one of the `whole` set."""
     images, probe = comparison.images, comparison.layer
+    positions = positions_in(whole, images)
     st.subheader("Misclassified images", anchor=False)
     if not len(probe.mistakes):
         st.success(f"None: all {len(images):,} images were classified correctly when held out.")
@@ -139,10 +142,11 @@ def show_mistakes(comparison: ProbeComparison) -> None:
         f"{len(probe.mistakes):,} of {len(images):,} images were misclassified when held out"
         + (f"; the first {MISTAKES}:" if len(probe.mistakes) > MISTAKES else ":")
     )
-    thumbnail_row(
+    gallery(
         "mistakes",
         images[shown],
-        shown,
-        captions=[f"{probe.labels[i]} → {probe.predictions[i]}" for i in shown],
+        [positions[i] for i in shown],
+        notes=[f"{probe.labels[i]} → {probe.predictions[i]}" for i in shown],
         side=120,
+        link=True,
     )

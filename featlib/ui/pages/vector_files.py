@@ -22,11 +22,11 @@ from featlib.ui.widgets import (
     MIN_POINTS,
     Points,
     bounded_perplexity,
+    gallery,
     pick_projection,
     resolve_color,
     show_problems,
     show_scatter,
-    thumbnail_row,
     tsne_note,
 )
 
@@ -255,9 +255,9 @@ def show_neighbors(session: Session, dataset: VectorDataset) -> None:
     st.markdown(f"Nearest to **{plain(clean_name(query.name))}** by cosine similarity, the most similar first.")
     similarities = [f"{similarity:.3f}" for similarity in neighbors.similarities]
     numbers = [row, *neighbors.indices.tolist()]
-    captions = [f"row {row + 1}", *similarities]
+    notes = [f"row {row + 1}", *similarities]
     key = f"{row} {dataset.fingerprint}"
-    _show_pictures(session, f"near {key}", [query, *rows], numbers, captions, clickable=True)
+    _show_pictures(session, f"near {key}", [query, *rows], numbers, notes)
     table = {
         "row": [number + 1 for number in numbers[1:]],
         "name": [clean_name(own.name) for own in rows],
@@ -351,9 +351,7 @@ def _show_pictures(
     key: str,
     rows: Sequence[Row],
     numbers: Sequence[int],
-    captions: Sequence[str],
-    *,
-    clickable: bool = False,
+    notes: Sequence[str],
 ) -> None:
     """Show the pictures of rows if they are still on this machine, and why others are missing."""
     if not is_local():
@@ -366,12 +364,12 @@ def _show_pictures(
         except ImageError as error:
             missing.append(str(error))
     if items:
-        thumbnail_row(
+        gallery(
             key,
             list(items.values()),
             [numbers[i] for i in items],
-            captions=[captions[i] for i in items],
-            on_pick=(lambda number: choose("row", number + 1)) if clickable else None,
+            notes=[notes[i] for i in items],
+            on_pick=lambda number: choose("row", number + 1),
             side=200 if len(rows) == 1 else 96,
         )
     if missing:

@@ -11,8 +11,8 @@ from featlib.images import ImageSet
 from featlib.models import Backbone
 from featlib.text import format_bytes
 from featlib.ui.compute import Batch, compute_vectors
-from featlib.ui.session import Session, bind, choose
-from featlib.ui.widgets import format_shape, layer_title, pick_image, positions_in, thumbnail_row
+from featlib.ui.session import Session, bind
+from featlib.ui.widgets import format_shape, gallery, layer_title, pick_image, positions_in, show_chart
 
 POOLINGS = {"avg": "average (GAP)", "max": "maximum", "flatten": "flatten"}
 HEATMAP_ROWS, HEATMAP_COLUMNS = 40, 2048
@@ -71,9 +71,10 @@ def show_matrix(table: VectorTable) -> None:
     facts[3].metric("Range", f"{table.X.min():.2g} … {table.X.max():.2g}")
     columns = range(0, width, -(-width // HEATMAP_COLUMNS))
     shown = table.X[:HEATMAP_ROWS, columns]
-    st.plotly_chart(
+    show_chart(
         plots.vector_heatmap(shown, table.names[:HEATMAP_ROWS], columns=columns),
         key="matrix",
+        name=f"{'+'.join(table.layers)} vectors",
         alt=f"Heat map of the vectors: {len(shown)} rows, one per image, and {len(columns):,} columns.",
     )
     parts = [
@@ -97,12 +98,11 @@ def show_neighbors(session: Session, images: ImageSet, part: ImageSet, table: Ve
         f"Nearest by cosine similarity of `{' + '.join(table.layers)}`, the most similar first. "
         "Click one to see its neighbors."
     )
-    thumbnail_row(
+    gallery(
         f"neighbors {part.fingerprint}",
         part[found.indices],
-        found.indices.tolist(),
-        captions=[f"{s:.3f} {part.names[i]}" for i, s in zip(found.indices, found.similarities, strict=True)],
-        on_pick=lambda value: choose("image", positions[value]),
+        [positions[i] for i in found.indices],
+        notes=[f"{similarity:.3f}" for similarity in found.similarities],
         side=104,
     )
 
@@ -111,9 +111,10 @@ def show_similarity(table: VectorTable) -> None:
     """Show the cosine similarity of every pair of images."""
     st.subheader("All pairs of images", anchor=False)
     n = min(len(table.X), SIMILARITY_ROWS)
-    st.plotly_chart(
+    show_chart(
         plots.similarity_heatmap(cosine_similarity(table.X[:n]), table.names[:n]),
         key="similarity",
+        name=f"{'+'.join(table.layers)} similarity",
         alt=f"Cosine similarity matrix of {n} images: bright where two images are similar.",
     )
     if n < len(table.X):

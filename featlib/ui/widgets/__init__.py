@@ -1,25 +1,24 @@
 """Widgets that several pages use."""
 
-from featlib.ui.widgets.clickable import Tile, picture_grid, thumbnail_row
-from featlib.ui.widgets.copy_link import copy_link
-from featlib.ui.widgets.own_model import choose_own_model
-from featlib.ui.widgets.panels import (
+from featlib.ui.widgets.channels import (
     TILE,
     maps_controls,
     resolve_channels,
     show_channel,
-    show_code,
     show_film_strip,
-    show_image,
     show_maps,
-    show_prediction,
-    show_problems,
     show_vector,
 )
+from featlib.ui.widgets.charts import RGB, SCALE, PickedPoints, save_picture, show_chart
+from featlib.ui.widgets.copy_link import copy_link
+from featlib.ui.widgets.gallery import gallery, short_name
+from featlib.ui.widgets.own_model import choose_own_model
+from featlib.ui.widgets.panels import show_code, show_image, show_prediction, show_problems
 from featlib.ui.widgets.pickers import (
     default_layer,
     format_shape,
     layer_title,
+    matching_images,
     pick_image,
     pick_layer,
     pick_part,
@@ -40,28 +39,34 @@ from featlib.ui.widgets.scatter import (
 
 __all__ = [
     "MIN_POINTS",
+    "RGB",
+    "SCALE",
     "TILE",
+    "PickedPoints",
     "Points",
-    "Tile",
     "bounded_perplexity",
     "choose_own_model",
     "copy_link",
     "default_layer",
     "format_shape",
+    "gallery",
     "layer_title",
     "maps_controls",
+    "matching_images",
     "pick_image",
     "pick_layer",
     "pick_part",
     "pick_projection",
-    "picture_grid",
     "positions_in",
     "resolve_channels",
     "resolve_color",
     "resolve_image",
     "resolve_layer",
     "sample_column",
+    "save_picture",
+    "short_name",
     "show_channel",
+    "show_chart",
     "show_code",
     "show_film_strip",
     "show_image",
@@ -70,6 +75,5 @@ __all__ = [
     "show_problems",
     "show_scatter",
     "show_vector",
-    "thumbnail_row",
     "tsne_note",
 ]

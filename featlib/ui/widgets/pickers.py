@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from featlib.errors import FeatlibError
 from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo, find_layer
-from featlib.ui.session import Session, bind, choose
+from featlib.text import natural_key, printable
+from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
-from featlib.ui.widgets.clickable import thumbnail_row
+from featlib.ui.widgets.gallery import gallery
 from featlib.ui.widgets.stages import PREFIX, find_stage, name_stage
 
-SHELF = 10  # thumbnails shown at a time
+SHELF = 30  # thumbnails shown at a time
 LIMITS = (300, 1000, 3000)  # images that a page with many images may be limited to
 
 
@@ -30,14 +34,17 @@ def resolve_image(session: Session, images: ImageSet) -> int:
     return session.image
 
 
-def pick_image(session: Session, images: ImageSet, part: ImageSet | None = None) -> int:
-    """Show a row of thumbnails around the selected image.
+def pick_image(
+    session: Session, images: ImageSet, part: ImageSet | None = None, *, row: DeltaGenerator | None = None
+) -> int:
+    """Show a strip of thumbnails with the selected image; for a large set, a list and a filter by class or name too.
 
     Args:
         session: The choices; the selected image is a position in `images`.
         images: The whole set.
         part: The images to choose from; all if None. If the selected image is not one of them, the first is shown,
             and the choice stays for other pages.
+        row: Where the list and the filter stand; above the strip if None.
 
     Returns:
         The position in `part` of the image to show.
@@ -47,52 +54,66 @@ def pick_image(session: Session, images: ImageSet, part: ImageSet | None = None)
     here = positions.index(selected) if selected in positions else 0
     if selected not in positions:
         session.report("image", f"image {positions[here]}, the first of the {len(positions):,} used here,")
-    first = here // SHELF * SHELF
-    shelf = positions[first : first + SHELF]
+    shown, image = positions, positions[here]
     if len(positions) > SHELF:
-        _shelf_controls(session, images, positions, here)
-    thumbnail_row(
-        f"shelf {images.fingerprint} {first}",
+        with row or st.container(horizontal=True, vertical_alignment="bottom"):
+            shown = _filter_images(images, positions)
+            place = st.container(width=230)
+    place_in_shown = shown.index(image) if image in shown else 0
+    first = place_in_shown // SHELF * SHELF
+    shelf = shown[first : first + SHELF]
+    if len(positions) > SHELF:
+        place.selectbox(
+            f"Image ({first + 1}–{first + len(shelf)} of {len(shown):,})",
+            shown if image in shown else [image, *shown],
+            format_func=lambda i: f"{i + 1} · {images.names[i]}",
+            **bind("image", shown=image),
+        )
+    gallery(
+        f"shelf {images.fingerprint}",
         images[shelf],
         shelf,
-        selected=positions[here],
-        on_pick=lambda value: choose("image", value),
-        side=74,  # ten in a row at 1280 pixels
+        selected=image,
+        side=64,
+        layout="strip",
+        beyond=(shown[first - 1] if first else None, shown[first + SHELF] if first + SHELF < len(shown) else None),
     )
     return here
+
+
+def _filter_images(images: ImageSet, positions: list[int]) -> list[int]:
+    """Show a filter by class or by words; return the positions that match, or all if none does."""
+    classes = {printable(value) for i in positions for value in images[i].labels.values()}
+    wanted = st.selectbox(
+        "Filter",
+        sorted(classes, key=natural_key),
+        index=None,
+        placeholder="class or name",
+        accept_new_options=True,
+        width=170,
+        key=f"filter {images.fingerprint}",
+    )
+    found = matching_images(images, positions, wanted) if wanted else positions
+    if not found:
+        st.caption(f"No image matches “{plain(wanted)}”.")
+    return found or positions
+
+
+def matching_images(images: ImageSet, positions: Sequence[int], wanted: str) -> list[int]:
+    """Return which positions have the class `wanted`, or, if none does, all of its words in their names and labels."""
+    labels = {i: [printable(value) for value in images[i].labels.values()] for i in positions}
+    found = [i for i in positions if wanted in labels[i]]
+    if found:
+        return found
+    words = wanted.lower().split()
+    texts = {i: " ".join([images.names[i], *labels[i]]).lower() for i in positions}
+    return [i for i in positions if all(word in texts[i] for word in words)]
 
 
 def positions_in(images: ImageSet, part: ImageSet) -> list[int]:
     """Return where in `images` each item of `part` is; compares items, since a picture may occur twice."""
     where = {id(item): i for i, item in enumerate(images.items)}
     return [where[id(item)] for item in part.items]
-
-
-def _shelf_controls(session: Session, images: ImageSet, positions: list[int], here: int) -> None:
-    first = here // SHELF * SHELF
-    last = min(first + SHELF, len(positions))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox(
-            f"Image ({first + 1}–{last} of {len(positions):,})",
-            positions,
-            format_func=lambda i: f"{i + 1} · {images.names[i]}",
-            width=320,
-            **bind("image", shown=positions[here]),
-        )
-        for icon, start, name in (
-            (":material/chevron_left:", first - SHELF, "previous"),
-            (":material/chevron_right:", first + SHELF, "next"),
-        ):
-            usable = 0 <= start < len(positions)
-            st.button(
-                "",
-                key=f"shelf {name}",
-                icon=icon,
-                disabled=not usable,
-                help=f"The {name} {SHELF} images",
-                on_click=choose,
-                args=("image", positions[start] if usable else session.image),
-            )
 
 
 def resolve_layer(session: Session, backbone: Backbone) -> LayerInfo:
@@ -114,24 +135,39 @@ def resolve_layer(session: Session, backbone: Backbone) -> LayerInfo:
     return find_layer(backbone, session.layer)
 
 
-def pick_layer(session: Session, backbone: Backbone) -> LayerInfo:
-    """Show a searchable list of all layers and the stage outputs to jump to; return the selected layer."""
+def pick_layer(session: Session, backbone: Backbone, *, row: DeltaGenerator | None = None) -> LayerInfo:
+    """Show a searchable list of all layers and the stage outputs to jump to; return the selected layer.
+
+    Args:
+        session: The choices.
+        backbone: The network.
+        row: Where they stand; in a row of their own if None.
+    """
     selected = resolve_layer(session, backbone)
     infos = {info.path: info for info in backbone.layers}
     ends = [info.path for info in backbone.layers if info.stage_end]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+
+    sizes = [infos[end].output_shape[:2] for end in ends]
+
+    def resolution(path: str) -> str:
+        height, width, channels = infos[path].output_shape
+        size = f"{height}²" if height == width else format_shape((height, width))
+        return size if sizes.count((height, width)) == 1 else f"{size} × {channels:,}"
+
+    with row or st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             f"Layer ({len(infos)})",
             list(infos),
             format_func=lambda path: layer_title(infos[path]),
-            width=290,
+            width=270,
             **bind("layer"),
         )
         st.segmented_control(
             "Stage outputs",
             ends,
-            format_func=lambda path: format_shape(infos[path].output_shape),
-            help="The last layer at each resolution, a good first choice: " + ", ".join(f"`{end}`" for end in ends),
+            format_func=resolution,
+            help="The last layer at each resolution, a good first choice: "
+            + ", ".join(f"`{end}` {format_shape(infos[end].output_shape)}" for end in ends),
             **bind("layer", second="_end", shown=selected.path if selected.path in ends else None),
         )
     return selected

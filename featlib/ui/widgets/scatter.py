@@ -10,7 +10,8 @@ import streamlit as st
 
 from featlib import plots
 from featlib.analysis import Projection, perplexity_bounds
-from featlib.ui.session import Session, bind, guarded, widget_value
+from featlib.ui.session import Session, bind, widget_value
+from featlib.ui.widgets.charts import show_chart
 
 METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 TOOLS = {"click": "click one", "lasso": "lasso many"}
@@ -60,17 +61,17 @@ def pick_projection(session: Session, n_points: int, columns: Sequence[str], uni
             st.caption(f"Perplexity {low:g}, the only one for {n_points:,} {unit}.")
         else:
             st.slider(
-                f"Perplexity ({low:g} to {high:g} for {n_points:,} {unit})",
+                f"Perplexity ({low:g} to {high:g})",
                 low,
                 high,
                 step=PERPLEXITY_STEP,
-                width=280,
-                help="About how many neighbors each point tries to stay close to.",
+                width=210,
+                help=f"About how many neighbors each point tries to stay close to. {n_points:,} {unit} allow {high:g}.",
                 **bind("perplexity", shown=bounded_perplexity(session, n_points)),
             )
     if columns:
         shown = session.color if session.color in columns else columns[0]
-        st.selectbox("Color", columns, width=180, **bind("color", shown=shown))
+        st.selectbox("Color", columns, width=150, **bind("color", shown=shown))
     if session.dimensions == 2:
         st.segmented_control("Mouse", list(TOOLS), format_func=TOOLS.__getitem__, required=True, **bind("tool"))
 
@@ -118,7 +119,7 @@ def show_scatter(
     def picked() -> list[int]:
         return _picked_positions(points, widget_value(key))
 
-    plot, panel = st.columns([2.2, 1], gap="medium")
+    plot, panel = st.container(key="plot").columns([2.2, 1], gap="medium")
     with panel:
         positions = picked() if flat else pick_in_3d()
         if positions:
@@ -129,9 +130,8 @@ def show_scatter(
             st.info("Click a point to see its picture here.")
         else:
             st.info("Draw a lasso around points to see their pictures here." if flat else hint_in_3d)
-    callback = guarded(lambda: on_pick(picked())) if on_pick else "rerun"
-    with plot:
-        st.plotly_chart(
+    with plot.container(key="canvas", height=560, border=False):
+        show_chart(
             plots.projection_scatter(
                 points.result,
                 ids=points.ids,
@@ -141,10 +141,12 @@ def show_scatter(
                 mode=session.tool,
             ),
             key=key,
-            on_select=callback if flat else "ignore",  # type: ignore[arg-type]
-            selection_mode=("points",) if session.tool == "click" else ("points", "box", "lasso"),
+            on_select=("rerun" if on_pick is None else lambda _: on_pick(picked())) if flat else None,
+            selection=("points",) if session.tool == "click" else ("points", "box", "lasso"),
             alt=f"{METHODS[session.method]} of {points.description} in {session.dimensions} dimensions, "
             f"colored by {points.label_title or 'nothing'}.",
+            name=f"{METHODS[session.method]} of {points.description}",
+            height="stretch",
         )
 
 
