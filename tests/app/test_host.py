@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from tests.browser.conftest import Server
+from tests.browser.server import Server
 
 
 @pytest.fixture(scope="module")
