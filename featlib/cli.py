@@ -23,7 +23,7 @@ import click
 from featlib.errors import FeatlibError, FeatlibWarning
 
 if TYPE_CHECKING:
-    from featlib.images import ImageProblem
+    from featlib.images import ImageEntry, ImageProblem
     from featlib.models import Backbone, LayerInfo
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -297,6 +297,13 @@ def _resumable() -> Iterator[None]:
 @click.option("--path-column", help="The column of paths in a table.")
 @click.option("--cv", type=click.IntRange(2), default=5, show_default=True, help="Folds of the cross-validation.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same folds.")
+@click.option(
+    "--limit",
+    type=click.IntRange(0),
+    default=2000,
+    show_default=True,
+    help="Of more images a sample is used, equally many of each label, as in the app. 0 uses all.",
+)
 @click.option("--no-cache", is_flag=True, help="Do not use the vector cache on disk (see `featlib cache`).")
 def probe(
     network: Network,
@@ -307,27 +314,30 @@ def probe(
     path_column: str | None,
     cv: int,
     seed: int,
+    limit: int,
     no_cache: bool,
 ) -> None:
     """Find the best layer for labeled IMAGES: the accuracy of a logistic regression on each layer's vectors.
 
     IMAGES as for extract; sub-folders, or a table's other columns, are the labels. The network runs once for all
-    layers.
+    layers. Classes with a single image are skipped.
 
     \b
     featlib probe photos/
     featlib probe samples:shapes --label shape --layer block4_add --layer head_relu
     """  # noqa: D301 - click keeps the lines below \b
-    from featlib.features import VectorStore
+    from featlib.analysis import linear_probe
+    from featlib.features import VectorStore, raw_pixel_vectors
     from featlib.images import list_sources
     from featlib.transfer import probe_layers
 
     listed = list_sources(images, path_column)
+    used = _sample(listed, limit, label) if 0 < limit < len(listed) else listed
     backbone = network.load()
     with _progress("Images and probes") as progress:
         result = probe_layers(
             backbone,
-            listed,
+            used,
             layer or None,
             y=label,
             pooling=pooling,  # type: ignore[arg-type]
@@ -336,13 +346,28 @@ def probe(
             store=None if no_cache else VectorStore(),
             on_progress=progress,
         )
+    first = result.results[0]
+    pixels = linear_probe(raw_pixel_vectors(result.images), first.labels, cv=cv, random_state=seed)
     rows = [("layer", "accuracy", "±", "")]
     for path, mean, std in zip(result.layers, result.mean_accuracies, result.std_accuracies, strict=True):
         rows.append((path, f"{mean:.1%}", f"{std:.1%}", "best" if path == result.best else ""))
+    rows.append(("raw pixels", f"{pixels.mean_accuracy:.1%}", f"{pixels.std_accuracy:.1%}", ""))
     rows.append(("majority class", f"{result.majority_accuracy:.1%}", "", ""))
-    folds = len(result.results[0].accuracies)
-    summary = f"{folds}-fold cross-validation, label: {label or 'the first label column'}"
-    _finish(result.problems, len(listed) - len(result.problems), *_columns(rows, {1, 2}), summary)
+    for name in result.skipped:
+        click.echo(f"Skipped: the class '{name}', which has a single image", err=True)
+    summary = f"{first.cv}-fold cross-validation over {first.n_used:,} images, label: {result.column}"
+    if len(used) < len(listed):
+        summary += f"; a sample of {len(listed):,}, --limit 0 uses all"
+    _finish(result.problems, len(result.images), *_columns(rows, {1, 2}), summary)
+
+
+def _sample(listed: Sequence[ImageEntry], limit: int, label: str | None) -> list[ImageEntry]:
+    """Draw the sample that the app uses, with equally many images of each label, and keep what is no image."""
+    from featlib.images import ImageItem, ImageSet
+
+    images = ImageSet("images", tuple(entry for entry in listed if isinstance(entry, ImageItem)))
+    by = label if label in images.label_columns else next(iter(images.label_columns), None)
+    return [*images.sample(limit, by=by), *(entry for entry in listed if not isinstance(entry, ImageItem))]
 
 
 @main.command()
@@ -389,7 +414,8 @@ def project(
         )
     if destination is None:
         click.echo(coordinates_to_csv(table, projection.coordinates), nl=False)
-    elif destination.suffix.lower() == ".csv":
+        return
+    if destination.suffix.lower() == ".csv":
         write_whole(destination, coordinates_to_csv(table, projection.coordinates))
     else:
         title = label or next(iter(table.labels), "")
@@ -399,6 +425,7 @@ def project(
         # With Plotly's script inside, so that the page needs no network connection.
         page = figure.to_html(include_plotlyjs=True, config={"displaylogo": False})
         write_whole(destination, page.encode())
+    click.echo(f"{output}: {len(table.X):,} images in {components} dimensions by {method}")
 
 
 @main.command()

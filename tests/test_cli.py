@@ -23,6 +23,7 @@ from PIL import Image
 
 import featlib
 from featlib.cli import main
+from featlib.features import raw_pixel_vectors
 from featlib.models import list_models
 from featlib.text import natural_key
 from tests.images.corpus import corpus
@@ -87,6 +88,7 @@ def test_help_is_light(arguments):
     code = f"""
 import sys
 from featlib.cli import main
+from featlib.features import raw_pixel_vectors
 main({arguments}, standalone_mode=False)
 print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
 """
@@ -388,9 +390,32 @@ def test_probe_tells_which_layer_is_best(run, lite0):
     rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines()[2:4]}
     for path, mean, std in zip(expected.layers, expected.mean_accuracies, expected.std_accuracies, strict=True):
         assert rows[path] == [f"{mean:.1%}", f"{std:.1%}", *(["best"] if path == expected.best else [])]
-    *_, chance, folds = result.stdout.splitlines()
+    *_, pixels, chance, folds = result.stdout.splitlines()
+    raw = featlib.linear_probe(raw_pixel_vectors(views), views.labels_for("photo"), cv=3, random_state=1)
+    assert pixels.split() == ["raw", "pixels", f"{raw.mean_accuracy:.1%}", f"{raw.std_accuracy:.1%}"]
     assert chance.split()[-1] == "10.0%"
-    assert folds == "3-fold cross-validation, label: photo"
+    assert folds == "3-fold cross-validation over 120 images, label: photo"
+
+
+def test_probe_names_the_column_that_it_predicts_and_the_classes_that_it_skips(run, photos):
+    for folder, count in (("cats", 3), ("dogs", 3), ("dragons", 1)):
+        Path("set", folder).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(photos[i].pixels[i * 8 :]).save(f"set/{folder}/{i}.png")
+    result = run("probe", "set", "--layer", "stem_relu")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "Skipped: the class 'dragons', which has a single image\n"
+    assert result.stdout.splitlines()[-1] == "3-fold cross-validation over 6 images, label: folder"
+
+
+def test_probe_uses_the_sample_that_the_app_uses(run, lite0):
+    options = ("probe", "samples:shapes", "--label", "color", "--layer", "stem_relu")
+    result = run(*options, "--limit", 30)
+    assert result.exit_code == 0, result.output
+    shapes = featlib.load_samples("shapes")
+    expected = featlib.probe_layers(lite0, shapes.sample(30, by="color"), ["stem_relu"], y="color")
+    assert result.stdout.splitlines()[2].split()[1] == f"{expected.mean_accuracies[0]:.1%}"
+    assert f"over 30 images, label: color; a sample of {len(shapes):,}, --limit 0 uses all" in result.stdout
 
 
 def test_project_without_a_file_prints_csv(run, vectors):
@@ -409,6 +434,7 @@ def test_project_draws_a_page_that_needs_no_network(run, tmp_path, lite0, photos
     featlib.save_vectors(type(table)(**{**vars(table), "names": names}), "vectors.npz")
     result = run("project", "vectors.npz", *options, "-o", "projection.html")
     assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("projection.html: 24 images in ")
     page = Path("projection.html").read_text(encoding="utf-8")
     assert "Plotly.newPlot" in page
     assert not re.search(r"<(script|link|img)[^>]*(src|href)\s*=", page)
@@ -455,7 +481,7 @@ def test_as_a_process_it_says_nothing_but_its_own(tmp_path, photos):
         "vectors.npz: (4, 1280) float32, head_relu, pooling avg",
     ]
     done = process("project", "vectors.npz", "-o", "projection.csv", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "projection.csv: 4 images in 2 dimensions by pca\n", "")
     assert len((tmp_path / "projection.csv").read_text().splitlines()) == 5
 
 

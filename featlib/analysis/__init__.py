@@ -2,7 +2,7 @@
 
 from featlib.analysis.incremental import StreamedPCA, fit_pca, stream_neighbors
 from featlib.analysis.neighbors import Neighbors, cosine_similarity, find_neighbors, neighbor_accuracy
-from featlib.analysis.probe import ProbeResult, linear_probe
+from featlib.analysis.probe import ProbeDifference, ProbeResult, compare_probes, linear_probe
 from featlib.analysis.projection import (
     DEFAULT_PERPLEXITY,
     EARLY_ITERATIONS,
@@ -33,11 +33,13 @@ __all__ = [
     "ChannelOrder",
     "ChannelStatistics",
     "Neighbors",
+    "ProbeDifference",
     "ProbeResult",
     "Projection",
     "ProjectionMethod",
     "StreamedPCA",
     "channel_statistics",
+    "compare_probes",
     "cosine_similarity",
     "find_neighbors",
     "fit_pca",

@@ -16,17 +16,23 @@ from featlib.progress import OnProgress, report_progress
 class ProbeResult:
     """Cross-validated result of a linear probe on n vectors with k classes.
 
+    A class with a single image cannot be both learned and tested, so it is skipped: its row is in no fold and counts
+    nowhere. Its prediction is that of a classifier fitted on all other rows.
+
     Attributes:
         accuracies: (cv,) accuracy on each held-out fold, 0..1.
         mean_accuracy: Mean of `accuracies`.
         std_accuracy: Standard deviation of `accuracies`.
         majority_accuracy: Accuracy of always predicting the majority class.
-        classes: (k,) the labels, sorted.
+        classes: (k,) the labels that were learned, sorted.
         labels: (n,) the true label of each row, as used.
         predictions: (n,) the label predicted for each row when it was held out.
+        probabilities: (n, k) float64 probability of each class for each row when it was held out, in the order of
+            `classes`.
         confusion: (k, k) int counts: rows are true classes, columns predicted ones, in the order of `classes`.
         mistakes: Rows whose prediction is wrong, ascending.
         cv: Number of folds used.
+        skipped: The classes with a single image, sorted.
     """
 
     accuracies: np.ndarray
@@ -36,9 +42,75 @@ class ProbeResult:
     classes: np.ndarray
     labels: np.ndarray
     predictions: np.ndarray
+    probabilities: np.ndarray
     confusion: np.ndarray
     mistakes: np.ndarray
     cv: int
+    skipped: np.ndarray
+
+    @property
+    def n_used(self) -> int:
+        """Number of rows of the classes that were learned."""
+        return len(self.labels) - len(self.skipped)
+
+    @property
+    def confidences(self) -> np.ndarray:
+        """(n,) probability of the predicted class, 0..1."""
+        return self.probabilities.max(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class ProbeDifference:
+    """How two linear probes on the same images and folds differ.
+
+    Attributes:
+        gains: (cv,) accuracy of the second minus that of the first on each held-out fold, -1..1.
+        only_first: Rows that only the first probe predicts correctly, ascending.
+        only_second: Rows that only the second probe predicts correctly, ascending.
+    """
+
+    gains: np.ndarray
+    only_first: np.ndarray
+    only_second: np.ndarray
+
+    @property
+    def mean_gain(self) -> float:
+        """Mean of `gains`."""
+        return float(self.gains.mean())
+
+    @property
+    def std_gain(self) -> float:
+        """Standard deviation of `gains`."""
+        return float(self.gains.std())
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the mean gain is larger than its standard deviation over the folds."""
+        return abs(self.mean_gain) > self.std_gain
+
+
+def compare_probes(first: ProbeResult, second: ProbeResult) -> ProbeDifference:
+    """Compare two probes fold by fold and image by image.
+
+    Args:
+        first: From `linear_probe`.
+        second: From `linear_probe` with the same labels, `cv` and `random_state`.
+
+    Raises:
+        FeatlibError: If the probes have other labels or another number of folds.
+    """
+    if first.cv != second.cv or not np.array_equal(first.labels, second.labels):
+        raise FeatlibError(
+            f"Received probes of {len(first.labels)} labels with cv={first.cv} and {len(second.labels)} labels with "
+            f"cv={second.cv}: only probes of the same labels and folds can be compared."
+        )
+    used = np.isin(first.labels, first.classes)
+    correct = [used & (probe.predictions == probe.labels) for probe in (first, second)]
+    return ProbeDifference(
+        gains=second.accuracies - first.accuracies,
+        only_first=np.flatnonzero(correct[0] & ~correct[1]),
+        only_second=np.flatnonzero(correct[1] & ~correct[0]),
+    )
 
 
 def linear_probe(
@@ -54,7 +126,7 @@ def linear_probe(
 
     Args:
         X: (n, D) vectors.
-        y: (n,) labels, text or numbers.
+        y: (n,) labels, text or numbers. A class with a single image is skipped.
         cv: Number of folds, at least 2; lowered to the size of the smallest class.
         random_state: Seed of the shuffle into folds.
         C: Inverse regularization strength, above 0.
@@ -64,7 +136,7 @@ def linear_probe(
         The result; its `cv` is the number of folds used.
 
     Raises:
-        FeatlibError: If labels are missing or all equal, a class has a single image, or an option is invalid.
+        FeatlibError: If labels are missing, fewer than two classes have two images, or an option is invalid.
         CancelledError: If `on_progress` returned True.
     """
     from sklearn.linear_model import LogisticRegression
@@ -76,31 +148,39 @@ def linear_probe(
 
     X = checked_vectors(X, min_rows=2)
     labels = _checked_labels(y, len(X))
-    classes, counts = np.unique(labels, return_counts=True)
-    folds = _checked_folds(classes, counts, cv)
+    classes, counts = _learnable(labels)
+    if cv < 2:
+        raise FeatlibError(f"cv={cv}; at least 2 folds are needed, so that every image is held out once.")
     if C <= 0:
         raise FeatlibError(f"C={C:g} is not above 0; smaller values regularize more, 1 is the default.")
+    used = np.flatnonzero(np.isin(labels, classes))
+    lonely = np.setdiff1d(np.arange(len(labels)), used)
+    splitter = StratifiedKFold(min(cv, counts.min()), shuffle=True, random_state=random_state)
+    folds = [(used[train], used[test]) for train, test in splitter.split(used, labels[used])]
+    parts = [*folds, (used, lonely)] if len(lonely) else folds
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=1000))
-    predictions, accuracies = np.empty_like(labels), []
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=random_state)
-    for done, (train, test) in enumerate(splitter.split(X, labels)):
-        report_progress(on_progress, done, folds)
+    probabilities = np.empty((len(labels), len(classes)))
+    for done, (train, test) in enumerate(parts):
+        report_progress(on_progress, done, len(parts))
         # One thread: a hundred small steps, between which threads on a busy machine wait for each other 15 to 40 times
         # longer than the arithmetic takes.
         with threadpool_limits(1):
-            predictions[test] = classifier.fit(X[train], labels[train]).predict(X[test])
-        accuracies.append(np.mean(predictions[test] == labels[test]))
+            probabilities[test] = classifier.fit(X[train], labels[train]).predict_proba(X[test])
+    predictions = classes[probabilities.argmax(axis=1)]
+    accuracies = np.array([np.mean(predictions[test] == labels[test]) for _, test in folds])
     return ProbeResult(
-        accuracies=np.array(accuracies),
-        mean_accuracy=float(np.mean(accuracies)),
-        std_accuracy=float(np.std(accuracies)),
-        majority_accuracy=float(counts.max() / len(labels)),
+        accuracies=accuracies,
+        mean_accuracy=float(accuracies.mean()),
+        std_accuracy=float(accuracies.std()),
+        majority_accuracy=float(counts.max() / len(used)),
         classes=classes,
         labels=labels,
         predictions=predictions,
-        confusion=confusion_matrix(labels, predictions, labels=classes),
-        mistakes=np.flatnonzero(predictions != labels),
-        cv=folds,
+        probabilities=probabilities,
+        confusion=confusion_matrix(labels[used], predictions[used], labels=classes),
+        mistakes=used[predictions[used] != labels[used]],
+        cv=len(folds),
+        skipped=np.unique(labels[lonely]),
     )
 
 
@@ -119,16 +199,17 @@ def _checked_labels(y: Sequence[object] | np.ndarray | None, n: int) -> np.ndarr
     return labels.astype(str) if labels.dtype == object else labels
 
 
-def _checked_folds(classes: np.ndarray, counts: np.ndarray, cv: int) -> int:
-    if cv < 2:
-        raise FeatlibError(f"cv={cv}; at least 2 folds are needed, so that every image is held out once.")
+def _learnable(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes with at least two images, one to learn from and one to test, and the size of each."""
+    classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         raise FeatlibError(f"Every image has the label '{classes[0]}'. Add images of at least one more class.")
-    single = classes[counts == 1]
-    if len(single):
+    several = counts > 1
+    if several.sum() < 2:
+        single = classes[~several]
         names = ", ".join(f"'{name}'" for name in single[:5]) + (", …" if len(single) > 5 else "")
         raise FeatlibError(
-            f"{len(single)} class(es) have a single image: {names}. Each class needs at least 2, one for "
-            "training and one for testing: add images, or remove these classes."
+            f"{len(single)} of the {len(classes)} classes have a single image ({names}), and at least 2 classes need 2 "
+            "images each, one for training and one for testing: add images."
         )
-    return int(min(cv, counts.min()))
+    return classes[several], counts[several]

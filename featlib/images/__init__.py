@@ -13,7 +13,7 @@ from featlib.images.names import clean_name
 from featlib.images.read import exists, open_file, read_path, to_path
 from featlib.images.resize import RESIZERS, cover, resizer_name, use_resizer
 from featlib.images.samples import SampleInfo, list_samples, load_samples
-from featlib.images.sources import MAX_TOTAL_BYTES
+from featlib.images.sources import MAX_TOTAL_BYTES, list_uploads
 
 __all__ = [
     "FOLDERS_VARIABLE",
@@ -40,6 +40,7 @@ __all__ = [
     "list_pending",
     "list_samples",
     "list_sources",
+    "list_uploads",
     "load_images",
     "load_samples",
     "open_file",

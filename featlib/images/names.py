@@ -6,6 +6,7 @@ These names are never used to open files.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import PurePosixPath
 
 from featlib.text import MAX_NAME, printable
@@ -33,6 +34,13 @@ def folder_labels(name: str) -> dict[str, str]:
     """Return `{"folder": parent}` for a name with a parent folder, else no labels."""
     parent = name.rpartition("/")[0].rpartition("/")[2] if _CLEAN.fullmatch(name) else PurePosixPath(name).parent.name
     return {LABEL_COLUMN: parent} if parent else {}
+
+
+def top_folder(names: Collection[str]) -> str:
+    """Return the folder that all the names begin with, with "/" at its end, or "" if there is none."""
+    tops = {name.partition("/")[0] if "/" in name else "" for name in names}
+    top = tops.pop() if len(tops) == 1 else ""
+    return f"{top}/" if top else ""
 
 
 def is_system_junk(name: str) -> bool:

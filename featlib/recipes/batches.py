@@ -15,8 +15,8 @@ from featlib.analysis import (
 )
 from featlib.recipes.context import CodeContext
 from featlib.recipes.networks import is_plain, network, network_imports, prepare
-from featlib.recipes.parts import image_set, several_vectors, vectors
-from featlib.recipes.program import KERAS, NUMPY, literal, program
+from featlib.recipes.parts import image_set, labels_of, several_vectors, vectors
+from featlib.recipes.program import KERAS, NUMPY, program
 
 PROBE = {
     NUMPY,
@@ -92,7 +92,13 @@ print(pca.explained_variance_ratio_)
 
 
 def transfer_code(
-    context: CodeContext, label_column: str, cv: int = 5, random_state: int = 0, limit: int | None = None
+    context: CodeContext,
+    label_column: str,
+    cv: int = 5,
+    random_state: int = 0,
+    limit: int | None = None,
+    *,
+    skip_single: bool = False,
 ) -> str:
     """Write the program that fits a head on the frozen vectors: `accuracies` (folds,), `predictions` (n,).
 
@@ -102,6 +108,7 @@ def transfer_code(
         cv: Number of folds; at most the size of the smallest class.
         random_state: Seed of the shuffle into folds.
         limit: Number of images to use, equally many of each label; None for all.
+        skip_single: Whether to skip the classes with a single image.
 
     Raises:
         FeatlibError: If a layer has height and width, and there is no pooling.
@@ -111,8 +118,6 @@ def transfer_code(
         "from sklearn.model_selection import StratifiedKFold, cross_val_predict",
     }
     learn = f"""
-y = images.labels_for({literal(label_column)})  # (n,)
-classes, counts = np.unique(y, return_counts=True)
 head = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 folds = StratifiedKFold(min({cv}, counts.min()), shuffle=True, random_state={random_state})
 
@@ -122,7 +127,8 @@ print(f"accuracy {{np.mean(accuracies):.1%}} +- {{np.std(accuracies):.1%}}")
 print(f"always the most common class: {{counts.max() / len(y):.1%}}")
 print(confusion_matrix(y, predictions))  # rows: true, columns: predicted
 """
-    return _batch_program(context, imports, image_set(context, limit, label_column), vectors(context), learn)
+    images = [image_set(context, limit, label_column), labels_of("images", label_column, skip_single=skip_single)]
+    return _batch_program(context, imports, *images, vectors(context), learn)
 
 
 def layer_probe_code(
@@ -132,6 +138,8 @@ def layer_probe_code(
     cv: int = 5,
     random_state: int = 0,
     limit: int | None = None,
+    *,
+    skip_single: bool = False,
 ) -> str:
     """Write the program that scores a head on each of several layers: `accuracies`, layer -> (folds,).
 
@@ -142,6 +150,7 @@ def layer_probe_code(
         cv: Number of folds; at most the size of the smallest class.
         random_state: Seed of the shuffle into folds.
         limit: Number of images to use, equally many of each label; None for all.
+        skip_single: Whether to skip the classes with a single image.
 
     Raises:
         FeatlibError: If a layer has height and width, and there is no pooling.
@@ -149,8 +158,6 @@ def layer_probe_code(
     """
     imports = PROBE | {"from sklearn.model_selection import StratifiedKFold, cross_val_score"}
     learn = f"""
-y = images.labels_for({literal(label_column)})  # (n,)
-counts = np.unique(y, return_counts=True)[1]
 folds = StratifiedKFold(min({cv}, counts.min()), shuffle=True, random_state={random_state})
 accuracies = {{}}
 for layer, X in zip(layers, parts, strict=True):
@@ -161,7 +168,8 @@ print(f"{{'always the most common class':<30}} {{counts.max() / len(y):.1%}}")
 """
     contexts = [replace(context, layer=layer, also="") for layer in layers]
     first = next((one for one in contexts if not is_plain(one)), contexts[0])  # one decides for the whole program
-    return _batch_program(first, imports, image_set(context, limit, label_column), several_vectors(contexts), learn)
+    images = [image_set(context, limit, label_column), labels_of("images", label_column, skip_single=skip_single)]
+    return _batch_program(first, imports, *images, several_vectors(contexts), learn)
 
 
 def _batch_program(context: CodeContext, imports: set[str], *blocks: str) -> str:

@@ -16,6 +16,7 @@ class CodeContext:
         backbone: The network.
         images: Name of a built-in set, or None for the user's own images, which the program reads from `photos/`.
         image_index: Index of the selected image.
+        image_name: Its name, by which the program finds it; None for the index.
         layer: Path of the layer; None for the feature layer.
         also: Path of a second layer, whose vectors are appended to those of the first; empty for none.
         pooling: "avg", "max", "flatten", or None for layers without height and width.
@@ -29,6 +30,7 @@ class CodeContext:
     also: str = ""
     pooling: str | None = "avg"
     channel: int = 0
+    image_name: str | None = None
 
     @cached_property
     def info(self) -> LayerInfo:

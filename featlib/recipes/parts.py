@@ -26,10 +26,43 @@ def image_set(context: CodeContext, limit: int | None = None, by: str | None = N
         code, comment = f"featlib.load_images({literal(UPLOADS_FOLDER)})", "  # the folder with your images"
     else:
         code, comment = f"featlib.load_samples({literal(context.images)})", ""
-    count = next((sample.count for sample in list_samples() if sample.name == context.images), None)
-    if limit is not None and (count is None or limit < count):
-        code += f".sample({limit}, by={literal(by)})" if by else f".sample({limit})"
-    return f"images = {code}{comment}"
+    return f"images = {code}{sample(context, limit, by)}{comment}"
+
+
+def sample(context: CodeContext, limit: int | None, by: str | None = None) -> str:
+    """Write the method call that draws a sample from the images; nothing if it would leave them all."""
+    count = next((known.count for known in list_samples() if known.name == context.images), None)
+    if limit is None or (count is not None and limit >= count):
+        return ""
+    return f".sample({limit}, by={literal(by)})" if by else f".sample({limit})"
+
+
+def chosen_image(context: CodeContext) -> str:
+    """Write the lines that load the images and choose the selected one, `image`."""
+    index = str(context.image_index)
+    if context.image_name is not None:
+        index = f"images.names.index({literal(context.image_name)})"
+    return f"{image_set(context)}\nimage = images[{index}]"
+
+
+def labels_of(variable: str, column: str, *, skip_single: bool) -> str:
+    """Write the lines that read the labels `y` (n,) of the images `variable`, with the `classes` and their `counts`.
+
+    Args:
+        variable: The variable of the images.
+        column: Their label column.
+        skip_single: Whether to drop the images that are the only one of their class.
+    """
+    lines = f"""
+y = {variable}.labels_for({literal(column)})  # (n,)
+classes, counts = np.unique(y, return_counts=True)
+"""
+    if not skip_single:
+        return lines.strip("\n")
+    return f"""{lines.strip()}
+several = np.isin(y, classes[counts > 1])  # a class with a single image cannot be both learned and tested
+{variable}, y = {variable}[several], y[several]
+classes, counts = np.unique(y, return_counts=True)"""
 
 
 def vectors(context: CodeContext, l2: bool = False) -> str:
@@ -82,6 +115,8 @@ table = featlib.extract_vectors(backbone, images, layers, pooling={_pooling(cont
 layer_of = np.array([column.rpartition(":")[0] for column in table.columns])
 parts = [table.X[:, layer_of == layer] for layer in layers]  # one (n, D) per layer
 """
+    several = "[np.concatenate(part) for part in zip(*results, strict=True)]"
+    parts = several if len(contexts) > 1 else "[np.concatenate(results)]"  # Keras returns one output without a list
     return f"""
 layers = [
 {names}]
@@ -91,7 +126,7 @@ taps = keras.Model(model.inputs[0], outputs)  # all layers in one pass
 
 batches = [images[i : i + {BATCH}] for i in range(0, len(images), {BATCH})]
 results = [taps.predict_on_batch(prepare(batch)) for batch in batches]
-parts = [np.concatenate(part) for part in zip(*results, strict=True)]  # one (n, D) per layer
+parts = {parts}  # one (n, D) per layer
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from featlib.errors import FeatlibError
 from featlib.recipes.context import CodeContext
 from featlib.recipes.networks import is_keras_application, is_plain, layer_output, network, network_imports, prepare
-from featlib.recipes.parts import image_set
+from featlib.recipes.parts import chosen_image
 from featlib.recipes.program import FEATLIB, KERAS, NUMPY, PILLOW, literal, program
 
 KERAS_TABLE = """
@@ -32,14 +32,14 @@ def predict_code(context: CodeContext) -> str:
         imports, names = imports | {"from featlib.models import imagenet_names"}, "imagenet_names()[i]"
     if plain:
         height, width, channels = context.backbone.input_shape
-        classify = f"""x = prepare([images[{context.image_index}]])  # (1, {height}, {width}, {channels})
+        classify = f"""x = prepare([image])  # (1, {height}, {width}, {channels})
 probabilities = model.predict(x, verbose=0)[0]  # (classes,)"""
     else:
         # Without the top, "predictions" is the name in keras.applications.
         layer = context.backbone.prediction_layer or ("predictions" if named else None)
         if layer is None:
             raise FeatlibError(f"'{context.backbone.name}' has no classification head, so it cannot name the image.")
-        maps = f"featlib.feature_maps(backbone, images[[{context.image_index}]], {literal(layer)})"
+        maps = f"featlib.feature_maps(backbone, [image], {literal(layer)})"
         classify = f"probabilities = {maps}[0]  # (classes,)"
     predict = f"""
 {classify}
@@ -49,7 +49,7 @@ for i in top:
 """
     feed = prepare(context) if plain else []
     model = network(context, include_top=True if named else None)
-    return program(imports, model, *feed, image_set(context), predict)
+    return program(imports, model, *feed, chosen_image(context), predict)
 
 
 def summary_code(context: CodeContext) -> str:
@@ -103,14 +103,14 @@ picture = keras.utils.array_to_img(channel)  # gray: black is its smallest value
 picture.resize((448, 448), Image.Resampling.NEAREST).save("channel_{channel}.png")
 """
     feed = prepare(context) if plain else []
-    return program(imports, network(context), *feed, image_set(context), steps)
+    return program(imports, network(context), *feed, chosen_image(context), steps)
 
 
 def _maps(context: CodeContext) -> str:
     height, width, channels = context.backbone.input_shape
     if not is_plain(context):
         return f"""
-maps = featlib.feature_maps(backbone, images[[{context.image_index}]], {literal(context.info.path)})[0]
+maps = featlib.feature_maps(backbone, [image], {literal(context.info.path)})[0]
 vector = maps.mean(axis=(0, 1))  # global average pooling
 print(maps.shape, vector.shape)  # (height, width, channels), (channels,)
 """
@@ -119,7 +119,7 @@ output = {layer_output(context, context.info)}  # (n, height, width, channels)
 pooled = keras.layers.GlobalAveragePooling2D()(output)  # (n, channels)
 tap = keras.Model(model.inputs[0], [output, pooled])  # the network up to this layer
 
-x = prepare([images[{context.image_index}]])  # (1, {height}, {width}, {channels})
+x = prepare([image])  # (1, {height}, {width}, {channels})
 maps, vectors = tap.predict(x, verbose=0)
 maps, vector = maps[0], vectors[0]  # (height, width, channels), (channels,)
 print(maps.shape, vector.shape)
@@ -130,13 +130,13 @@ def _vector(context: CodeContext) -> str:
     height, width, channels = context.backbone.input_shape
     if not is_plain(context):
         return f"""
-vector = featlib.feature_maps(backbone, images[[{context.image_index}]], {literal(context.info.path)})[0]
+vector = featlib.feature_maps(backbone, [image], {literal(context.info.path)})[0]
 print(vector.shape)  # this layer has no height and width
 """
     return f"""
 tap = keras.Model(model.inputs[0], {layer_output(context, context.info)})
 
-x = prepare([images[{context.image_index}]])  # (1, {height}, {width}, {channels})
+x = prepare([image])  # (1, {height}, {width}, {channels})
 vector = tap.predict(x, verbose=0)[0]  # this layer has no height and width: (D,)
 print(vector.shape, vector[{context.channel}])
 """

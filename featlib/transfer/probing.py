@@ -22,11 +22,15 @@ class LayerProbe:
     Attributes:
         layers: L layer paths.
         results: One result per layer.
+        images: The images that could be read, in the order of the rows of each result.
+        column: The label column predicted; empty for labels that were passed as an array.
         problems: The images that could not be read, which no probe has seen.
     """
 
     layers: tuple[str, ...]
     results: tuple[ProbeResult, ...]
+    images: ImageSet
+    column: str = ""
     problems: tuple[ImageProblem, ...] = ()
 
     @property
@@ -45,15 +49,32 @@ class LayerProbe:
         return self.results[0].majority_accuracy
 
     @property
+    def skipped(self) -> np.ndarray:
+        """The classes with a single image, which were not probed."""
+        return self.results[0].skipped
+
+    @property
     def best(self) -> str:
         """Path of the layer with the highest mean accuracy; of a tie the first, which is quicker to compute."""
         return self.layers[int(self.mean_accuracies.argmax())]
 
 
 def stage_layers(backbone: Backbone) -> tuple[str, ...]:
-    """Return the paths of the stage outputs and of the feature layer, in order of depth."""
+    """Return the paths of the stage outputs and of the feature layer, in order of depth.
+
+    An inner model is listed before its layers but computed after them; where it only repeats its last layer, that layer
+    stands for it.
+    """
     chosen = [info.path for info in backbone.layers if info.stage_end or info.path == backbone.feature_layer]
-    return tuple(dict.fromkeys(chosen))
+    targets = backbone.graph.targets
+    computed: dict[str, int] = {}  # path -> position of the last layer inside it
+    for position, path in enumerate(targets):
+        parts = path.split("/")
+        computed |= dict.fromkeys(("/".join(parts[: depth + 1]) for depth in range(len(parts))), position)
+    layer_of: dict[object, str] = {}  # tensor -> the innermost layer that outputs it
+    for path in sorted(chosen, key=lambda path: (computed[path], -path.count("/"))):
+        layer_of.setdefault(targets[path][1], path)
+    return tuple(layer_of.values())
 
 
 def probe_layers(
@@ -76,7 +97,8 @@ def probe_layers(
         backbone: From `load_backbone`.
         images: As for `extract_vectors`; unreadable ones are skipped and listed in the result.
         layers: Layer paths; None means the stage outputs and the feature layer.
-        y: (n,) labels, one per image, or the name of a label column of the images; None takes their first.
+        y: (n,) labels, one per image, or the name of a label column of the images; None takes their first. A class with
+            a single image is skipped.
         pooling: "avg", "max" or "flatten".
         cv: Number of folds, at least 2; lowered to the size of the smallest class.
         random_state: Seed of the shuffle into folds.
@@ -89,8 +111,8 @@ def probe_layers(
         One result per layer, in the order given.
 
     Raises:
-        FeatlibError: If there are no layers, labels are missing or all equal, a class has a single image, or an
-            option is invalid.
+        FeatlibError: If there are no layers, labels are missing, fewer than two classes have two images, or an option
+            is invalid.
         LayerNotFoundError: If a layer path is unknown.
         ImageError: If there are no images.
         CancelledError: If `on_progress` returned True.
@@ -100,18 +122,21 @@ def probe_layers(
         raise FeatlibError("layers is empty. Give at least one layer path, or None for the stage outputs.")
     engine = vector_engine(backbone, paths, pooling, EngineOptions(batch_size, store=store))
     pending = list_pending(images)
-    given = _label_column(pending, y) if isinstance(y, str) else None if y is None else np.asarray(y)
     n = len(pending)
+    given = None if y is None or isinstance(y, str) else np.asarray(y)
     if given is not None and given.shape != (n,):
         raise FeatlibError(f"Received labels of shape {given.shape} for {n} images; each needs one label.")
+    if isinstance(y, str):
+        _check_column(pending, y)
     fits = 1 + n // 4  # units of progress: all probes together take about a fifth of the whole work
     report = on_progress or (lambda _done, _total: None)
     found, parts = engine.run(pending, on_progress=lambda done, _: report(done, n + fits))
-    read = [isinstance(entry, ImageItem) for entry in found]
+    kept = ImageSet("", tuple(entry for entry in found if isinstance(entry, ImageItem)))
     if given is None:
-        labels = ImageSet("", tuple(entry for entry in found if isinstance(entry, ImageItem))).labels
+        column = y if isinstance(y, str) else next(iter(kept.label_columns), "")
+        labels = kept.labels_for(column) if column else None
     else:
-        labels = given[read]
+        column, labels = "", given[[isinstance(entry, ImageItem) for entry in found]]
     results = []
     for i, X in enumerate(parts):
 
@@ -120,13 +145,12 @@ def probe_layers(
 
         results.append(linear_probe(X, labels, cv=cv, random_state=random_state, C=C, on_progress=report_fold))
     report(n + fits, n + fits)
-    return LayerProbe(paths, tuple(results), tuple(entry for entry in found if isinstance(entry, ImageProblem)))
+    problems = tuple(entry for entry in found if isinstance(entry, ImageProblem))
+    return LayerProbe(paths, tuple(results), kept, column, problems)
 
 
-def _label_column(images: Sequence[ImageEntry], column: str) -> np.ndarray:
-    labels = [{} if isinstance(image, ImageProblem) else image.labels for image in images]
-    known = dict.fromkeys(name for own in labels for name in own)
+def _check_column(images: Sequence[ImageEntry], column: str) -> None:
+    known = dict.fromkeys(name for image in images if isinstance(image, ImageItem) for name in image.labels)
     if column not in known:
         names = ", ".join(f"'{name}'" for name in known) or "none"
         raise FeatlibError(f"There is no label column '{column}'. The images have: {names}.")
-    return np.array([own.get(column, "") for own in labels])

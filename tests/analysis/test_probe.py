@@ -6,7 +6,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict, cross_va
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from featlib.analysis import linear_probe
+from featlib.analysis import compare_probes, linear_probe
 from featlib.errors import CancelledError, FeatlibError
 
 
@@ -25,6 +25,9 @@ def test_the_probe_is_cross_validation_by_hand(digits, C):
     accuracies = cross_val_score(model, X, y, cv=folds)
     result = linear_probe(X, y, cv=4, random_state=7, C=C)
     np.testing.assert_array_equal(result.predictions, predictions)
+    probabilities = cross_val_predict(model, X, y, cv=folds, method="predict_proba")
+    np.testing.assert_allclose(result.probabilities, probabilities, atol=1e-12)
+    np.testing.assert_allclose(result.confidences, probabilities.max(axis=1))
     np.testing.assert_allclose(result.accuracies, accuracies)
     assert result.mean_accuracy == pytest.approx(accuracies.mean())
     assert result.std_accuracy == pytest.approx(accuracies.std())
@@ -61,6 +64,40 @@ def test_tiny_classes_lower_the_number_of_folds():
     assert result.mistakes.size == 0
 
 
+def test_a_class_with_a_single_image_is_skipped_and_named(digits):
+    X, y = digits
+    y = y.copy()
+    y[[7, 20]] = ["unicorn", "griffin"]
+    several = np.isin(y, ["unicorn", "griffin"], invert=True)
+    expected, found = linear_probe(X[several], y[several]), linear_probe(X, y)
+    assert found.skipped.tolist() == ["griffin", "unicorn"]
+    assert expected.skipped.tolist() == []
+    np.testing.assert_array_equal(found.accuracies, expected.accuracies)
+    np.testing.assert_array_equal(found.classes, expected.classes)
+    np.testing.assert_array_equal(found.confusion, expected.confusion)
+    np.testing.assert_array_equal(found.predictions[several], expected.predictions)
+    np.testing.assert_array_equal(found.mistakes, np.flatnonzero(several)[expected.mistakes])
+    assert found.majority_accuracy == expected.majority_accuracy
+    assert (found.n_used, len(found.labels)) == (len(y) - 2, len(y))
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(X[several], y[several])
+    np.testing.assert_allclose(found.probabilities[~several], model.predict_proba(X[~several]))
+
+
+def test_two_probes_are_compared_fold_by_fold_and_image_by_image(digits):
+    X, y = digits
+    first, second = linear_probe(X[:, :20], y), linear_probe(X, y)
+    found = compare_probes(first, second)
+    np.testing.assert_allclose(found.gains, second.accuracies - first.accuracies)
+    assert found.mean_gain == pytest.approx(second.mean_accuracy - first.mean_accuracy)
+    assert found.is_clear
+    right = [set(np.flatnonzero(probe.predictions == y)) for probe in (first, second)]
+    assert set(found.only_first) == right[0] - right[1]
+    assert set(found.only_second) == right[1] - right[0]
+    assert not compare_probes(first, first).is_clear
+    with pytest.raises(FeatlibError, match="200 labels with cv=5"):
+        compare_probes(linear_probe(X[:200], y[:200]), second)
+
+
 def test_vectors_that_tell_nothing_score_the_majority():
     result = linear_probe(np.ones((20, 4)), ["a"] * 5 + ["b"] * 15)
     assert result.mean_accuracy == pytest.approx(0.75)
@@ -90,7 +127,8 @@ def test_progress_and_cancelling(digits):
         (None, {}, "no labels.*sub-folder"),
         (["a", "b", "a"], {}, r"\(3,\) for 4"),
         (["cat"] * 4, {}, "'cat'.*one more class"),
-        (["a", "a", "a", "lonely"], {}, "'lonely'.*at least 2"),
+        (["a", "a", "a", "lonely"], {}, "1 of the 2 classes.*'lonely'.*at least 2"),
+        (list("abcd"), {}, "4 of the 4 classes.*'a', 'b', 'c', 'd'"),
         (["a", None, "b", "a"], {}, "1 of 4.*row 1"),
         ([1.0, 2.0, 1.0, float("nan")], {}, "1 of 4.*row 3"),
         (["a", "a", "b", "b"], {"cv": 1}, "cv=1"),

@@ -88,6 +88,60 @@ def test_every_way_in_gives_the_same_set(folder):
             np.testing.assert_array_equal(item.pixels, expected, err_msg=way)
 
 
+def test_a_folder_uploaded_zipped_or_opened_is_one_set(tmp_path):
+    """Browsers send a folder's files in no order and with its own name first; a zip of a folder has that name too."""
+    from featlib.images import list_uploads
+
+    names = ["img2.png", "img10.png", "Zebra/a.png", "ant/IMG_2.png", "ant/img_10.png", "ant/old/x.png"]
+    folder = tmp_path / "pets"
+    for index, name in enumerate(names):
+        write(folder / name, encode(photo().crop((index, 0, 40, 40)), "PNG"))
+    write(folder / ".hidden" / "b.png")
+    write(folder / "ant" / ".DS_Store", b"x")
+    files = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    backwards = dict(sorted(files.items(), reverse=True))
+    reference = load_images(folder)
+    assert reference.names == ("ant/IMG_2.png", "ant/img_10.png", "ant/old/x.png", *names[:3])
+    ways = {
+        "uploaded folder": load_images(list_uploads([Upload(name, data) for name, data in backwards.items()])),
+        "uploaded zip": load_images(list_uploads([Upload("pets.zip", zipped(backwards))])),
+        "zip with another name": load_images([("my pets.zip", zipped(backwards))]),
+        "zip from inside the folder": load_images(
+            zipped({name.removeprefix("pets/"): data for name, data in backwards.items()})
+        ),
+        "path of a zip": load_images(write(tmp_path / "x.zip", zipped(backwards))),
+    }
+    for way, found in ways.items():
+        assert found.names == reference.names, way
+        assert found.ids == reference.ids, way
+        assert [dict(item.labels) for item in found] == [dict(item.labels) for item in reference], way
+
+
+def test_files_uploaded_one_by_one_are_in_natural_order():
+    from featlib.images import list_uploads
+
+    files = [Upload(name, PNG) for name in ("b.png", "a10.png", "a9.png")]
+    assert [name for name, _ in list_uploads(files)] == ["a9.png", "a10.png", "b.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        (["cats/1.png", "cats/2.png"], "cats"),  # a zip of one class
+        (["set/1.png", "set/2.png"], None),  # a zip of the folder "set"
+    ],
+)
+def test_a_zip_of_one_folder_keeps_its_class_and_drops_its_own_name(names, label):
+    found = load_images([("set.zip", zipped(dict.fromkeys(names, PNG)))])
+    assert found.label_columns == (("folder",) if label else ())
+    assert label is None or set(found.labels) == {label}
+
+
+def test_several_zips_keep_their_folders():
+    found = load_images([(f"{name}.zip", zipped({f"{name}/1.png": PNG})) for name in ("cats", "dogs")])
+    assert found.names == ("cats/1.png", "dogs/1.png")
+
+
 @pytest.mark.parametrize("data", [PNG, TURNED, GREY], ids=["png", "turned", "grey"])
 def test_one_file_has_one_id_however_it_comes(tmp_path, data):
     path = write(tmp_path / "a.png", data)

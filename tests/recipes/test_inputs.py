@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from featlib.analysis import neighbor_accuracy
+from featlib.analysis import linear_probe, neighbor_accuracy
 from featlib.features import extract_vectors, feature_maps
 from featlib.images import load_samples
 from featlib.models import find_preprocessing, load_backbone
@@ -73,8 +73,21 @@ def test_two_networks_see_the_same(run, photos, other, other_layer):
         assert found[f"{side}_agreement"] == pytest.approx(wanted, abs=1.5 / len(views))
 
 
+def test_two_networks_are_evaluated_on_the_labels_of_the_images(run):
+    left, right = (replace(lite0(weights), images="shapes") for weights in ("imagenet", "random"))
+    found = run(compare_code(left, right, "head_relu", "block4_add", "shape", limit=21, skip_single=True))
+    y = found["y"]
+    for side, context, layer in (("left", left, "head_relu"), ("right", right, "block4_add")):
+        X = extract_vectors(context.backbone, found["labeled"], layer).X
+        expected = linear_probe(X, y)
+        assert found[f"{side}_agreement"] == pytest.approx(neighbor_accuracy(X, y), abs=1.5 / len(y))
+        np.testing.assert_allclose(found[f"{side}_accuracies"], expected.accuracies, atol=1 / 4 + 1e-6)
+        assert np.mean(found[f"{side}_predictions"] == expected.predictions) > 0.9
+    assert len(found["labeled"]) == 21
+
+
 def test_programs_are_tidy(tmp_path):
-    uploads = replace(mobilenet(), images=None)
+    uploads = replace(mobilenet(), images=None, image_name="IMG 1.png")
     programs = [
         *(
             preprocessing_code(lite0(), wrong, "head_relu")
@@ -85,6 +98,7 @@ def test_programs_are_tidy(tmp_path):
         compare_code(lite0(), lite0("random"), "head_relu", "head_relu"),
         compare_code(lite0(), uploads, "head_relu", "out_relu"),
         compare_code(uploads, lite0(), "out_relu", "head_relu"),
+        compare_code(uploads, lite0(), "out_relu", "head_relu", "folder", limit=2000, skip_single=True),
         compare_code(convnext(), lite0(), STEM, "head_relu"),
     ]
     for i, code in enumerate(programs):

@@ -199,6 +199,32 @@ def test_own_images_come_from_a_folder(run, tmp_path, lite0, photos):
     np.testing.assert_allclose(found["X"], featlib.extract_vectors(lite0, chosen, "head_relu").X, atol=1e-4)
 
 
+def test_an_image_of_ones_own_is_found_by_its_name(run, tmp_path, lite0, photos):
+    (tmp_path / "photos").mkdir()
+    for name, photo in [("a.png", "coffee"), ("IMG_1.JPG", "chelsea")]:
+        Image.fromarray(photos[photos.names.index(photo)].pixels).save(tmp_path / "photos" / name, format="PNG")
+    context = CodeContext(lite0, images=None, image_index=0, image_name="IMG_1.JPG", layer="block4_add")
+    code = feature_maps_code(context)
+    assert 'image = images[images.names.index("IMG_1.JPG")]' in code
+    chelsea = photos[photos.names.index("chelsea")]
+    np.testing.assert_allclose(run(code)["maps"], featlib.feature_maps(lite0, [chelsea], "block4_add")[0], atol=1e-4)
+    assert 'images.names.index("IMG_1.JPG")' in predict_code(context)
+
+
+def test_classes_with_a_single_image_are_skipped_where_there_are_some(run):
+    context = CodeContext(network(include_top=False, size=96), "shapes", layer="head_relu")
+    images = images_of(context).sample(9, by="shape")
+    y = images.labels_for("shape")
+    assert sorted(np.unique(y, return_counts=True)[1]) == [1, 1, 1, 2, 2, 2]
+    X = featlib.extract_vectors(context.backbone, images, context.layer).X
+    expected = linear_probe(X, y)
+    found = run(transfer_code(context, "shape", limit=9, skip_single=True))
+    np.testing.assert_allclose(found["accuracies"], expected.accuracies)
+    np.testing.assert_array_equal(found["classes"], expected.classes)
+    curve = run(layer_probe_code(context, ["head_relu"], "shape", limit=9, skip_single=True))
+    np.testing.assert_allclose(curve["accuracies"]["head_relu"], expected.accuracies)
+
+
 @pytest.mark.slow
 def test_a_model_of_ones_own_is_read_from_its_file(run, tmp_path, capsys, photos, own_file, own_context):
     """Its layers at any depth, by the same programs; names with quotes stay names."""

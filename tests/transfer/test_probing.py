@@ -14,6 +14,7 @@ from featlib.errors import CancelledError, FeatlibError
 from featlib.features import engine, extract_vectors
 from featlib.features.store import VectorStore
 from featlib.images import load_samples
+from featlib.models import load_backbone
 from featlib.transfer import probe_layers, stage_layers
 
 LAYERS = ["conv", "join", "pool"]
@@ -67,6 +68,8 @@ def test_labels_of_ones_own_stay_with_their_images(tiny, tmp_path):
     found = probe_layers(tiny, files, ["pixels"], y=y)
     assert found.mean_accuracies == [1.0]
     assert len(found.results[0].labels) == 20
+    assert len(found.images) == 20
+    assert "04.png" not in found.images.names
     [problem] = found.problems
     assert "04.png" in problem.reason
 
@@ -76,6 +79,69 @@ def test_the_layers_are_the_ends_of_the_stages_and_the_feature_layer(lite0):
     assert paths[-1] == lite0.feature_layer
     assert set(paths) == {info.path for info in lite0.layers if info.stage_end} | {lite0.feature_layer}
     assert [info.path for info in lite0.layers if info.path in paths] == list(paths)
+
+
+def test_an_inner_model_that_repeats_its_last_layer_is_no_point_of_the_curve(shapes):
+    """A Sequential around a headless network, as Keras' own guide to transfer learning writes it."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    image = x = keras.Input((32, 32, 3))
+    for number in (1, 2, 3):
+        x = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu", name=f"conv_{number}")(x)
+    head = [keras.layers.GlobalAveragePooling2D(name="gap"), keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential([image, keras.Model(image, x, name="inner"), *head])
+    backbone = load_backbone(model, preprocessing="unit")
+    assert backbone.feature_layer == "inner"
+    paths = ("inner/conv_1", "inner/conv_2", "inner/conv_3")
+    assert stage_layers(backbone) == paths
+    X = extract_vectors(backbone, shapes[:5], ["inner", "inner/conv_3"]).X
+    np.testing.assert_array_equal(X[:, :8], X[:, 8:])
+    assert probe_layers(backbone, shapes).layers == paths
+
+
+def test_a_block_with_own_code_comes_after_its_layers():
+    import keras
+
+    class Block(keras.layers.Layer):
+        def __init__(self, name):
+            super().__init__(name=name)
+            self.parts = [keras.layers.Conv2D(4, 3, strides=2, padding="same", name=part) for part in ("a", "b")]
+
+        def call(self, x):
+            for part in self.parts:
+                x = part(x)
+            return 2.0 * x
+
+    class Blocks(keras.Model):
+        def __init__(self):
+            super().__init__(name="blocks")
+            self.first, self.second = Block("first"), Block("second")
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+    model = Blocks()
+    model(np.zeros((1, 32, 32, 3), np.float32))
+    backbone = load_backbone(model, preprocessing="unit", input_shape=(32, 32, 3))
+    paths = stage_layers(backbone)
+    listed = [info.path for info in backbone.layers]
+    assert set(paths) <= set(listed)
+    assert paths[-1] == backbone.feature_layer
+    for container in paths:
+        inner = [path for path in paths if path.startswith(f"{container}/")]
+        assert all(paths.index(path) < paths.index(container) for path in inner)
+
+
+def test_a_class_with_a_single_image_stops_no_other(tiny, shapes):
+    labels = shapes.labels.copy()
+    labels[3] = "unicorn"
+    found = probe_layers(tiny, shapes, LAYERS, y=labels)
+    assert found.skipped.tolist() == ["unicorn"]
+    assert found.results[0].n_used == 59
+    assert found.column == ""
+    assert probe_layers(tiny, shapes, ["pool"]).column == "shape"
+    assert probe_layers(tiny, shapes, ["pool"], y="color").column == "color"
 
 
 def test_progress_goes_up_to_one_and_can_stop(tiny, shapes):

@@ -8,12 +8,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from featlib.errors import ImageError
 from featlib.images.item import ImageProblem
-from featlib.images.names import clean_name, is_ignored
+from featlib.images.names import clean_name, is_ignored, top_folder
 from featlib.images.read import MAX_BYTES, check_length
 from featlib.images.sniff import is_zip
 from featlib.text import format_bytes, natural_key
@@ -40,7 +40,7 @@ _UNSAFE_NAME = re.compile(r"^[A-Za-z]:|^/|\\|(^|/)\.\.(/|$)|[\x00-\x1f]")
 
 
 def read_archive(
-    source: Path | bytes, name: str, *, max_members: int, reserve: Callable[[int, str], None]
+    source: Path | bytes, name: str, *, max_members: int, reserve: Callable[[int, str], None], alone: bool = False
 ) -> Iterator[tuple[str, bytes] | ImageProblem]:
     """Read the members of a zip in natural order.
 
@@ -50,6 +50,8 @@ def read_archive(
         max_members: A zip with more members is refused before any of them is read.
         reserve: Called with a member's size and name before it is read; raises ImageError if it does not fit in
             the memory left.
+        alone: Whether it is the whole source: then names start below the folder that was zipped, as they do where that
+            folder itself is loaded.
 
     Yields:
         (name, bytes) of each member, or the reason why it was skipped.
@@ -68,8 +70,9 @@ def read_archive(
                 if len(members) > max_members:
                     raise ImageError(too_many.format(f" ({len(members):,})"))
                 files = [info for info in members if not info.is_dir() and not is_ignored(info.filename)]
+                top = _zipped_folder([clean_name(info.filename) for info in files], name) if alone else ""
                 for info in sorted(files, key=lambda info: natural_key(info.filename)):
-                    shown = clean_name(info.filename)
+                    shown = clean_name(info.filename).removeprefix(top)
                     try:
                         entry: tuple[str, bytes] | ImageProblem = shown, _read_member(archive, info, shown, reserve)
                     except ImageError as error:
@@ -79,6 +82,13 @@ def read_archive(
         raise
     except _DAMAGE as error:
         raise ImageError(f"'{name}' is a damaged zip archive: create or download it again.") from error
+
+
+def _zipped_folder(names: list[str], archive: str) -> str:
+    """Return the folder that was zipped, with "/" at its end, or "" if all members merely have one class."""
+    top = top_folder(names)
+    has_classes = any("/" in name.removeprefix(top) for name in names)
+    return top if has_classes or top == f"{PurePosixPath(archive).stem}/" else ""
 
 
 def _directory_size(file: BinaryIO) -> int:

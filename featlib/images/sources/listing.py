@@ -15,7 +15,7 @@ from featlib.errors import ImageError
 from featlib.images.decode import pil_name
 from featlib.images.folders import OpenFolder
 from featlib.images.item import ImageEntry, ImageItem, ImageProblem
-from featlib.images.names import clean_name, folder_labels, is_system_junk
+from featlib.images.names import clean_name, folder_labels, is_ignored, is_system_junk, top_folder
 from featlib.images.read import (
     MAX_BYTES,
     exists,
@@ -31,7 +31,7 @@ from featlib.images.sniff import is_zip
 from featlib.images.sources.archive import read_archive
 from featlib.images.sources.tables import is_table, read_table
 from featlib.images.sources.walk import common_folder, find_files, glob_files, is_glob, name_below
-from featlib.text import format_bytes, printable
+from featlib.text import format_bytes, natural_key, printable
 
 # The most encoded bytes that one load keeps in memory: uploads, bytes and the members of zips.
 MAX_TOTAL_BYTES = 2**30
@@ -125,6 +125,22 @@ def too_many(max_images: int) -> str:
     return f"Received more than {max_images:,} files: load at most that many at once (max_images sets the limit)."
 
 
+def list_uploads(files: Iterable[Any]) -> list[tuple[str, Any]]:
+    """List what was uploaded at once as its folder would be listed: in natural order, hidden files skipped.
+
+    Args:
+        files: Uploads with a `name`. Browsers name the files of a folder with the path from that folder on; its own
+            name, with which all begin, is removed.
+
+    Returns:
+        (name, upload) pairs for `load_images`.
+    """
+    named = [(str(file.name).replace("\\", "/"), file) for file in files]
+    named = [(name, file) for name, file in named if not ("/" in name and is_ignored(name))]
+    top = top_folder([name for name, _ in named])
+    return sorted(((name.removeprefix(top), file) for name, file in named), key=lambda pair: natural_key(pair[0]))
+
+
 def _split(source: Any, max_images: int) -> list[Any]:  # noqa: ANN401 - of any kind
     """Split a source into its entries; a single path, image or upload is one entry."""
     match source:
@@ -164,7 +180,7 @@ def _expand(
         case ImageItem():
             yield entry
         case tuple((str(name), data)):
-            yield from _expand_named(name, data, budget)
+            yield from _expand_named(name, data, budget, alone=alone)
         case str() | os.PathLike():
             path = to_path(entry)
             if is_folder(path):
@@ -178,19 +194,20 @@ def _expand(
                 if not found:
                     yield _no_files(clean_name(path.resolve().name))
             elif path.suffix.lower() == ".zip" and is_file(path):
-                yield from _expand_zip(path, clean_name(path.name), budget)
+                yield from _expand_zip(path, clean_name(path.name), budget, alone=alone)
             else:
                 name = clean_name(name_below(path, root))
                 yield ImageItem("", name, folder_labels(name), path, within)
         case bytes() | bytearray() | memoryview():
             data = bytes(entry)
-            yield from _expand_named(f"zip {number}.zip" if is_zip(data) else f"image {number}", data, budget)
+            name = f"zip {number}.zip" if is_zip(data) else f"image {number}"
+            yield from _expand_named(name, data, budget, alone=alone)
         case _:
             own_name = pil_name(entry) if isinstance(entry, Image.Image) else file_like_name(entry)
-            yield from _expand_named(own_name or f"image {number}", entry, budget)
+            yield from _expand_named(own_name or f"image {number}", entry, budget, alone=alone)
 
 
-def _expand_named(name: str, data: Any, budget: LoadBudget) -> Iterator[ImageEntry]:  # noqa: ANN401
+def _expand_named(name: str, data: Any, budget: LoadBudget, *, alone: bool) -> Iterator[ImageEntry]:  # noqa: ANN401
     """List the images of a path, array, PIL image, bytes or open file that has a name."""
     shown = clean_name(name)
     if isinstance(data, np.ndarray | Image.Image | str | os.PathLike):
@@ -213,12 +230,12 @@ def _expand_named(name: str, data: Any, budget: LoadBudget) -> Iterator[ImageEnt
         yield ImageProblem(shown, str(error))
         return
     if zipped:
-        yield from _expand_zip(data, shown, budget)
+        yield from _expand_zip(data, shown, budget, alone=alone)
     else:
         yield ImageItem("", shown, folder_labels(shown), data)
 
 
-def _expand_zip(source: Path | bytes, shown: str, budget: LoadBudget) -> Iterator[ImageEntry]:
+def _expand_zip(source: Path | bytes, shown: str, budget: LoadBudget, *, alone: bool) -> Iterator[ImageEntry]:
     """List the images of a zip; an unreadable zip is a problem."""
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
     if size > MAX_TOTAL_BYTES:
@@ -226,7 +243,8 @@ def _expand_zip(source: Path | bytes, shown: str, budget: LoadBudget) -> Iterato
         return
     empty = True
     try:
-        for member in read_archive(source, shown, max_members=budget.max_images, reserve=budget.reserve):
+        members = read_archive(source, shown, max_members=budget.max_images, reserve=budget.reserve, alone=alone)
+        for member in members:
             empty = False
             if isinstance(member, ImageProblem):
                 yield member
