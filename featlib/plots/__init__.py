@@ -18,7 +18,7 @@ from featlib.plots.colors import (
     fitting_colormap,
     value_range,
 )
-from featlib.plots.curves import accuracy_curve
+from featlib.plots.curves import accuracy_curve, add_accuracy_curve
 from featlib.plots.files import joined, jpeg_bytes, png_bytes, resized, titled
 from featlib.plots.heatmaps import confusion_heatmap, similarity_heatmap, vector_heatmap
 from featlib.plots.pictures import channel_image, film_strip, overlay
@@ -34,6 +34,7 @@ __all__ = [
     "Mosaic",
     "accuracy_bars",
     "accuracy_curve",
+    "add_accuracy_curve",
     "channel_bars",
     "channel_histogram",
     "channel_image",

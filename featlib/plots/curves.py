@@ -8,9 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from featlib.errors import FeatlibError
-from featlib.plots.colors import ACCENT, HIGHLIGHT, NEUTRAL
+from featlib.plots.colors import ACCENT, CATEGORY_COLORS, HIGHLIGHT, NEUTRAL
 from featlib.plots.layout import check_lengths, format_accuracy, new_figure, safe, shortened
 
+SECOND = CATEGORY_COLORS[2]
 NAME_LENGTH = 18  # letters below the axis; the hover text has the whole name
 LABEL_DISTANCE = 0.06  # of the axis, so that the labels of two baselines do not overlap
 
@@ -23,9 +24,12 @@ def accuracy_curve(
     notes: Sequence[str] | None = None,
     baselines: Sequence[tuple[str, float]] = (),
     chosen: str | None = None,
+    name: str = "",
     height: int = 420,
 ) -> go.Figure:
     """Draw accuracy over depth: one point with an error bar per layer, and baselines as horizontal lines.
+
+    `add_accuracy_curve` adds another network.
 
     Args:
         layers: L layer paths, the first on the left; each point has its path as `customdata`.
@@ -34,6 +38,7 @@ def accuracy_curve(
         notes: A second line below each layer's name, such as its shape.
         baselines: (name, accuracy) pairs.
         chosen: Layer to mark, or None.
+        name: The network's, for the legend.
         height: Height in pixels.
 
     Raises:
@@ -43,6 +48,7 @@ def accuracy_curve(
     if not count:
         raise FeatlibError("Received no layers; at least one is needed for a curve.")
     curve = go.Scatter(
+        name=safe(name),
         x=list(range(count)),
         y=np.asarray(means),
         error_y={"type": "data", "array": np.asarray(stds), "color": NEUTRAL, "thickness": 1.5, "width": 5},
@@ -71,6 +77,44 @@ def accuracy_curve(
     figure.update_xaxes(fixedrange=True)
     figure.update_yaxes(fixedrange=True)
     return figure
+
+
+def add_accuracy_curve(
+    figure: go.Figure,
+    layers: Sequence[str],
+    means: Sequence[float] | np.ndarray,
+    stds: Sequence[float] | np.ndarray,
+    *,
+    name: str,
+) -> None:
+    """Draw the layers of another network into a figure of `accuracy_curve`, from its first layer to its last.
+
+    Args:
+        figure: The figure; gets a legend.
+        layers: L layer paths; on hover, since the axis names those of the first network.
+        means: (L,) accuracies, 0..1.
+        stds: (L,) standard deviations over the folds.
+        name: The network's.
+
+    Raises:
+        FeatlibError: If the columns differ in length.
+    """
+    count = check_lengths(layers=layers, means=means, stds=stds)
+    figure.add_scatter(
+        name=safe(name),
+        x=np.linspace(0, len(figure.data[0].x) - 1, count),
+        y=np.asarray(means),
+        error_y={"type": "data", "array": np.asarray(stds), "color": NEUTRAL, "thickness": 1.5, "width": 5},
+        mode="lines+markers",
+        line={"color": SECOND, "width": 2.5, "dash": "dot"},
+        marker={"size": 10, "symbol": "square", "color": SECOND, "opacity": 1},
+        text=[f"{safe(layer)}: {format_accuracy(m, s)}" for layer, m, s in zip(layers, means, stds, strict=True)],
+        hovertemplate="%{text}<extra></extra>",
+        selected={"marker": {"opacity": 1}},
+        unselected={"marker": {"opacity": 1}},
+    )
+    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+    figure.update_layout(showlegend=True, legend=legend, margin_t=44)
 
 
 def _draw_baselines(figure: go.Figure, baselines: Sequence[tuple[str, float]]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from featlib.errors import FeatlibError
-from featlib.plots.colors import DIVERGING, Colormap, fitting_colormap, value_range
+from featlib.plots.colors import DIVERGING, HIGHLIGHT, Colormap, fitting_colormap, value_range
 from featlib.plots.layout import TRANSPARENT, check_lengths, new_figure, safe, shortened
 
 MAX_NAMES, MAX_COUNTED = 40, 24
@@ -89,7 +89,12 @@ def similarity_heatmap(similarity: np.ndarray, names: Sequence[str], *, colormap
     return figure
 
 
-def confusion_heatmap(confusion: np.ndarray, classes: Sequence[object] | np.ndarray) -> go.Figure:
+def confusion_heatmap(
+    confusion: np.ndarray,
+    classes: Sequence[object] | np.ndarray,
+    *,
+    selected: tuple[int, int] | None = None,
+) -> go.Figure:
     """Draw a confusion matrix: rows are true classes, columns predicted ones; colors are shares of a row.
 
     A click selects a cell: Plotly selects points only, so an unseen one is on each. Its `customdata` are the positions
@@ -98,6 +103,7 @@ def confusion_heatmap(confusion: np.ndarray, classes: Sequence[object] | np.ndar
     Args:
         confusion: (k, k) counts, as in `ProbeResult.confusion`.
         classes: (k,) class names.
+        selected: (row, column) of the cell to mark, or None.
 
     Raises:
         FeatlibError: If the matrix is not square or the names do not fit it.
@@ -136,6 +142,10 @@ def confusion_heatmap(confusion: np.ndarray, classes: Sequence[object] | np.ndar
         hovertemplate="%{text}<extra></extra>",
     )
     figure = new_figure([heatmap, cells], height=int(np.clip(150 + 30 * count, 240, 760)), dragmode=False)
+    if selected is not None:
+        row, column = selected
+        edges = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
+        figure.add_shape(type="rect", line={"color": HIGHLIGHT, "width": 3}, **edges)
     names_shown = [str(name) for name in classes]
     _name_axis(figure.layout.xaxis, names_shown, "predicted class", angle=-45 if count > 6 else None)
     _name_axis(figure.layout.yaxis, names_shown, "true class")

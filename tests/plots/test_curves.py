@@ -5,7 +5,7 @@ import json
 import pytest
 
 from featlib.errors import FeatlibError
-from featlib.plots import accuracy_curve
+from featlib.plots import accuracy_curve, add_accuracy_curve
 
 LAYERS = ["stem", "stage/<b>add</b>", "a_very_long_name_of_a_layer_at_the_end"]
 
@@ -39,6 +39,22 @@ def test_baselines_are_lines_whose_names_do_not_touch():
     notes = drawn.layout.annotations
     assert [note.text for note in notes] == ["always the most common class 19%", "raw pixels 20%"]
     assert notes[1].y - notes[0].y >= 0.05
+
+
+def test_another_network_is_drawn_from_first_layer_to_last():
+    drawn = figure(name="one")
+    assert not drawn.layout.showlegend
+    add_accuracy_curve(drawn, ["a", "b", "c", "<b>d</b>", "e"], [0.1, 0.2, 0.3, 0.4, 0.5], [0.1] * 5, name="<i>two</i>")
+    first, second = drawn.data
+    assert list(second.x) == [0, 0.5, 1, 1.5, 2]
+    assert list(second.y) == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert second.text[3] == "&lt;b&gt;d&lt;/b&gt;: 40.0 ± 10.0%"
+    assert (first.name, second.name) == ("one", "&lt;i&gt;two&lt;/i&gt;")
+    assert second.customdata is None, "its layers are not those of the first network"
+    assert (first.line.color, first.line.dash) != (second.line.color, second.line.dash)
+    assert drawn.layout.showlegend
+    with pytest.raises(FeatlibError, match="means has 1"):
+        add_accuracy_curve(drawn, ["a", "b"], [0.1], [0.1, 0.1], name="two")
 
 
 def test_no_color_of_the_page_is_fixed():

@@ -172,6 +172,13 @@ def test_confusion_shows_counts_and_shares_of_the_true_class():
         confusion_heatmap(np.eye(2), ["a", "b", "c"])
 
 
+def test_the_selected_cell_is_marked():
+    counts = np.array([[3, 1, 0], [0, 0, 0], [0, 2, 2]])
+    [mark] = confusion_heatmap(counts, ["cat", "dog", "owl"], selected=(2, 1)).layout.shapes
+    assert (mark.x0, mark.x1, mark.y0, mark.y1) == (0.5, 1.5, 1.5, 2.5)
+    assert not confusion_heatmap(counts, ["cat", "dog", "owl"]).layout.shapes
+
+
 def scatter(n_components=2, method="pca", **options):
     projection = project(X, n_components=n_components, method=method)
     return projection, projection_scatter(projection, ids=IDS, names=NAMES, **options)
