@@ -7,7 +7,7 @@ import streamlit as st
 from featlib.recipes import feature_maps_code, predict_code, projection_code
 from featlib.ui.compute import network, trace
 from featlib.ui.frame import code_context, image_set, link_to, page, results
-from featlib.ui.pages.home import VIEWS_PERPLEXITY, bring_images, show_views
+from featlib.ui.pages.home import bring_images, describe_overview, pick_overview, show_overview
 from featlib.ui.widgets import (
     pick_image,
     resolve_channels,
@@ -47,26 +47,24 @@ with page(
     show_vector(session, output)
 
     st.subheader("Many images at once", anchor=False)
-    st.markdown(
-        "Twelve views of each built-in photo, one point per view: cropped, mirrored, darker, gray. "
-        + (
-            "In this trained network deeper layers keep the views of one photo closer together."
-            if backbone.weights == "imagenet"
-            else "These weights are random: compare with ImageNet weights, in the network settings."
-            if backbone.weights == "random"
-            else "Does your network keep the views of one photo together?"
-        )
-    )
+    overview = pick_overview(session, images)
+    st.markdown(describe_overview(backbone, overview))
     layers = list(dict.fromkeys([session.layer, backbone.feature_layer]))
     with results(session):
-        show_views(session, backbone, layers)
+        show_overview(session, backbone, overview, layers)
     link_to("Projection", "Your images, any layer, PCA or t-SNE")
+    context = code_context(session, backbone)
     show_code(
         {
-            "The prediction": predict_code(code_context(session, backbone)),
-            "The maps and the vector": feature_maps_code(code_context(session, backbone)),
+            "The prediction": predict_code(context),
+            "The maps and the vector": feature_maps_code(context),
             "The projection": projection_code(
-                replace(code_context(session, backbone), images="views"), "tsne", 2, VIEWS_PERPLEXITY
+                context if overview.is_own else replace(context, images="views"),
+                "tsne",
+                2,
+                overview.perplexity,
+                limit=overview.limit,
+                sample_by=overview.column or None,
             ),
         }
     )

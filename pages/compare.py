@@ -6,6 +6,7 @@ from featlib.ui.frame import image_set, page, results
 from featlib.ui.pages.compare import (
     ComparedModel,
     load_other,
+    pick_evaluation,
     pick_other,
     pick_other_layer,
     show_models,
@@ -26,9 +27,20 @@ with page(
     other_backbone = load_other(other)
     right = ComparedModel("right", other, other_backbone, pick_other_layer(session, left, other_backbone))
     show_models([left, right], item)
+    evaluation = pick_evaluation(session, images)
     with results(session):
-        show_vector_quality(session, [left, right])
-    programs = {"Both networks": compare_code(left.context, right.context, left.layer.path, right.layer.path)}
+        show_vector_quality(session, [left, right], evaluation, images)
+    programs = {
+        "Both networks": compare_code(
+            left.context,
+            right.context,
+            left.layer.path,
+            right.layer.path,
+            evaluation.column if evaluation.is_chosen else "",
+            limit=evaluation.limit,
+            skip_single=evaluation.skip_single,
+        )
+    }
     for model in (left, right):
         if model.backbone.prediction_layer:
             programs[f"Predictions on the {model.side}"] = predict_code(model.context)

@@ -5,8 +5,8 @@ from dataclasses import replace
 from featlib.recipes import transfer_code
 from featlib.ui.compute import network, warn_skipped
 from featlib.ui.frame import code_context, image_set, page, results
-from featlib.ui.pages.transfer import compare_probes, pick_label, show_accuracy, show_confusion, show_mistakes
-from featlib.ui.widgets import pick_layer, pick_part, resolve_layer, show_code
+from featlib.ui.pages.transfer import compute_probes, show_accuracy, show_confusion, show_mistakes
+from featlib.ui.widgets import has_several, pick_label, pick_layer, pick_part, resolve_layer, show_code, warn_single
 
 with page(
     "Transfer",
@@ -24,11 +24,14 @@ with page(
         part = pick_part(session, images, column)
         backbone = network(session)
         layer = pick_layer(session, backbone)
+        labels = part.labels_for(column)
+        warn_single(labels)
         with results(session):
-            comparison = compare_probes(session, backbone, part, layer, column)
+            comparison = compute_probes(session, backbone, part, layer, column)
             warn_skipped(comparison.skipped)
             show_accuracy(session, comparison, column)
-            show_confusion(comparison)
-            show_mistakes(images, comparison)
+            show_confusion(session, comparison.layer)
+            show_mistakes(session, comparison.layer, comparison.images, images)
         limit = len(part) if len(part) < len(images) else None
-        show_code(transfer_code(code_context(session, backbone), column, limit=limit))
+        skip_single = not has_several(labels).all()
+        show_code(transfer_code(code_context(session, backbone), column, limit=limit, skip_single=skip_single))

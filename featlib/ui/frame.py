@@ -168,8 +168,9 @@ def code_context(session: Session, backbone: Backbone, pooling: str = "avg") -> 
     """Return the choices that the page's program needs."""
     return CodeContext(
         backbone=backbone,
-        images=None if session.images == UPLOADS else session.images,
+        images=None if session.has_own_images else session.images,
         image_index=session.image,
+        image_name=_unique_name(image_set(session), session.image) if session.has_own_images else None,
         layer=session.layer or None,
         pooling=pooling,
         channel=session.channel,
@@ -179,6 +180,12 @@ def code_context(session: Session, backbone: Backbone, pooling: str = "avg") -> 
 def _show_substitutes() -> None:
     st.button("Use random weights", on_click=choose, args=("weights", "random"))
     st.button(f"Use {DEFAULT_MODEL}", on_click=choose, args=("model", DEFAULT_MODEL))
+
+
+def _unique_name(images: ImageSet, index: int) -> str | None:
+    """Return the name of an image if no other has it, else None."""
+    name = images.names[index] if index < len(images) else ""
+    return name if images.names.count(name) == 1 else None
 
 
 def link_to(name: str, label: str) -> None:

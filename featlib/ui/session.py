@@ -20,7 +20,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from featlib.analysis import ChannelOrder, ProjectionMethod
 from featlib.errors import FeatlibError
 from featlib.features import Pooling
-from featlib.images import ImageProblem, ImageSet
+from featlib.images import PLACE_PREFIX, ImageProblem, ImageSet
 from featlib.models import DEFAULT_MODEL, Backbone
 
 KEY = "featlib"
@@ -31,7 +31,8 @@ KEYS = ("upload", "own_key")  # they open what the user has brought; Back does n
 # What has no meaning any more once another value is chosen.
 FOLLOWS = {
     "model": ("layer", "also", "size", "page", "channel"),
-    "images": ("image", "color", "label"),
+    "images": ("image", "color", "label", "cell"),
+    "label": ("cell",),
     "layer": ("page", "channel"),
     "file": ("row", "color"),
     "other": ("other_layer",),
@@ -67,10 +68,12 @@ class Session:
         color: Label column that colors the projection; empty for the first.
         tool: What the mouse does.
         label: Label column to predict; empty for the first.
-        limit: The most images that a page computes vectors of.
+        cell: Cell of the confusion matrix whose images are shown, "true → predicted"; empty for all mistakes.
+        limit: The most images that a page computes vectors of; of more, a sample is used.
         pixels: Preprocessing of the user's own model; empty for that of the file.
         wrong: Name of the mismatched preprocessing; empty for the first that differs from the right one.
         other: Name of the network on the right; empty for the same one.
+        both: Whether the layer probe shows the network on the right too.
         other_weights: Weights of the network on the right; empty for those that differ from the network on the left.
         other_layer: Path of the layer on the right; empty for the one that is most like the layer on the left.
         file: Path of a file or folder of vectors on the server's machine; empty for none.
@@ -113,10 +116,12 @@ class Session:
     color: str = ""
     tool: Literal["click", "lasso"] = "click"
     label: str = ""
-    limit: int = 300
+    cell: str = ""
+    limit: int = 2000
     pixels: str = ""
     wrong: str = ""
     other: str = ""
+    both: bool = False
     other_weights: Literal["", "imagenet", "random"] = ""
     other_layer: str = ""
     file: str = ""
@@ -137,6 +142,11 @@ class Session:
     notices: list[str] = field(default_factory=list, metadata={"url": False})
     linked: set[str] = field(default_factory=set, compare=False, metadata={"url": False})
     failure: str = field(default="", metadata={"url": False})
+
+    @property
+    def has_own_images(self) -> bool:
+        """Whether the images are the user's own: uploaded, or in an opened folder."""
+        return self.images == UPLOADS or self.images.startswith(PLACE_PREFIX)
 
     @property
     def uploads(self) -> ImageSet | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from featlib.analysis import neighbor_accuracy
+from featlib.analysis import ProbeDifference, compare_probes, linear_probe, neighbor_accuracy
 from featlib.features import extract_vectors, feature_maps
 from featlib.images import load_samples
 from featlib.models import load_backbone
-from tests.app.driver import SIZE, choices, has, labelled, open_page, run, said, traces
+from featlib.ui.pages.compare import describe_gain
+from tests.app.driver import SIZE, choices, data, go, has, labelled, open_page, pick, run, said, traces
+from tests.app.uploading import upload
+from tests.images.corpus import encode, photo
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +21,15 @@ def random96():
     return load_backbone("EfficientNetLite0", weights=None, input_shape=(SIZE, SIZE, 3))
 
 
-def worth(backbone, layer):
-    views = load_samples("views")
-    return f"{neighbor_accuracy(extract_vectors(backbone, views, layer).X, views.labels_for('photo')):.0%}"
+def worth(backbone, layer, images=None, column="photo"):
+    images = images or load_samples("views")
+    return f"{neighbor_accuracy(extract_vectors(backbone, images, layer).X, images.labels_for(column)):.0%}"
+
+
+def metrics(at):
+    """Title -> value of each metric, on the left and on the right."""
+    half = len(at.metric) // 2
+    return [{metric.label: metric.value for metric in part} for part in (at.metric[:half], at.metric[half:])]
 
 
 def test_trained_and_random_weights_of_the_same_network(lite96, random96, photos):
@@ -32,10 +42,65 @@ def test_trained_and_random_weights_of_the_same_network(lite96, random96, photos
         probabilities = feature_maps(backbone, [photos[3]], "predictions")[0]
         shown = np.ravel(traces(at, f"classes {name}")[0]["x"])
         np.testing.assert_allclose(shown, np.sort(probabilities)[::-1][:5], rtol=1e-3)
-    assert [(metric.label, metric.value) for metric in at.metric] == [
-        (layer, worth(backbone, layer)) for backbone in (lite96, random96) for layer in ("block9_add", "head_relu")
-    ]
-    assert int(at.metric[1].value[:-1]) > int(at.metric[3].value[:-1]), "training has added something"
+    for shown, backbone in zip(metrics(at), (lite96, random96), strict=True):
+        for layer in ("block9_add", "head_relu"):
+            assert shown[f"5 nearest neighbors, {layer}"] == worth(backbone, layer)
+    trained, untrained = (int(shown["5 nearest neighbors, head_relu"][:-1]) for shown in metrics(at))
+    assert trained > untrained, "training has added something"
+
+
+def test_both_are_evaluated_on_the_labels_of_the_persons_own_images(lite96, random96, outcome, tmp_path):
+    """What only one gets right is named; a click shows that image in both; the program computes the same."""
+    views = load_samples("views")
+    names = [f"pets/{view.labels['photo']}/{i:03}.png" for i, view in enumerate(views)]
+    lonely = ("pets/unicorn/x.png", encode(photo(), "PNG"))
+    files = [*zip(names, (encode(Image.fromarray(view.pixels), "PNG") for view in views), strict=True), lonely]
+    at = upload(open_page(layer="block4_add"), files[::-1], "folder")
+    uploads = choices(at).uploads
+    go(at, "compare")
+    kept = uploads[[i for i, name in enumerate(uploads.names) if not name.startswith("unicorn")]]
+    assert "Evaluated on 120 of these 121 images by their “folder”" in said(at)
+    assert "1 class with a single image is skipped: “unicorn”" in said(at)
+    probes = []
+    for shown, backbone in zip(metrics(at), (lite96, random96), strict=True):
+        X = extract_vectors(backbone, kept, "block4_add").X
+        probes.append(linear_probe(X, kept.labels))
+        assert shown["5 nearest neighbors, block4_add"] == worth(backbone, "block4_add", kept, "folder")
+        probe = probes[-1]
+        assert shown["Linear probe, block4_add"] == f"{probe.mean_accuracy:.0%} ± {probe.std_accuracy:.0%}"
+    difference = compare_probes(*probes)
+    gain = f"{abs(difference.mean_gain) * 100:.1f} ± {difference.std_gain * 100:.1f} percentage points over 5 folds"
+    assert gain in said(at)
+    assert ("more than the spread" if difference.is_clear else "within its spread") in said(at)
+    assert len(difference.only_first)
+    shown = data(at, "only EfficientNetLite0 · ImageNet weights, block4_add")["pictures"]
+    assert {uploads.names[picture["value"]] for picture in shown} <= {kept.names[i] for i in difference.only_first}
+    assert len(shown) == min(30, len(difference.only_first))
+    made_from = tmp_path / "photos"
+    for name, content in files:
+        path = made_from / name.removeprefix("pets/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    made = outcome(at)
+    assert made["labeled"].names == kept.names
+    np.testing.assert_allclose(made["left_accuracies"], probes[0].accuracies, atol=0.05)
+    np.testing.assert_allclose(made["right_accuracies"], probes[1].accuracies, atol=0.1)
+    pick(at, "only EfficientNetLite0 · ImageNet weights, block4_add", shown[0]["value"])
+    assert choices(at).image == shown[0]["value"]
+
+
+@pytest.mark.parametrize(
+    ("gains", "says"),
+    [
+        ([0.1, 0.12, 0.11], "B is better by 11.0 ± 0.8 percentage points over 3 folds, more than the spread."),
+        ([-0.1, -0.12, -0.11], "A is better by 11.0 ± 0.8"),
+        ([0.1, -0.1, 0.05], "within its spread"),
+        ([0.0, 0.0], "within its spread"),
+    ],
+)
+def test_a_difference_within_its_spread_is_no_gain(gains, says):
+    none = np.array([], int)
+    assert says in describe_gain(ProbeDifference(np.array(gains), none, none), "A", "B")
 
 
 def test_a_random_network_is_compared_with_the_trained_one():
@@ -126,7 +191,9 @@ def test_without_the_top_there_are_no_classes():
 def test_the_program_gives_what_is_on_screen(outcome, lite96, photos):
     at = open_page("compare", image=2, layer="block10_add", other="MobileNetV2", other_weights="random")
     made = outcome(at)
-    shown = {metric.label: metric.value for metric in at.metric}
-    assert shown["block10_add"] == f"{made['left_agreement']:.0%}"
-    assert shown[choices(at).other_layer or "block_12_add"] == f"{made['right_agreement']:.0%}"
+    left, right = metrics(at)
+    assert left["5 nearest neighbors, block10_add"] == f"{made['left_agreement']:.0%}"
+    assert (
+        right[f"5 nearest neighbors, {choices(at).other_layer or 'block_12_add'}"] == f"{made['right_agreement']:.0%}"
+    )
     np.testing.assert_allclose(made["left_output"], feature_maps(lite96, [photos[2]], "block10_add")[0], atol=1e-3)

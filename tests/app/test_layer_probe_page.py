@@ -7,8 +7,9 @@ import pytest
 
 from featlib.features.store import VectorStore
 from featlib.images import load_samples
+from featlib.models import load_backbone
 from featlib.transfer import probe_layers, stage_layers
-from tests.app.driver import choices, element, go, has, labelled, open_page, press, run, said, select, traces
+from tests.app.driver import SIZE, choices, element, go, has, labelled, open_page, press, run, said, select, traces
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def test_the_curve_is_that_of_probe_layers(at, lite96, shapes):
     best = expected.mean_accuracies.max()
     equal = [path for path, mean in zip(expected.layers, expected.mean_accuracies, strict=True) if mean == best]
     assert len(equal) == 2
-    assert f"2 layers tie for “shape” at {best:.0%}: {' and '.join(equal)}" in said(at).replace("\\", "")
+    assert f"Two layers tie at {best:.0%} for “shape”: {' and '.join(equal)}" in said(at).replace("\\", "")
     assert "over 300 images" in said(at)
     alt = element(at, "plotly_chart", "depth").proto.alt
     for layer, mean in zip(expected.layers, np.ravel(curve["y"]), strict=True):
@@ -72,3 +73,24 @@ def test_images_of_one_each_cannot_be_learned():
     assert not has(at, "plotly_chart", "depth")
     assert 'load_samples("views")' in at.code[0].value
     assert has(press(at, "Use the views"), "plotly_chart", "depth")
+
+
+def test_two_networks_stand_on_one_curve(lite96):
+    at = open_page("layer_probe", images="views", layer="block4_add")
+    labelled(at.toggle, "Compare with a second network").set_value(True)
+    run(at)
+    assert at.query_params["both"] == "1"
+    first, second = traces(at, "depth")
+    assert first["name"] == "EfficientNetLite0 · ImageNet weights"
+    assert second["name"] == "EfficientNetLite0 · random weights"
+    views = load_samples("views")
+    untrained = load_backbone("EfficientNetLite0", weights=None, input_shape=(SIZE, SIZE, 3))
+    for curve, backbone in ((first, lite96), (second, untrained)):
+        expected = probe_layers(backbone, views, y="photo", store=VectorStore())
+        np.testing.assert_allclose(np.ravel(curve["y"]), expected.mean_accuracies, atol=0.02)
+    assert "EfficientNetLite0 · ImageNet weights is better by" in said(at).replace("\\", "")
+    assert "over 5 folds, more than the spread" in said(at)
+    assert "weights=None" in at.code[1].value
+    chart = element(at, "plotly_chart", "depth")
+    select(at, chart, points=[{"point_index": 2, "curve_number": 1}], point_indices=[2], box=[], lasso=[])
+    assert choices(at).layer == "block4_add", "the layers of the second network are not those of the first"

@@ -9,7 +9,22 @@ from featlib.analysis import linear_probe
 from featlib.features import extract_vectors, raw_pixel_vectors
 from featlib.images import load_samples
 from featlib.models import load_backbone
-from tests.app.driver import SIZE, choices, data, element, elements, has, labelled, open_page, press, run, said, traces
+from tests.app.driver import (
+    SIZE,
+    choices,
+    data,
+    element,
+    elements,
+    has,
+    labelled,
+    open_page,
+    pick,
+    press,
+    run,
+    said,
+    select,
+    traces,
+)
 
 LAYER = "block9_add"
 
@@ -57,18 +72,13 @@ def test_the_heading_says_the_layers_accuracy(at):
     assert f"shape: {max(accuracies(at).values()):.0%} correct" in [h.value for h in at.subheader]
 
 
-def test_the_confusion_and_the_mistakes_tell_the_same(at, shapes):
+def test_the_confusion_and_the_mistakes_tell_the_same(at, lite96, shapes):
+    y = shapes.labels_for("shape")
+    probe = linear_probe(extract_vectors(lite96, shapes, LAYER).X, y)
     confusion = np.array(traces(at, "confusion")[0]["z"], float)
     assert confusion.shape == (6, 6)
-    wrong = len(shapes) - round(max(accuracies(at).values()) * len(shapes))
-    assert f"{wrong} of 300 are wrong" in element(at, "plotly_chart", "confusion").proto.alt
-    if wrong:
-        pictures = data(at, "mistakes")["pictures"]
-        assert len(pictures) == min(wrong, 18)
-        for picture in pictures:
-            assert picture["note"].startswith(f"{load_samples('shapes').labels_for('shape')[picture['value']]} → ")
-    else:
-        assert "None: all 300 images were classified correctly when held out" in said(at)
+    assert f"{len(probe.mistakes)} of 300 are wrong" in element(at, "plotly_chart", "confusion").proto.alt
+    assert f"all misclassified ({len(probe.mistakes)})" == labelled(at.selectbox, "Images shown").options[0]
 
 
 def test_another_label_column():
@@ -90,14 +100,55 @@ def test_another_label_of_the_very_same_images():
     assert np.array(traces(at, "confusion")[0]["z"]).shape == (12, 12)
 
 
-def test_mistakes_are_pictures_with_both_labels():
+def test_all_mistakes_are_shown_by_name_the_most_confident_first(lite96):
+    """In pages of 30; a click chooses the image for all pages."""
     at = open_page("transfer", images="shapes", limit=300, layer="input")
-    shown = data(at, "mistakes")["pictures"]
-    assert len(shown) == 18
-    for picture in shown:
-        true, predicted = picture["note"].split(" → ")
-        assert true != predicted
-        assert true in picture["title"]
+    whole = load_samples("shapes")
+    part = whole.sample(300, by="shape")
+    probe = linear_probe(extract_vectors(lite96, part, "input").X, part.labels_for("shape"))
+    assert len(probe.mistakes) > 60
+    ordered = probe.mistakes[np.argsort(-probe.confidences[probe.mistakes], kind="stable")]
+    positions = {id(item): i for i, item in enumerate(whole)}
+    seen = []
+    for page in range(1, at.pagination[0].proto.num_pages + 1):
+        at.pagination[0].set_value(page)
+        seen += data(run(at), "mistakes")["pictures"]
+    assert [picture["value"] for picture in seen] == [positions[id(part[int(i)])] for i in ordered]
+    for picture, row in zip(seen, ordered, strict=True):
+        assert picture["caption"] == part.names[row]
+        assert picture["note"] == f"{probe.confidences[row]:.0%} {probe.predictions[row]}"
+        assert part.names[row] in picture["title"]
+    pick(at, "mistakes", seen[-1]["value"])
+    assert at.query_params["image"] == str(seen[-1]["value"])
+    assert f"Open “{seen[-1]['caption']}” on Feature maps" in [link.proto.label for link in elements(at, "page_link")]
+
+
+def test_a_cell_of_the_confusion_matrix_shows_its_images(lite96):
+    at = open_page("transfer", images="shapes", limit=300, layer="input")
+    part = load_samples("shapes").sample(300, by="shape")
+    probe = linear_probe(extract_vectors(lite96, part, "input").X, part.labels_for("shape"))
+    counts = probe.confusion.copy()
+    np.fill_diagonal(counts, 0)
+    row, column = np.unravel_index(counts.argmax(), counts.shape)
+    true, predicted = probe.classes[[row, column]]
+    chart = element(at, "plotly_chart", "confusion")
+    select(at, chart, points=[{"customdata": [int(row), int(column)]}], point_indices=[0], box=[], lasso=[])
+    assert at.query_params["cell"] == f"{true} → {predicted}"
+    pictures = data(at, "mistakes")["pictures"]
+    assert len(pictures) == min(30, counts.max())
+    assert f"{counts.max()} of 300 images are {true} → {predicted} when held out" in said(at)
+    whole = load_samples("shapes")
+    assert {whole[picture["value"]].labels["shape"] for picture in pictures} == {true}
+    again = open_page("transfer", **dict(at.query_params))
+    assert data(again, "mistakes")["pictures"] == pictures
+    labelled(again.selectbox, "Images shown").set_value("")
+    assert "cell" not in run(again).query_params
+
+
+def test_a_cell_that_is_not_there_is_named():
+    at = open_page("transfer", images="views", layer="block4_add", cell="cat → dog")
+    assert ["cell=cat → dog" in warning.value for warning in at.warning] == [True]
+    assert not at.error
 
 
 def test_a_random_network_is_not_compared_with_itself():

@@ -77,6 +77,37 @@ def test_a_part_is_drawn_by_the_first_label_column():
 
 
 @pytest.mark.parametrize(
+    ("count", "limit", "offered", "used"),
+    [
+        (300, 2000, [], 300),
+        (2000, 2000, [300, 1000, 2000], 2000),
+        (2500, 2000, [300, 1000, 2000, 2500], 2000),  # the address says nothing else
+        (2500, 2500, [300, 1000, 2000, 2500], 2500),
+        (2500, 300, [300, 1000, 2000, 2500], 300),
+    ],
+)
+def test_all_images_are_used_up_to_2000_and_a_sample_of_more(count, limit, offered, used):
+    from streamlit.testing.v1 import AppTest
+
+    def script(count, limit):
+        import streamlit as st
+
+        from featlib.images import ImageItem, ImageSet
+        from featlib.ui.session import current_session
+        from featlib.ui.widgets import pick_part
+
+        images = ImageSet("many", tuple(ImageItem(f"{i}", f"{i}.png") for i in range(count)))
+        session = current_session()
+        session.limit = limit or session.limit
+        st.text(len(pick_part(session, images)))
+
+    at = AppTest.from_function(script, kwargs={"count": count, "limit": limit if limit != 2000 else 0}).run()
+    assert at.text[0].value == str(used)
+    titles = [f"all {n:,}" if n == count else f"{n:,} of {count:,}" for n in offered]
+    assert [box.options for box in at.selectbox] == ([titles] if titles else [])
+
+
+@pytest.mark.parametrize(
     ("count", "wanted", "used"),
     [(120, 30.0, 30.0), (120, 1000.0, 39.5), (120, 0.0, 1.0), (10, 30.0, 3.0), (6, 30.0, 1.5), (5, 30.0, 1.0)],
 )

@@ -33,10 +33,12 @@ CHANGED = Session(
     color="predicted class",
     tool="lasso",
     label="größe & farbe",
+    cell="a → b & c",
     limit=1797,
     pixels="tf",
     wrong="caffe",
     other="ResNet50",
+    both=True,
     other_weights="random",
     other_layer="inner/conv#2",
     file="/data/größe & more/part",
@@ -181,7 +183,7 @@ def at():
 
 def test_a_bound_widget_starts_with_the_choice(at):
     assert [widget.value for widget in at.number_input] == [7, 7]
-    assert at.text[0].value == "7 300 index"
+    assert at.text[0].value == "7 2000 index"
 
 
 def test_a_bound_widget_writes_back_before_the_page_runs(at):
@@ -195,7 +197,7 @@ def test_a_bound_widget_writes_back_before_the_page_runs(at):
 
 def test_what_a_widget_shows_may_differ_from_the_choice(at):
     assert at.selectbox[0].value == 1000
-    assert at.session_state["featlib"].limit == 300
+    assert at.session_state["featlib"].limit == 2000
     assert "limit" not in at.query_params
 
 
@@ -234,7 +236,7 @@ def test_streamlit_says_that_back_or_forward_has_started_a_run():
 def test_starting_over_resets_the_choices_and_keeps_what_the_user_has_brought(at):
     at.session_state["featlib"].upload = "a-key"
     at.button[0].click().run()
-    assert at.text[0].value == "0 300 index"
+    assert at.text[0].value == "0 2000 index"
     assert at.query_params == {**Session().to_query(), "upload": "a-key"}
 
 

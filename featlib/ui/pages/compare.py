@@ -10,9 +10,10 @@ import numpy as np
 import streamlit as st
 
 from featlib import plots
+from featlib.analysis import ProbeDifference, compare_probes
 from featlib.errors import FeatlibError
 from featlib.features import feature_maps
-from featlib.images import ImageItem, load_samples
+from featlib.images import ImageItem, ImageSet, load_samples
 from featlib.models import (
     DEFAULT_MODEL,
     Backbone,
@@ -25,11 +26,31 @@ from featlib.models import (
     weights_on_disk,
 )
 from featlib.recipes import CodeContext
-from featlib.ui.compute import compute_all_vectors, load_network, neighbor_agreement, raw_pixels
+from featlib.ui.compute import (
+    compute_all_vectors,
+    compute_vectors,
+    load_network,
+    neighbor_agreement,
+    raw_pixels,
+    train_probe,
+    warn_skipped,
+)
 from featlib.ui.frame import code_context
 from featlib.ui.session import OWN, Session, Weights, bind
 from featlib.ui.text import plain
-from featlib.ui.widgets import TILE, format_shape, layer_title, show_chart, show_prediction
+from featlib.ui.widgets import (
+    TILE,
+    find_obstacle,
+    format_shape,
+    has_several,
+    layer_title,
+    pick_column,
+    pick_part,
+    show_chart,
+    show_predicted,
+    show_prediction,
+    warn_single,
+)
 
 CHANNELS, COLUMNS = 15, 5
 USUAL_SIZE = 224
@@ -60,12 +81,35 @@ class ComparedModel:
     @property
     def title(self) -> str:
         """Name, weights and input size, in Markdown."""
-        weights = WEIGHTS.get(self.backbone.weights, f"weights: {self.backbone.weights}")
-        size = format_shape(self.backbone.input_shape[:2])
-        return f"**{plain(self.backbone.name)}** · {plain(weights)} · {size}"
+        name, weights = network_title(self.backbone).split(" · ", 1)
+        return f"**{plain(name)}** · {plain(weights)} · {format_shape(self.backbone.input_shape[:2])}"
 
 
-def pick_other(session: Session) -> Session:
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Labeled images on which the vectors of both networks are evaluated.
+
+    Attributes:
+        images: The images; no label has a single one.
+        column: Their label column.
+        is_chosen: Whether they are of the set that the user has chosen, not the built-in views.
+        limit: The size of the sample that they are of; None for all images.
+        skip_single: Whether classes with a single image were skipped.
+    """
+
+    images: ImageSet
+    column: str
+    is_chosen: bool
+    limit: int | None = None
+    skip_single: bool = False
+
+
+def network_title(backbone: Backbone) -> str:
+    """Return the name and the weights of a network."""
+    return f"{backbone.name} · {WEIGHTS.get(backbone.weights, f'weights: {backbone.weights}')}"
+
+
+def pick_other(session: Session, labels: tuple[str, str] = ("Network on the right", "Weights on the right")) -> Session:
     """Return the choices of the network on the right: the user's, or what is most worth comparing with."""
     choices = {choice.name: choice for choice in list_models()}
     # What is on a side already and has options, such as a width, is offered too.
@@ -83,7 +127,7 @@ def pick_other(session: Session) -> Session:
     weights = session.other_weights if session.other_weights in possible[name] else possible[name][0]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
-            "Network on the right",
+            labels[0],
             [name for name, options in possible.items() if options],
             format_func=describe,
             width=340,
@@ -91,7 +135,7 @@ def pick_other(session: Session) -> Session:
             **bind("other", shown=name),
         )
         st.segmented_control(
-            "Weights on the right",
+            labels[1],
             possible[name],
             format_func=WEIGHTS.__getitem__,
             required=True,
@@ -153,26 +197,78 @@ def show_models(models: list[ComparedModel], item: ImageItem) -> None:
     )
 
 
-def show_vector_quality(session: Session, models: list[ComparedModel]) -> None:
-    """Show how well the vectors of both tell the photos of the built-in views apart."""
+def pick_evaluation(session: Session, images: ImageSet) -> Evaluation:
+    """Return the chosen images if they have labels that can be learned, else the built-in views."""
     st.subheader("How good are the vectors?", anchor=False)
-    st.markdown(
-        "Twelve views of each of ten photos: cropped, mirrored, darker, gray. Good vectors put the views of one photo "
-        "next to each other: the 5 nearest neighbors of a view show its photo. 5-nearest-neighbor accuracy:"
+    column = pick_column(session, images)
+    if find_obstacle(images, column):
+        st.markdown(
+            "Twelve views of each of ten photos: cropped, mirrored, darker, gray. Good vectors put the views of one "
+            "photo next to each other. Images of your own with a sub-folder per class take their place."
+        )
+        return Evaluation(load_samples("views"), "photo", is_chosen=False)
+    part = pick_part(session, images, column)
+    labels = part.labels_for(column)
+    warn_single(labels)
+    several = has_several(labels)
+    st.markdown(f"Evaluated on {several.sum():,} of these {len(images):,} images by their “{plain(column)}”.")
+    limit = len(part) if len(part) < len(images) else None
+    return Evaluation(part[several], column, is_chosen=True, limit=limit, skip_single=not several.all())
+
+
+def show_vector_quality(
+    session: Session, models: list[ComparedModel], evaluation: Evaluation, images: ImageSet
+) -> None:
+    """Show how well the vectors of both tell the labels, and which images only one gets right.
+
+    Args:
+        session: The choices.
+        models: Both networks.
+        evaluation: The labeled images.
+        images: The set that the user has chosen.
+    """
+    # The layer shown, and the one that transfer learning usually starts from.
+    layers = [list(dict.fromkeys([model.layer.path, model.backbone.feature_layer])) for model in models]
+    batch = compute_vectors(session, models[0].backbone, evaluation.images, layers[0])
+    warn_skipped(batch.skipped)
+    labels = batch.images.labels_for(evaluation.column)
+    vectors = [batch.vectors, compute_all_vectors(session, models[1].backbone, batch.images, layers[1])]
+    probes = []
+    for column, model, part in zip(st.columns(2, border=True), models, vectors, strict=True):
+        with column:
+            st.markdown(model.title)
+            for path, X in part.items():
+                agreement = neighbor_agreement(X, labels)
+                st.metric(f"5 nearest neighbors, {plain(path)}", f"{agreement:.0%}", help="Leave-one-out accuracy")
+            probes.append(train_probe(session, part[model.layer.path], labels, model.layer.path))
+            accuracy = f"{probes[-1].mean_accuracy:.0%} ± {probes[-1].std_accuracy:.0%}"
+            st.metric(f"Linear probe, {plain(model.layer.path)}", accuracy, help="± standard deviation over the folds")
+    difference = compare_probes(*probes)
+    names = [f"{network_title(model.backbone)}, {model.layer.path}" for model in models]
+    st.markdown(f"Linear probes: {plain(describe_gain(difference, *names))}")
+    pixels = neighbor_agreement(raw_pixels(batch.images), labels)
+    st.caption(
+        f"Global average of each channel. {probes[0].cv}-fold stratified cross-validation, the same folds for both. "
+        f"Without a network, from raw pixels shrunk to 16 × 16, 5 nearest neighbors: {pixels:.0%}. "
+        f"Always the majority class: {probes[0].majority_accuracy:.0%}."
     )
-    images = load_samples("views")
-    labels = images.labels_for("photo")
-    vectors = []
-    for model in models:
-        # The layer shown, and the one that transfer learning usually starts from.
-        layers = [model.layer.path, model.backbone.feature_layer]
-        vectors.append(compute_all_vectors(session, model.backbone, images, layers))
-    for column, model, part in zip(st.columns(len(models), border=True), models, vectors, strict=True):
-        column.markdown(model.title)
-        for path, X in part.items():
-            column.metric(plain(path), f"{neighbor_agreement(X, labels):.0%}", help="Global average of each channel")
-    raw = neighbor_agreement(raw_pixels(images), labels)
-    st.caption(f"Without any network, from the pixels themselves, shrunk to 16 × 16: {raw:.0%}. Chance level: 10%.")
+    for name, rows, wrong in zip(names, (difference.only_first, difference.only_second), probes[::-1], strict=True):
+        if len(rows):
+            st.markdown(f"**Correct with {plain(name)} only: {len(rows):,}** · below, what the other one predicts")
+            whole = images if evaluation.is_chosen else evaluation.images
+            show_predicted(f"only {name}", whole, batch.images, rows, wrong, link=evaluation.is_chosen)
+
+
+def describe_gain(difference: ProbeDifference, first: str, second: str) -> str:
+    """Say which of two networks has the better probe, unless the difference is within its spread over the folds."""
+    points = (
+        f"{abs(difference.mean_gain) * 100:.1f} ± {difference.std_gain * 100:.1f} percentage points over "
+        f"{len(difference.gains)} folds"
+    )
+    if not difference.is_clear:
+        return f"the difference of {points} is within its spread, so these images do not tell which network is better."
+    better = second if difference.mean_gain > 0 else first
+    return f"{better} is better by {points}, more than the spread."
 
 
 def _possible_weights(session: Session, name: str, choice: ModelChoice) -> list[str]:

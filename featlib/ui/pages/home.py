@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from featlib import plots
 from featlib.errors import ImageError
-from featlib.images import MAX_BYTES, ImageProblem, ImageSet, load_images, load_samples
+from featlib.images import MAX_BYTES, ImageProblem, ImageSet, list_uploads, load_images, load_samples
 from featlib.models import Backbone
-from featlib.ui.compute import compute_all_vectors, compute_projection, neighbor_agreement, own_images
+from featlib.ui.compute import compute_projection, compute_vectors, neighbor_agreement, own_images, warn_skipped
 from featlib.ui.session import UPLOADS, Session, choose
 from featlib.ui.text import plain
-from featlib.ui.widgets import show_chart, show_problems
+from featlib.ui.widgets import MIN_POINTS, bounded_perplexity, pick_part, sample_column, show_chart, show_problems
 
 VIEWS_PERPLEXITY = 10.0
 
@@ -48,7 +49,7 @@ def _take(session: Session, widget: str, uploaded: Any) -> None:  # noqa: ANN401
         bar.progress(done / n, text=f"Reading {done:,} of {n:,} images")
 
     try:
-        loaded = load_images(files, name="your images", on_progress=report)
+        loaded = load_images(list_uploads(files), name="your images", on_progress=report)
     except ImageError as error:
         loaded = ImageSet("your images", (), (ImageProblem("upload", str(error)),))
     session.taken[widget] = upload_id
@@ -72,18 +73,70 @@ def _show_result(session: Session) -> None:
         show_problems([problem.reason for problem in problems])
 
 
-def show_views(session: Session, backbone: Backbone, layers: Sequence[str]) -> None:
-    """Show a projection of twelve views of each photo, from each of the layers."""
-    images = load_samples("views")
-    labels = images.labels_for("photo")
-    vectors = compute_all_vectors(session, backbone, images, layers)
-    results = {path: compute_projection(session, X, "tsne", 2, VIEWS_PERPLEXITY) for path, X in vectors.items()}
-    for column, (path, result) in zip(st.columns(len(results)), results.items(), strict=True):
-        accuracy = neighbor_agreement(vectors[path], labels)
-        column.markdown(f"**`{path}`** · 5-nearest-neighbor accuracy: **{accuracy:.0%}**")
-        figure = plots.projection_scatter(
-            result, ids=images.ids, names=images.names, labels=labels, label_title="photo", height=420
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """Many images to project from two layers.
+
+    Attributes:
+        images: The images.
+        column: The label column that colors them; empty for none.
+        perplexity: Of t-SNE.
+        is_own: Whether they are the user's own, not the built-in views.
+        limit: The size of the sample that they are; None for all images.
+    """
+
+    images: ImageSet
+    column: str
+    perplexity: float
+    is_own: bool
+    limit: int | None = None
+
+
+def pick_overview(session: Session, images: ImageSet) -> Overview:
+    """Return the user's own images, or the built-in views where they have chosen a built-in set or too few images."""
+    if not session.has_own_images or len(images) < MIN_POINTS:
+        return Overview(load_samples("views"), "photo", VIEWS_PERPLEXITY, is_own=False)
+    part = pick_part(session, images)
+    limit = len(part) if len(part) < len(images) else None
+    perplexity = bounded_perplexity(session, len(part))
+    return Overview(part, sample_column(images) or "", perplexity, is_own=True, limit=limit)
+
+
+def describe_overview(backbone: Backbone, overview: Overview) -> str:
+    """Say what the points are, and what to look for."""
+    if overview.is_own:
+        colored = f", colored by {plain(overview.column)}" if overview.column else ""
+        return (
+            f"{len(overview.images):,} of your images, one point each{colored}: the layer above, and the one that "
+            "transfer learning usually starts from. Similar images should lie together."
         )
+    views = "Twelve views of each built-in photo, one point per view: cropped, mirrored, darker, gray. "
+    if backbone.weights == "imagenet":
+        return f"{views}In this trained network deeper layers keep the views of one photo closer together."
+    if backbone.weights == "random":
+        return f"{views}These weights are random: compare with ImageNet weights, in the network settings."
+    return f"{views}Does your network keep the views of one photo together?"
+
+
+def show_overview(session: Session, backbone: Backbone, overview: Overview, layers: Sequence[str]) -> None:
+    """Show a projection of the images from each of the layers, and how many have neighbors of their label."""
+    batch = compute_vectors(session, backbone, overview.images, layers)
+    warn_skipped(batch.skipped)
+    images, title = batch.images, overview.column
+    labels = images.labels_for(title) if title else None
+    results = {
+        path: compute_projection(session, X, "tsne", 2, overview.perplexity) for path, X in batch.vectors.items()
+    }
+    for column, (path, result) in zip(st.columns(len(results)), results.items(), strict=True):
+        text = f"**`{path}`**"
+        if labels is not None and 1 < len(set(labels)) < len(labels):
+            text += f" · 5-nearest-neighbor accuracy: **{neighbor_agreement(batch.vectors[path], labels):.0%}**"
+        column.markdown(text)
+        figure = plots.projection_scatter(
+            result, ids=images.ids, names=images.names, labels=labels, label_title=title or "label", height=420
+        )
+        what = f"{len(images):,} images" if overview.is_own else "12 views of each photo"
+        colored = f", colored by {title}" if title else ""
         with column:
-            alt = f"t-SNE of 12 views of each photo from {path}, colored by photo."
-            show_chart(figure, key=f"views {path}", alt=alt, name=f"t-SNE of views from {path}")
+            alt = f"t-SNE of {what} from {path}{colored}."
+            show_chart(figure, key=f"overview {path}", alt=alt, name=f"t-SNE of {what} from {path}")

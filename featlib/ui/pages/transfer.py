@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
 from featlib import plots
@@ -14,9 +14,7 @@ from featlib.models import Backbone, LayerInfo
 from featlib.ui.compute import compute_all_vectors, compute_vectors, load_network, raw_pixels, train_probe
 from featlib.ui.session import Session, bind, choose
 from featlib.ui.text import plain
-from featlib.ui.widgets import gallery, positions_in, show_chart
-
-MISTAKES = 18
+from featlib.ui.widgets import PickedPoints, show_chart, show_predicted
 
 
 @dataclass(frozen=True)
@@ -38,36 +36,7 @@ class ProbeComparison:
     pixels: ProbeResult
 
 
-def pick_label(session: Session, images: ImageSet) -> str | None:
-    """Return the label column to predict, or None if the set has none that can be learned."""
-    columns = images.label_columns
-    column = session.label if session.label in columns else columns[0] if columns else ""
-    if session.label not in ("", column):
-        session.report("label", column or "no label")
-    if len(columns) > 1:
-        st.segmented_control("Label to predict", columns, required=True, **bind("label", shown=column))
-    obstacle = _find_obstacle(images, column) if columns else "These images have no labels."
-    if not obstacle:
-        return column
-    st.info(
-        f"{plain(obstacle)} Learning needs labels, and at least two images per label, since some are held out for "
-        "testing. Upload a folder with one sub-folder per class on Home, or use a built-in set:"
-    )
-    with st.container(horizontal=True):
-        for name in ("shapes", "views", "digits"):
-            st.button(f"Use the {name}", on_click=choose, args=("images", name))
-    return None
-
-
-def _find_obstacle(images: ImageSet, column: str) -> str:
-    counts = Counter(images.labels_for(column).tolist())
-    single = [label for label, count in counts.items() if count < 2]
-    if single:
-        return f"{len(single)} of the {len(counts)} labels in “{column}” have only one image, such as “{single[0]}”."
-    return "" if len(counts) > 1 else f"All {len(images)} images have the same “{column}”."
-
-
-def compare_probes(
+def compute_probes(
     session: Session, backbone: Backbone, images: ImageSet, layer: LayerInfo, column: str
 ) -> ProbeComparison:
     """Train probes on the layer and on its baselines.
@@ -110,43 +79,76 @@ def show_accuracy(session: Session, comparison: ProbeComparison, column: str) ->
     show_chart(plots.accuracy_bars(rows), key="accuracy", alt=f"Accuracy: {summary}.", name=name)
     st.caption(
         f"A logistic regression on the layer's average-pooled vectors, the network frozen. {probe.cv}-fold stratified "
-        f"cross-validation over {len(probe.labels):,} images with a fixed seed; error bars are the standard deviation "
+        f"cross-validation over {probe.n_used:,} images with a fixed seed; error bars are the standard deviation "
         "over the folds. Compared with the same layer with random weights, with 16 × 16 raw pixels, and with always "
         "predicting the majority class."
     )
 
 
-def show_confusion(comparison: ProbeComparison) -> None:
-    """Show the confusion matrix."""
-    probe = comparison.layer
+def show_confusion(session: Session, probe: ProbeResult) -> None:
+    """Show the confusion matrix; a click on a cell chooses it."""
+
+    def choose_cell(points: PickedPoints) -> None:
+        true, predicted = (int(i) for i in np.ravel(points[0]["customdata"]))
+        choose("cell", _write_cell(probe.classes[true], probe.classes[predicted]))
+
+    cells = [_write_cell(true, predicted) for true in probe.classes for predicted in probe.classes]
     st.subheader("Confusion matrix", anchor=False)
+    selected = divmod(cells.index(session.cell), len(probe.classes)) if session.cell in cells else None
     show_chart(
-        plots.confusion_heatmap(probe.confusion, probe.classes),
-        key="confusion",
-        name="confusion matrix",
+        plots.confusion_heatmap(probe.confusion, probe.classes, selected=selected),
+        key=f"confusion {' '.join(map(str, probe.classes))}",
+        name=f"{session.layer} confusion matrix",
         width="content",
-        alt=f"Confusion matrix of {len(probe.classes)} labels: {len(probe.mistakes)} of {len(probe.labels)} are wrong.",
+        on_select=choose_cell,
+        alt=f"Confusion matrix of {len(probe.classes)} labels: {len(probe.mistakes)} of {probe.n_used} are wrong.",
     )
 
 
-def show_mistakes(whole: ImageSet, comparison: ProbeComparison) -> None:
-    """Show the misclassified images; a click chooses one of the `whole` set."""
-    images, probe = comparison.images, comparison.layer
-    positions = positions_in(whole, images)
-    st.subheader("Misclassified images", anchor=False)
-    if not len(probe.mistakes):
-        st.success(f"None: all {len(images):,} images were classified correctly when held out.")
+def show_mistakes(session: Session, probe: ProbeResult, part: ImageSet, images: ImageSet) -> None:
+    """Show the misclassified images, or those of a cell of the confusion matrix, the most confident first.
+
+    Args:
+        session: The choices.
+        probe: The probe.
+        part: The images learned from, in the order of the probe's rows.
+        images: The whole set.
+    """
+    cells = _list_cells(probe, session.cell)
+    if session.cell and session.cell not in cells:
+        session.report("cell", "every misclassified image")
+    cell = session.cell if session.cell in cells else ""
+    counts = {name: f"{name} ({len(rows):,})" for name, rows in cells.items()}
+    st.subheader("Images of one cell" if cell else "Misclassified images", anchor=False)
+    st.selectbox(
+        "Images shown",
+        ["", *cells],
+        format_func={"": f"all misclassified ({len(probe.mistakes):,})", **counts}.__getitem__,
+        width=320,
+        help="True class → predicted class. A click on a cell of the matrix chooses it too.",
+        **bind("cell", shown=cell),
+    )
+    rows = cells[cell] if cell else probe.mistakes
+    if not len(rows):
+        st.success("None." if cell else f"None: all {probe.n_used:,} images were classified correctly when held out.")
         return
-    shown = probe.mistakes[:MISTAKES].tolist()
-    st.markdown(
-        f"{len(probe.mistakes):,} of {len(images):,} images were misclassified when held out"
-        + (f"; the first {MISTAKES}:" if len(probe.mistakes) > MISTAKES else ":")
-    )
-    gallery(
-        "mistakes",
-        images[shown],
-        [positions[i] for i in shown],
-        notes=[f"{probe.labels[i]} → {probe.predictions[i]}" for i in shown],
-        side=120,
-        link=True,
-    )
+    what = f"are {cell}" if cell else "were misclassified"
+    st.markdown(f"{len(rows):,} of {probe.n_used:,} images {plain(what)} when held out, the most confident first.")
+    show_predicted(f"mistakes {cell}", images, part, rows, probe)
+
+
+def _list_cells(probe: ProbeResult, chosen: str) -> dict[str, np.ndarray]:
+    """Return the rows of each cell of the confusion matrix that has any or is chosen, the largest mistakes first."""
+    cells = {}
+    order = np.argsort(-(probe.confusion - np.diag(np.diag(probe.confusion))), axis=None, kind="stable")
+    for i, j in zip(*np.unravel_index(order, probe.confusion.shape), strict=True):
+        true, predicted = probe.classes[[i, j]]
+        cell = _write_cell(true, predicted)
+        if probe.confusion[i, j] or cell == chosen:
+            cells[cell] = np.flatnonzero((probe.labels == true) & (probe.predictions == predicted))
+    return cells
+
+
+def _write_cell(true: object, predicted: object) -> str:
+    """Name a cell of the confusion matrix, on screen and in a link."""
+    return f"{true} → {predicted}"

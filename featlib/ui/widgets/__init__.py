@@ -12,6 +12,7 @@ from featlib.ui.widgets.channels import (
 from featlib.ui.widgets.charts import RGB, SCALE, PickedPoints, save_picture, show_chart
 from featlib.ui.widgets.copy_link import copy_link
 from featlib.ui.widgets.gallery import gallery, short_name
+from featlib.ui.widgets.labels import find_obstacle, has_several, pick_column, pick_label, warn_single
 from featlib.ui.widgets.own_model import choose_own_model
 from featlib.ui.widgets.panels import show_code, show_image, show_prediction, show_problems
 from featlib.ui.widgets.pickers import (
@@ -27,6 +28,7 @@ from featlib.ui.widgets.pickers import (
     resolve_layer,
     sample_column,
 )
+from featlib.ui.widgets.predicted import show_predicted
 from featlib.ui.widgets.scatter import (
     MIN_POINTS,
     Points,
@@ -48,12 +50,16 @@ __all__ = [
     "choose_own_model",
     "copy_link",
     "default_layer",
+    "find_obstacle",
     "format_shape",
     "gallery",
+    "has_several",
     "layer_title",
     "maps_controls",
     "matching_images",
+    "pick_column",
     "pick_image",
+    "pick_label",
     "pick_layer",
     "pick_part",
     "pick_projection",
@@ -71,9 +77,11 @@ __all__ = [
     "show_film_strip",
     "show_image",
     "show_maps",
+    "show_predicted",
     "show_prediction",
     "show_problems",
     "show_scatter",
     "show_vector",
     "tsne_note",
+    "warn_single",
 ]

@@ -17,7 +17,7 @@ from featlib.ui.widgets.gallery import gallery
 from featlib.ui.widgets.stages import PREFIX, find_stage, name_stage
 
 SHELF = 30  # thumbnails shown at a time
-LIMITS = (300, 1000, 3000)  # images that a page with many images may be limited to
+LIMITS = (300, 1000, 2000)  # sizes of the sample that a page with many images may use instead of all
 
 
 def resolve_image(session: Session, images: ImageSet) -> int:
