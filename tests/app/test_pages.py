@@ -227,7 +227,7 @@ def test_columns_that_are_not_there_are_named_and_the_first_shown():
 
 def test_no_page_changes_the_choices_of_another():
     """It shows something else where it must: here an image among the 300 of 1,797 that it uses."""
-    at = open_page("vectors", images="digits", image=3, layer="block4_add")
+    at = open_page("vectors", images="digits", image=3, layer="block4_add", limit=300)
     assert ["image=3" in warning.value for warning in at.warning] == [True]
     assert "the first of the 300 used here" in at.warning[0].value
     assert choices(at).image == 3

@@ -244,7 +244,7 @@ def test_stopped_work_says_so_keeps_what_is_done_and_resumes(page, passes, stop_
     assert "Stopped" not in said(at)
     assert choices(at).stopped == ""
     assert passes.images() - stopped == 120 - 64, "the two batches that were reported are in the store"
-    shown = {"vectors": "matrix", "layer_probe": "depth", "transfer": "accuracy", "": "views"}
+    shown = {"vectors": "matrix", "layer_probe": "depth", "transfer": "accuracy", "": "overview"}
     assert has(at, "plotly_chart", shown[page])
 
 
