@@ -197,3 +197,21 @@ def test_suggested_layers_are_marked_and_can_be_picked_from_the_short_list(lite9
     assert (table["Receptive field"][1], table["Stride"][1]) == (info.receptive_field[0], info.stride[0])
     select(at, at.dataframe[0], rows=[], columns=[], cells=[[1, "Layer"]])
     assert choices(at).layer == info.path
+
+
+def test_a_model_of_which_one_image_shows_nothing_is_listed_with_the_reason(monkeypatch):
+    import keras
+
+    from featlib.models import load_backbone
+    from featlib.ui import compute
+
+    rgb, depth = keras.Input((20, 20, 3), name="rgb"), keras.Input((20, 20, 1), name="depth")
+    fused = keras.layers.Conv2D(3, 3, name="conv")(keras.layers.Concatenate(name="fused")([rgb, depth]))
+    backbone = load_backbone(keras.Model([rgb, depth], fused), preprocessing="none")
+    monkeypatch.setattr(compute, "network", lambda session: backbone)
+    at = open_page("layers")
+    assert not at.error
+    assert any("can be computed from one image" in info.value and "depth" in info.value for info in at.info)
+    assert {"fused", "conv"} <= set(at.dataframe[0].value["Layer"])
+    select(at, at.dataframe[0], rows=[], columns=[], cells=[[3, "Layer"]])
+    assert any("has no accessible output" in warning.value for warning in at.warning)

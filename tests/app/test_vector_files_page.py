@@ -315,3 +315,11 @@ def test_too_few_rows_are_told(tmp_path):
     write(tmp_path, rows, np.eye(3, 24, dtype=np.float32), 1)
     at = opened(tmp_path)
     assert "needs at least 4 rows" in at.error[0].value
+
+
+def test_rows_that_a_link_cannot_mean_are_named(vectors_set):
+    at = opened(vectors_set[0], row=5000, drawn=123, color="mood")
+    assert not at.error
+    for name, shown in {"row=5000": "row 891", "drawn=123": "500", "color=mood": "kind"}.items():
+        assert [shown in warning.value for warning in at.warning if name in warning.value] == [True], name
+    assert not run(at).warning

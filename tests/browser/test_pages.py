@@ -211,3 +211,21 @@ def test_a_hostile_file_name_stays_text(server, visitor, photos, tmp_path):
         visitor.settle()
         assert "owned" not in visitor.page.title()
         visitor.assert_no_exception()
+
+
+def test_the_link_is_copied_and_the_presenter_view_is_left_again(server, visitor):
+    visitor.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visitor.open(server.url + "/feature_maps?image=3&layer=block10_add&upload=a-key")
+    visitor.page.get_by_role("button", name="Copy link").click()
+    visitor.see("Copied")
+    link = visitor.page.evaluate("navigator.clipboard.readText()")
+    assert link == f"{server.url}/feature_maps?model=EfficientNetLite0&images=photos&image=3&layer=block10_add"
+    visitor.page.get_by_role("button", name="Present").click()
+    visitor.settle()
+    assert visitor.query()["present"] == "1"
+    assert not visitor.page.get_by_test_id("stSidebar").is_visible()
+    assert not visitor.page.get_by_text("The code").is_visible()
+    visitor.page.get_by_role("button", name="Leave presenter view").click()
+    visitor.settle()
+    assert visitor.page.get_by_test_id("stSidebar").is_visible()
+    assert visitor.page.get_by_text("The code").is_visible()
