@@ -499,7 +499,7 @@ def test_a_terminal_sees_progress(tmp_path, photos):
 
     write_photos(tmp_path / "set", photos)
     terminal, stderr = pty.openpty()
-    arguments = ["extract", "set", "samples:views", "--layer", "block4_add", "--batch-size", "4", "-o", "v.npz"]
+    arguments = ["extract", "set", "samples:shapes", "--layer", "block4_add", "--batch-size", "4", "-o", "v.npz"]
     running = subprocess.Popen(
         [sys.executable, "-m", "featlib", *arguments],
         cwd=tmp_path,
@@ -515,8 +515,8 @@ def test_a_terminal_sees_progress(tmp_path, photos):
     os.close(terminal)
     assert running.wait() == 0
     seen = seen.decode()
-    assert re.search(r"Images, \d+ per second[^\r]*\d+/124  00:00:\d\d", seen)  # speed, count and time to go
-    assert re.search(r"Images[^\r]*124/124", seen)
+    assert re.search(r"Images, \d+ per second[^\r]*\d+/436  00:00:\d\d", seen)  # speed, count and time to go
+    assert re.search(r"Images[^\r]*436/436", seen)
     assert "oneDNN" not in seen
     assert "cuda" not in seen.lower()
 
