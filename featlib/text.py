@@ -6,6 +6,8 @@ import re
 
 # The most characters of a name that are shown; a longer one is an attack on the screen or a mistake.
 MAX_NAME = 200
+# The beginning of a cell that spreadsheets compute, or of one that is escaped already.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def printable(text: str) -> str:
@@ -14,6 +16,16 @@ def printable(text: str) -> str:
         return text
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return shown if len(shown) <= MAX_NAME else "…" + shown[1 - MAX_NAME :]
+
+
+def escape_formula(text: str) -> str:
+    """Return the cell of a CSV file with a text: behind an apostrophe if a spreadsheet would take it for a formula."""
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def unescape_formula(cell: str) -> str:
+    """Return the text that `escape_formula` was given."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -1,4 +1,7 @@
-"""CSV files of vectors: one line per image, with its id, name, labels and numbers."""
+"""CSV files of vectors: one line per image, with its id, name, labels and numbers.
+
+Texts that a spreadsheet would compute are escaped, since names come from other people's archives.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ from typing import BinaryIO
 import numpy as np
 
 from featlib.features.files.records import LABEL_PREFIX, Row, VectorFileContents
+from featlib.text import escape_formula
 
 
 def write_csv(contents: VectorFileContents, file: BinaryIO) -> None:
     """Write UTF-8 CSV: per vector its id, name, labels, model, fingerprint, layers, pooling and D values."""
     origin = contents.origin
-    fixed = [origin.model, origin.fingerprint, "+".join(origin.layers), origin.pooling]
+    fixed = [
+        escape_formula(text) for text in (origin.model, origin.fingerprint, "+".join(origin.layers), origin.pooling)
+    ]
     values = ([*fixed, *_numbers(row)] for piece in contents.vectors() for row in piece)
     columns = ["model", "fingerprint", "layers", "pooling", *origin.columns]
     _write_rows(file, contents.label_columns, contents.good(), columns, values)
@@ -38,6 +44,11 @@ def _numbers(row: np.ndarray) -> list[str]:
     return [f"{value:.9g}" for value in row.tolist()]
 
 
+def _cell(text: str) -> str:
+    """Return the cell of a text; a carriage return, which many programs take for the end of the row, is replaced."""
+    return escape_formula(text.replace("\r", "\N{REPLACEMENT CHARACTER}"))
+
+
 def _write_rows(
     file: BinaryIO,
     label_columns: Sequence[str],
@@ -47,8 +58,10 @@ def _write_rows(
 ) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "name", *(f"{LABEL_PREFIX}{name}" for name in label_columns), *columns])
+    header = ["id", "name", *(f"{LABEL_PREFIX}{name}" for name in label_columns), *columns]
+    writer.writerow(map(_cell, header))
     for row, own in zip(rows, values, strict=True):
-        writer.writerow([row.id, row.name, *(row.labels.get(name, "") for name in label_columns), *own])
+        texts = [row.name, *(row.labels.get(name, "") for name in label_columns)]
+        writer.writerow([row.id, *map(_cell, texts), *own])
     text.flush()
     text.detach()

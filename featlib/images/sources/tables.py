@@ -15,7 +15,7 @@ from featlib.images.folders import OpenFolder
 from featlib.images.item import ImageEntry, ImageItem, ImageProblem
 from featlib.images.names import clean_name, folder_labels
 from featlib.images.sources.walk import common_folder
-from featlib.text import format_bytes, printable
+from featlib.text import format_bytes, printable, unescape_formula
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -173,7 +173,11 @@ def _read_csv(path: Path, shown: str, max_rows: int, path_column: str | None) ->
         strings_can_be_null=False,
     )
     with csv.open_csv(path, read_options=reading, parse_options=parsing, convert_options=texts) as file:
-        return _collect(file, path_column, labels, max_rows)
+        rows = _collect(file, path_column, labels, max_rows)
+    return _Rows(
+        [unescape_formula(text) for text in rows.paths],
+        {name: [unescape_formula(text) for text in values] for name, values in rows.labels.items()},
+    )
 
 
 def _read_parquet(path: Path, shown: str, max_rows: int, path_column: str | None) -> _Rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,9 @@ import pytest
 
 from featlib.errors import FeatlibError
 from featlib.features import Origin, VectorTable, load_vectors, save_vectors, to_csv, to_npz
-from featlib.images import ImageProblem
+from featlib.features.files import coordinates_to_csv
+from featlib.images import ImageProblem, list_pending
+from featlib.text import escape_formula, unescape_formula
 
 READ = (".npz", ".parquet")
 N, D = 30, 40
@@ -99,6 +102,31 @@ def test_csv_holds_names_labels_origin_and_exact_values(table):
     assert rows[0]["fingerprint"] == table.fingerprint
     values = np.array([[row[column] for column in table.columns] for row in rows], np.float32)
     np.testing.assert_array_equal(values, table.X)
+
+
+def test_no_cell_of_a_csv_is_a_formula(table, tmp_path):
+    """Names and labels may come from somebody else's archive."""
+    evil = ["=cmd|'calc'!A0", "+1", "-1+1", "@SUM(A1)", "\t=1", "a\rb", "'=1", "''@x", "'plain'", "a=b"]
+    names = tuple(f"{name}.png" for name in evil)
+    values = np.arange(-2, len(evil) - 2, dtype=np.float32)[:, np.newaxis]
+    origin = replace(table.origin, model="=model", columns=("=layer:0",), layers=("=layer",))
+    bad = VectorTable(values, tuple(map(str, range(len(evil)))), names, {"=kind": np.array(evil)}, origin)
+    cells = list(csv.reader(io.StringIO(to_csv(bad).decode(), newline="")))
+    numbers = [row.pop() for row in cells]
+    assert not [cell for row in cells for cell in row if cell.startswith(tuple("=+-@\t\r"))]
+    assert numbers[1:] == [f"{value:g}" for value in values[:, 0]]
+    assert numbers[0] == "'=layer:0"
+    coordinates = coordinates_to_csv(bad, np.ones((len(evil), 2))).decode()
+    assert not re.search(r'(^|,|")[=+@\t]', coordinates, re.MULTILINE)
+    rows = [
+        "path,kind",
+        *(f'"{escape_formula(name)}","{escape_formula(kind)}"' for name, kind in zip(names, evil, strict=True)),
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(rows), newline="")
+    found = list_pending(tmp_path / "list.csv")
+    assert [image.path.name for image in found[:4]] == list(names[:4])
+    assert [image.labels["kind"] for image in found[:4]] == evil[:4]
+    assert [unescape_formula(escape_formula(text)) for text in evil] == evil
 
 
 def test_bytes_and_file_are_the_same(table, tmp_path):
