@@ -36,6 +36,7 @@ from featlib.images.read import (
 )
 from featlib.images.resize import cover
 from featlib.images.sniff import FORMATS, READABLE, describe, image_format
+from featlib.images.tiff import WHITELESS, is_raw, why_not_tiff
 
 __all__ = ["MAX_BYTES", "MAX_PIXELS", "decode_array", "decode_bytes", "decode_image", "decode_pil"]
 
@@ -127,6 +128,10 @@ def decode_resized(data: bytes, name: str, height: int, width: int) -> np.ndarra
 
 def _decode(data: bytes, name: str, read: Callable[[Image.Image], np.ndarray]) -> np.ndarray:
     check_length(len(data), name)
+    if is_raw(data):
+        raise ImageError(
+            f"'{name}' is a RAW photo, which cameras write and only some programs read: export it as JPEG."
+        )
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             # The header declares the size, so it is checked before any pixel is decoded.
@@ -136,7 +141,9 @@ def _decode(data: bytes, name: str, read: Callable[[Image.Image], np.ndarray]) -
         raise
     except UnidentifiedImageError as error:
         kind = image_format(data)
-        if kind is not None:
+        if kind == "TIFF" and (reason := why_not_tiff(data)):
+            reason = f"'{name}' {reason}"
+        elif kind is not None:
             reason = f"'{name}' begins like a {kind} but is damaged or cut off: export or download it again."
         else:
             reason = f"'{name}' is {describe(data)}, not an image that featlib reads: it reads {READABLE}."
@@ -235,7 +242,7 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = Image.fromarray(_FROM_16_BIT[np.asarray(image)])
     if image.mode in ("I", "F"):
-        raise ImageError(f"'{name}' has 32-bit values, which have no defined white level: save it with 8 or 16 bits.")
+        raise ImageError(f"'{name}' {WHITELESS}")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

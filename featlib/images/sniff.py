@@ -27,6 +27,9 @@ _OTHERS = (
     (b"\xff\x0a", "a JPEG XL image"),
     (b"\x89HDF", "an HDF5 file"),
     (b"\x93NUMPY", "a NumPy file"),
+    (b"FUJIFILMCCD-RAW", "a RAW photo"),
+    (b"IIRO", "a RAW photo"),
+    (b"IIU\x00", "a RAW photo"),
 )
 _HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"}
 
@@ -52,7 +55,7 @@ def describe(data: bytes) -> str:
         brand = data[8:12]
         if brand in _HEIC_BRANDS:
             return "a HEIC photo"
-        return "an AVIF image" if brand in (b"avif", b"avis") else "a video"
+        return {b"avif": "an AVIF image", b"avis": "an AVIF image", b"crx ": "a RAW photo"}.get(brand, "a video")
     if data[:4] == b"RIFF":
         return "a sound or video file"
     return _describe_text(data[:4096])

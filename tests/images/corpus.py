@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 ORIENTATION = 0x0112
 
@@ -171,7 +171,24 @@ def _bad() -> Iterator[OddImage]:
     yield OddImage("document.jpg", b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + bytes(99), False, "a PDF document")
     yield OddImage("noise.jpg", np.random.default_rng(0).bytes(3000), False, "an unknown kind of file")
     yield OddImage("float.tif", encode(photo().convert("F"), "TIFF"), False, "32-bit values")
+    preview = {254: 1, 256: 8, 257: 8, 258: (8, 8, 8), 259: 1, 262: 2, 271: "Maker", 277: 3, 330: 0}
+    floats = {256: 8, 257: 8, 258: (32, 32, 32), 259: 1, 262: 2, 273: 8, 277: 3, 278: 8, 279: 768, 339: (3, 3, 3)}
+    yield OddImage("float_rgb.tif", tiff(floats), False, "32-bit values, which have no defined white level")
+    yield OddImage("photo.cr2", b"II*\0\x10\0\0\0CR\x02\0" + bytes(999), False, "RAW photo, which cameras write")
+    yield OddImage("photo.cr3", b"\0\0\0\x18ftypcrx " + bytes(200), False, "a RAW photo, not an image")
+    yield OddImage("photo.nef", tiff(preview), False, "RAW photo, which cameras write")
+    yield OddImage("photo.dng", tiff(preview | {50706: b"\1\4\0\0"}), False, "RAW photo, which cameras write")
     yield OddImage("icon.ico", encode(photo(), "ICO"), False, "an icon file")
+
+
+def tiff(tags: dict) -> bytes:
+    """A TIFF of these tags, without pixels."""
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        directory[tag] = value
+    file = io.BytesIO()
+    directory.save(file)
+    return file.getvalue() + bytes(1000)
 
 
 def damaged_png(png: bytes) -> bytes:
