@@ -81,11 +81,19 @@ def ask_child(
         answer = None
     if not isinstance(answer, dict):
         raise ModelError(
-            f"Reading it was aborted (status {done.returncode}), as happens with damaged files. Save it again."
+            f"Reading it was aborted ({_cause(done.returncode)}), as happens with damaged files. Save it again."
         )
     if "refused" in answer:
         raise ModelError(str(answer["refused"]))
     return answer, content
+
+
+def _cause(status: int) -> str:
+    """Name what ended a process: a signal, or its exit status."""
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"status {status}"
 
 
 def limit_files_and_time(seconds: int) -> None:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import h5py
+import numpy as np
 from h5py import h5a, h5d, h5g, h5l, h5o, h5t
 
 from featlib.errors import ModelError
@@ -159,7 +160,9 @@ class _Rewriter:
         for name in names:
             if name in source.attrs:
                 _check_attribute(source, name, path, self._largest_text)
-                target.attrs[name] = source.attrs[name]
+                value = source.attrs[name]
+                texts = isinstance(value, np.ndarray) and value.dtype == object
+                target.attrs.create(name, value, dtype=h5py.string_dtype() if texts else None)  # else ASCII only
             if self._target.id.get_filesize() > 2 * MAX_BYTES:
                 raise ModelError(f"Its attributes (in {quoted(path)}) take more than {format_bytes(MAX_BYTES)}.")
 

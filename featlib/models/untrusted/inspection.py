@@ -15,8 +15,9 @@ from featlib.models.untrusted.child import NEEDS_MEMORY, limit_files_and_time, l
 from featlib.models.untrusted.config_rules import check_config
 from featlib.models.untrusted.json_text import parse_json
 from featlib.models.untrusted.keras2 import repair_config
+from featlib.models.untrusted.layer_names import rename_layers
 from featlib.models.untrusted.opening import ALLOWED_FILES, INSPECTION_SECONDS, MAX_FILE, InspectedFile
-from featlib.models.untrusted.wording import SAVE_AGAIN
+from featlib.models.untrusted.wording import SAVE_AGAIN, keras_error
 
 MEMORY = 2_000_000_000  # bytes, for several copies of a file of 200 MB
 FORMATS = {  # first bytes -> what the file is
@@ -46,6 +47,11 @@ def main() -> None:
         answer, content = {"refused": str(error)}, b""
     except MemoryError:
         answer, content = {"refused": NEEDS_MEMORY}, b""
+    except Exception as error:  # noqa: BLE001 - whatever a damaged file makes HDF5 raise
+        answer, content = (
+            {"refused": f"Reading it failed: {keras_error(error)}. The file is damaged: save it again."},
+            b"",
+        )
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
     sys.stdout.buffer.write(content)
 
@@ -95,10 +101,10 @@ def inspect_weights(data: bytes) -> InspectedFile:
 
 
 def _repair(text: bytes, name: str) -> tuple[bytes, tuple[str, ...]]:
-    config = parse_json(text, name)
+    config, renamed = rename_layers(parse_json(text, name))
     check_config(config)
     config, repairs = repair_config(config)
-    return json.dumps(config).encode(), repairs
+    return json.dumps(config).encode(), (*renamed, *repairs)
 
 
 def _rewrite_member(members: dict[str, bytes]) -> tuple[bytes, int]:

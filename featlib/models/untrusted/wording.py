@@ -27,6 +27,8 @@ def keras_error(error: BaseException) -> str:
     text = str(error).rsplit("Exception encountered: ", maxsplit=1)[-1]
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
     reason = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-    if isinstance(error, LookupError) or not reason:
+    if isinstance(error, KeyError) and reason:
+        reason = f"something in it lacks {reason}, which Keras always writes"
+    elif isinstance(error, LookupError) or not reason:
         reason = f"{type(error).__name__} {reason}".strip()
     return escaped(reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…")

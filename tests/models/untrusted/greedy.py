@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def main():
         "disk": _disk,
         "crash": os.abort,
         "exit": lambda: sys.exit(3),
+        "signal": lambda: os.kill(os.getpid(), signal.SIGTERM),
         "no answer": lambda: None,
         "nonsense": lambda: "nonsense",
         "surroundings": _surroundings,

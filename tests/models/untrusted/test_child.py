@@ -23,6 +23,7 @@ GREEDY = "tests.models.untrusted.greedy"
         ("disk", "OSError"),
         ("crash", "more memory than the 4 GB"),
         ("exit", "status 3"),
+        ("signal", "SIGTERM"),
         ("no answer", "as happens with damaged files"),
         ("nonsense", "as happens with damaged files"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from featlib.errors import ModelError
@@ -13,6 +14,7 @@ from featlib.models.untrusted.hdf5 import rewrite_h5
 from featlib.models.untrusted.inspection import inspect_model
 from featlib.models.untrusted.json_text import parse_json
 from featlib.models.untrusted.keras2 import repair_config
+from featlib.models.untrusted.layer_names import rename_layers
 from tests.models.untrusted.files import WEIGHTS, write
 
 QUICK = settings(
@@ -24,7 +26,10 @@ QUICK = settings(
 CHANGES = st.lists(
     st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), min_size=1, max_size=6
 )
-WORDS = st.sampled_from(["Dense", "Lambda", "function", "keras.layers", "os", "__tensor__", "Policy", "relu", "in", ""])
+ODD = ["\ud800", "\x1b[31m", "\u202e", "a\nb", "\0", "a[0]", "\N{GRINNING FACE}"]
+WORDS = st.sampled_from(
+    ["Dense", "Lambda", "function", "keras.layers", "os", "__tensor__", "Policy", "relu", "in", "", *ODD]
+)
 KEYS = [
     "class_name",
     "config",
@@ -35,6 +40,7 @@ KEYS = [
     "output_layers",
     "dtype",
     "axis",
+    "name",
 ]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
@@ -83,15 +89,29 @@ def test_hdf5_files(good, tmp_path, changes):
 @settings(QUICK, max_examples=300)
 @given(data=st.data())
 def test_config(good, data):
+    _check_mutant(good, data)
+
+
+@pytest.mark.slow
+@settings(QUICK, max_examples=2000)
+@given(data=st.data())
+def test_two_thousand_configs(good, data):
+    _check_mutant(good, data)
+
+
+def _check_mutant(good, data):
+    """The mutant passes, or is refused in one line that any terminal shows."""
     config = _mutated(good.config, data)
     try:
-        config = parse_json(json.dumps(config).encode(), "config.json")
+        config, renamed = rename_layers(parse_json(json.dumps(config).encode(), "config.json"))
         check_config(config)
         repaired, repairs = repair_config(config)
-    except ModelError:
+    except ModelError as refusal:
+        assert str(refusal).isprintable()
+        assert len(str(refusal)) < 600
         return
     assert isinstance(repaired, dict)
-    assert all(isinstance(repair, str) for repair in repairs)
+    assert all(repair.isprintable() for repair in (*renamed, *repairs))
 
 
 @settings(QUICK, max_examples=150)

@@ -7,8 +7,11 @@ import json
 import numpy as np
 import pytest
 
+from featlib.errors import ModelError
+from featlib.models import load_backbone
 from featlib.models.untrusted import inspect_model_file, open_model_file
 from featlib.models.untrusted.inspection import inspect_model
+from tests.models.oracle import check_all_taps
 from tests.models.untrusted.files import CONFIG, METADATA, edited_h5_config, members_of, with_config, write
 from tests.models.untrusted.keras_2 import as_keras_2
 
@@ -158,6 +161,58 @@ def test_sequential_of_early_keras_2(tmp_path):
         "Moved the input shape of 1 layer to an Input layer, as Keras 3 does.",
         "Named 1 Sequential model that had no name.",
     )
+
+
+def _oddly_named():
+    """Two inputs of one image, an inner model called twice, a layer called twice, two outputs: names of all kinds."""
+    import keras
+
+    inner_image = keras.Input((16, 16, 3), name="in[0]")
+    inner = keras.Model(inner_image, keras.layers.Conv2D(3, 3, padding="same", name="conv #1")(inner_image), name="a,b")
+    image = keras.Input((16, 16, 3), name="image (RGB)")
+    shared = keras.layers.BatchNormalization(name="norm+act")
+    x = inner(shared(inner(image)))
+    x = keras.layers.Add(name="\N{SNOWMAN}\ufe0f")([shared(x), image])
+    pooled = keras.layers.GlobalAveragePooling2D(name="norm_act")(x)
+    head = keras.Sequential([keras.layers.Dense(4, name="dense[4]")], name="head[a]")
+    outputs = [head(pooled), keras.layers.Dense(2, name="\N{WOMAN}\u200d\N{PERSONAL COMPUTER}")(pooled)]
+    return keras.Model(image, outputs, name="net, #2")
+
+
+@pytest.mark.parametrize(
+    "kind", ["model.keras", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("model.h5", "keras_2.h5"))]
+)
+def test_layers_with_odd_names_are_renamed(tmp_path, kind):
+    model = _oddly_named()
+    path = _saved(model, tmp_path / kind)
+    if kind == "keras_2.h5":
+        path.write_bytes(as_keras_2(path.read_bytes()))
+    backbone = load_backbone(path, preprocessing="none")
+    _check_equal(model, backbone)
+    assert [note for note in backbone.notes if note.startswith("Renamed ")] == [
+        "Renamed 10 layers: 'a,b' is now 'a_b', 'conv #1' is now 'conv _1', 'dense[4]' is now 'dense_4_', …."
+    ]
+    names = [layer.name for layer in backbone.model.layers]
+    assert {"norm_act", "norm_act_1", "a_b", "head_a_", "image _RGB_"} <= set(names)
+    assert len(set(names)) == len(names)
+    assert check_all_taps(backbone, np.ones((2, 16, 16, 3), np.float32)) > 8
+
+
+def test_what_one_repair_of_names_says(good):
+    config = good.config
+    text = json.dumps(config).replace('"conv"', '"conv[1]"')
+    report = inspect_model(with_config(good, text.encode()))
+    assert report.repairs == ("Renamed 1 layer: 'conv[1]' is now 'conv_1_'.",)
+    assert "conv[1]" not in json.dumps(_config(report))
+
+
+def test_what_keras_lacks_is_named(good, tmp_path):
+    """Keras raises a bare KeyError."""
+    layer = {"module": "keras.layers", "class_name": "Rescaling", "config": {"name": "scale", "scale": 2.0}}
+    config = {"module": "keras", "class_name": "Sequential", "config": {"name": "s", "layers": [layer]}}
+    path = write(tmp_path, "model.keras", with_config(good, config))
+    with pytest.raises(ModelError, match="Keras refused it: something in it lacks 'offset'"):
+        open_model_file(path)
 
 
 def test_old_homes_of_models(good):
