@@ -121,9 +121,32 @@ def with_a_space():
     return keras.Model(inputs, keras.layers.ReLU(name="last")(hidden), name="net")
 
 
-@pytest.mark.parametrize("make", [pytest.param(recurrent, marks=pytest.mark.slow), with_a_space])
+def with_a_spectrum():
+    inputs = keras.Input((16, 16, 3))
+    real, imaginary = keras.ops.fft2((inputs, keras.ops.zeros_like(inputs)))
+    return keras.Model(inputs, keras.layers.Add(name="last")([real, imaginary]), name="net")
+
+
+def with_memory():
+    inputs = keras.Input((16, 16, 3))
+    return keras.Model(inputs, keras.layers.LSTM(4, name="last")(keras.layers.Reshape((16, 48))(inputs)), name="net")
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "openvino"])
+def test_names_with_spaces_run_everywhere(photos, name, recwarn):
+    """TensorFlow refuses them as names of operations."""
+    pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")
+    backbone = load_backbone(with_a_space(), preprocessing="none")
+    network, batch = make_runtime(backbone, [Tap("last")], name), backbone.prepare(photos)
+    assert (network.name, network.note, list(recwarn)) == (name, "", [])
+    assert largest_difference(network.run(batch), run_eagerly(backbone, [Tap("last")], batch)) < 1e-4
+
+
+@pytest.mark.parametrize(
+    "make", [recurrent, *(pytest.param(make, marks=pytest.mark.slow) for make in (with_memory, with_a_spectrum))]
+)
 def test_what_openvino_cannot_convert_runs_in_tensorflow(photos, make):
-    """OpenVINO raises its OpConversionFailure for the one and a bare Exception for the other."""
+    """OpenVINO raises its OpConversionFailure."""
     pytest.importorskip("openvino", reason="needs OpenVINO: pip install openvino")
     backbone, taps = load_backbone(make(), preprocessing="none"), [Tap("last")]
     with pytest.warns(RuntimeWarning, match=r"cannot run '.*' \(.+\), so it is not used"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from featlib.models.graph.steps import LayerCall, Ref, Step, Tensor
@@ -13,6 +14,7 @@ from featlib.models.graph.steps import LayerCall, Ref, Step, Tensor
 if TYPE_CHECKING:
     import keras
 
+TENSORFLOW_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _patched = threading.RLock()  # held while the `call` methods of layers are replaced
 
 
@@ -83,9 +85,27 @@ def run_step(step: Step, values: dict[Ref, Tensor]) -> Any:  # noqa: ANN401 - an
     """
     import keras
 
-    result = step.call(values)
+    with _names_hidden(step.operation):
+        result = step.call(values)
     values.update(zip(step.outputs, keras.tree.flatten(result), strict=False))
     return result
+
+
+@contextmanager
+def _names_hidden(operation: keras.Operation) -> Iterator[None]:
+    """Keep the names that TensorFlow refuses in graphs, those with spaces or letters such as ö, away from it."""
+    odd = [
+        part
+        for part in (operation, *parts_of(operation))
+        if hasattr(part, "_open_name_scope") and not TENSORFLOW_NAME.fullmatch(part.name)
+    ]
+    for part in odd:
+        vars(part)["_open_name_scope"] = nullcontext
+    try:
+        yield
+    finally:
+        for part in odd:
+            vars(part).pop("_open_name_scope", None)
 
 
 def run_recorded(step: Step, values: dict[Ref, Tensor]) -> Recorder:

@@ -107,10 +107,15 @@ def graph_of(model: keras.Model) -> Any:  # noqa: ANN401 - private Keras class
 
 
 def keras_reason(error: BaseException) -> str:
-    """Extract the line of a Keras error that says what is wrong, without ANSI color codes and boilerplate."""
+    """Extract the line of a Keras error that says what is wrong, without ANSI color codes and boilerplate.
+
+    A line that ends in a colon only announces the next one.
+    """
     lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
     reasons = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
-    return reasons[0] if reasons else type(error).__name__
+    if not reasons:
+        return type(error).__name__
+    return " ".join(reasons[:2]) if reasons[0].endswith(":") else reasons[0]
 
 
 def enter(x: Tensor, symbolic_input: keras.KerasTensor) -> Tensor:
