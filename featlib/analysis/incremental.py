@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from featlib.analysis.checks import checked_vectors
 from featlib.analysis.neighbors import Neighbors, find_neighbors
+from featlib.checks import as_array, shown, whole_number
 from featlib.errors import FeatlibError
 from featlib.progress import OnProgress, report_progress
 
@@ -58,13 +59,12 @@ def fit_pca(
         FeatlibError: If there are fewer than 2 vectors, more than 4,096 columns, or NaN among the vectors.
         CancelledError: If `on_progress` returned True.
     """
-    if n_components < 1:
-        raise FeatlibError(f"n_components={n_components}; at least 1 is needed.")
+    n_components = whole_number("n_components", n_components)
+    if total is not None:
+        whole_number("total", total, 0)
     sums: _CovarianceSums | None = None
-    for X in batches:
-        if not len(X):
-            continue
-        sums = sums or _CovarianceSums(np.asarray(X))
+    for X in _batches(batches):
+        sums = sums or _CovarianceSums(X)
         sums.add(X)
         report_progress(on_progress, sums.n, total or sums.n)
     if sums is None or sums.n < 2:
@@ -95,8 +95,18 @@ def stream_neighbors(
         FeatlibError: If `n_neighbors` is out of bounds, or there is NaN among the vectors.
         CancelledError: If `on_progress` returned True.
     """
+    n_neighbors = whole_number("n_neighbors", n_neighbors)
+    query = checked_vectors(np.atleast_2d(as_array("query", query)))
+    if len(query) > 1:
+        raise FeatlibError(f"query must be one vector, (D,). Received: an array of shape {query.shape}.")
+    if total is not None:
+        whole_number("total", total, 0)
+    if without is not None:
+        whole_number("without", without, 0)
     indices, similarities, start = np.empty(0, int), np.empty(0), 0
-    for X in batches:
+    for X in _batches(batches):
+        if X.shape[1:] != query.shape[1:]:
+            raise FeatlibError(f"Received vectors of shape {X.shape} and a query of {query.shape[1]:,} numbers.")
         found = find_neighbors(np.vstack([query, X]), 0, n_neighbors=n_neighbors + 1)
         rows = found.indices - 1 + start
         wanted = rows != without
@@ -109,6 +119,16 @@ def stream_neighbors(
     return Neighbors(indices, similarities)
 
 
+def _batches(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Iterate over the batches that are not empty, as arrays."""
+    if not isinstance(batches, Iterable) or getattr(batches, "ndim", 1) == 0:
+        raise FeatlibError(f"batches must be an iterable of (m, D) arrays. Received: {shown(batches)}.")
+    for batch in batches:
+        X = as_array("batches", batch)
+        if X.ndim != 2 or X.size:
+            yield checked_vectors(X)
+
+
 class _CovarianceSums:
     """Running sums of a covariance matrix.
 
@@ -116,12 +136,12 @@ class _CovarianceSums:
     """
 
     def __init__(self, first: np.ndarray) -> None:
-        if first.ndim == 2 and first.shape[1] > MAX_WIDTH:
+        if first.shape[1] > MAX_WIDTH:
             raise FeatlibError(
                 f"PCA on all rows takes vectors of at most {MAX_WIDTH:,} numbers. Received: {first.shape[1]:,}. "
                 "Extract with average or maximum pooling, or from a layer with fewer channels."
             )
-        self.shift = checked_vectors(first).mean(axis=0, dtype=np.float64)
+        self.shift = first.mean(axis=0, dtype=np.float64)
         self.n, self.total = 0, np.zeros_like(self.shift)
         self.products = np.zeros((len(self.shift), len(self.shift)), order="F")
 
@@ -129,7 +149,9 @@ class _CovarianceSums:
         """Add (m, D) vectors."""
         from scipy.linalg.blas import dsyrk
 
-        shifted = checked_vectors(X) - self.shift
+        if X.shape[1] != len(self.shift):
+            raise FeatlibError(f"Received batches of {len(self.shift):,} and of {X.shape[1]:,} columns.")
+        shifted = X - self.shift
         self.total += shifted.sum(axis=0)
         self.products = dsyrk(1.0, shifted.T, beta=1.0, c=self.products, overwrite_c=1)  # the upper triangle
         self.n += len(X)

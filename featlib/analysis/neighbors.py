@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featlib.analysis.checks import checked_vectors
-from featlib.errors import FeatlibError
+from featlib.analysis.checks import checked_labels, checked_vectors
+from featlib.checks import whole_number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +25,16 @@ class Neighbors:
 
     indices: np.ndarray
     similarities: np.ndarray
+
+    def __repr__(self) -> str:
+        nearest = f", nearest row {self.indices[0]} ({self.similarities[0]:.3f})" if len(self.indices) else ""
+        return f"Neighbors({len(self.indices):,} rows{nearest})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas DataFrame with the columns row and similarity, nearest first."""
+        import pandas as pd
+
+        return pd.DataFrame({"row": self.indices, "similarity": self.similarities})
 
 
 def find_neighbors(X: np.ndarray, query: int, *, n_neighbors: int = 8) -> Neighbors:
@@ -38,10 +52,8 @@ def find_neighbors(X: np.ndarray, query: int, *, n_neighbors: int = 8) -> Neighb
         FeatlibError: If `query` or `n_neighbors` is out of bounds, or X holds NaN.
     """
     X = checked_vectors(X)
-    if not 0 <= query < len(X):
-        raise FeatlibError(f"query={query} is not a row of X; choose one of 0 to {len(X) - 1}.")
-    if n_neighbors < 1:
-        raise FeatlibError(f"n_neighbors={n_neighbors}; at least 1 is needed.")
+    query = whole_number("query, a row of X,", query, 0, len(X) - 1)
+    n_neighbors = whole_number("n_neighbors", n_neighbors)
     directions = _directions(X)
     similarities = np.clip(directions @ directions[query], -1.0, 1.0)
     order = np.argsort(-similarities, kind="stable")
@@ -82,9 +94,8 @@ def neighbor_accuracy(X: np.ndarray, y: np.ndarray, *, n_neighbors: int = 5) -> 
         FeatlibError: If X has fewer than 2 rows or holds NaN, or there is not one label per row.
     """
     X = checked_vectors(X, min_rows=2)
-    classes, codes = np.unique(np.asarray(y), return_inverse=True)
-    if codes.shape != (len(X),):
-        raise FeatlibError(f"Received {codes.size} labels for {len(X)} vectors; each vector needs one label.")
+    classes, codes = np.unique(checked_labels(y, len(X)), return_inverse=True)
+    n_neighbors = whole_number("n_neighbors", n_neighbors)
     similarity = cosine_similarity(X)
     np.fill_diagonal(similarity, -np.inf)
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : min(n_neighbors, len(X) - 1)]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featlib.analysis.checks import checked_vectors
+from featlib.analysis.checks import checked_labels, checked_vectors
+from featlib.checks import finite_number, instance, seed, whole_number
 from featlib.errors import FeatlibError
 from featlib.progress import OnProgress, report_progress
 
@@ -99,6 +100,8 @@ def compare_probes(first: ProbeResult, second: ProbeResult) -> ProbeDifference:
     Raises:
         FeatlibError: If the probes have other labels or another number of folds.
     """
+    for probe in (first, second):
+        instance("first and second", probe, ProbeResult, "results of linear_probe")
     if first.cv != second.cv or not np.array_equal(first.labels, second.labels):
         raise FeatlibError(
             f"Received probes of {len(first.labels)} labels with cv={first.cv} and {len(second.labels)} labels with "
@@ -147,10 +150,12 @@ def linear_probe(
     from threadpoolctl import threadpool_limits
 
     X = checked_vectors(X, min_rows=2)
-    labels = _checked_labels(y, len(X))
+    if y is None:
+        raise FeatlibError("There are no labels to predict. Put the images in one sub-folder per class.")
+    labels = checked_labels(y, len(X))
     classes, counts = _learnable(labels)
-    if cv < 2:
-        raise FeatlibError(f"cv={cv}; at least 2 folds are needed, so that every image is held out once.")
+    whole_number("cv, the number of folds,", cv, 2)
+    C, random_state = finite_number("C", C), seed(random_state)
     if C <= 0:
         raise FeatlibError(f"C={C:g} is not above 0; smaller values regularize more, 1 is the default.")
     used = np.flatnonzero(np.isin(labels, classes))
@@ -182,21 +187,6 @@ def linear_probe(
         cv=len(folds),
         skipped=np.unique(labels[lonely]),
     )
-
-
-def _checked_labels(y: Sequence[object] | np.ndarray | None, n: int) -> np.ndarray:
-    if y is None:
-        raise FeatlibError("There are no labels to predict. Put the images in one sub-folder per class.")
-    labels = np.asarray(y)
-    if labels.shape != (n,):
-        raise FeatlibError(f"Received labels of shape {labels.shape} for {n} vectors; one label per vector is needed.")
-    missing = np.array([label is None or label != label for label in labels.tolist()])
-    if missing.any():
-        raise FeatlibError(
-            f"{missing.sum()} of {n} images have no label (the first is row {missing.argmax()}). "
-            "Label them, or remove them."
-        )
-    return labels.astype(str) if labels.dtype == object else labels
 
 
 def _learnable(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

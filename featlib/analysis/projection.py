@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from featlib.analysis.checks import checked_vectors
+from featlib.checks import choice, finite_number, seed, whole_number
 from featlib.errors import FeatlibError
 from featlib.progress import OnProgress, report_progress
 
@@ -56,7 +57,7 @@ def perplexity_bounds(n: int) -> tuple[float, float]:
     Raises:
         FeatlibError: If n is below 4.
     """
-    if n < MIN_TSNE_ROWS:
+    if whole_number("n, the number of vectors,", n, 0) < MIN_TSNE_ROWS:
         raise FeatlibError(f"t-SNE needs at least {MIN_TSNE_ROWS} vectors and received {n}. Add images, or use PCA.")
     return 1.0, (n - 1) / 3
 
@@ -90,13 +91,13 @@ def project(
         FeatlibError: If X holds NaN or is too small, or an option is out of bounds.
         CancelledError: If `on_progress` returned True.
     """
-    if method not in PROJECTION_METHODS:
-        raise FeatlibError(f"Unknown projection method {method!r}. Choose one of: {', '.join(PROJECTION_METHODS)}.")
+    choice("method", method, PROJECTION_METHODS)
+    random_state, n_components = seed(random_state), whole_number("n_components", n_components)
     X = checked_vectors(X, min_rows=2)
     tsne = method == "tsne"
     if tsne and n_components not in (2, 3):
         raise FeatlibError(f"t-SNE maps to 2 or 3 dimensions; received n_components={n_components}.")
-    if not 1 <= n_components <= min(X.shape):
+    if n_components > min(X.shape):
         raise FeatlibError(
             f"n_components={n_components} is not between 1 and {min(X.shape)}, the smaller side of the "
             f"vectors' shape {X.shape}. Add images, or ask for fewer components."
@@ -133,12 +134,13 @@ def _checked_perplexity(perplexity: float | None, n: int) -> float:
     low, high = perplexity_bounds(n)
     if perplexity is None:
         return min(DEFAULT_PERPLEXITY, high)
+    perplexity = finite_number("perplexity", perplexity)
     if not low <= perplexity <= high:
         raise FeatlibError(
             f"perplexity={perplexity:g} is outside {low:g} to {high:.4g}, the bounds for {n} vectors. "
             "Choose one between them, or add images."
         )
-    return float(perplexity)
+    return perplexity
 
 
 def _pca(X: np.ndarray, n_components: int, random_state: int) -> tuple[np.ndarray, np.ndarray]:

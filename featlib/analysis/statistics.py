@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from featlib.checks import as_array, choice, instance
 from featlib.errors import FeatlibError
 
 ChannelOrder = Literal["index", "mean", "max", "sparsity"]
@@ -53,7 +54,7 @@ def channel_statistics(maps: np.ndarray) -> ChannelStatistics:
         The statistics, each of shape (c,) or (d,).
 
     Raises:
-        FeatlibError: If `maps` has another number of axes or is empty.
+        FeatlibError: If `maps` has another number of axes, is empty or not numeric.
     """
     maps = _checked_maps(maps)
     axes = tuple(range(maps.ndim - 1))
@@ -82,10 +83,10 @@ def sort_channels(stats: ChannelStatistics, by: ChannelOrder = "index") -> np.nd
         (c,) int indices of the channels.
 
     Raises:
-        FeatlibError: If `by` is unknown.
+        FeatlibError: If `by` is unknown, or `stats` is something else.
     """
-    if by not in CHANNEL_ORDERS:
-        raise FeatlibError(f"Cannot sort channels by {by!r}. Choose one of: {', '.join(CHANNEL_ORDERS)}.")
+    choice("by", by, CHANNEL_ORDERS)
+    instance("stats", stats, ChannelStatistics, "the result of channel_statistics")
     if by == "index":
         return np.arange(stats.n_channels)
     keys = {"mean": -stats.mean, "max": -stats.max, "sparsity": stats.sparsity}
@@ -102,14 +103,14 @@ def pool(maps: np.ndarray) -> np.ndarray:
         (n, c) vectors in the dtype of `maps`.
 
     Raises:
-        FeatlibError: If `maps` has another number of axes or is empty.
+        FeatlibError: If `maps` has another number of axes, is empty or not numeric.
     """
     maps = _checked_maps(maps)
     return maps.mean(axis=tuple(range(1, maps.ndim - 1)), dtype=np.float64).astype(maps.dtype)
 
 
 def _checked_maps(maps: np.ndarray) -> np.ndarray:
-    maps = np.asarray(maps)
+    maps = as_array("maps", maps)
     if maps.ndim not in (2, 4):
         raise FeatlibError(
             f"Received an array of shape {maps.shape}. Pass feature maps (n, h, w, c) or vectors (n, d); "
@@ -117,4 +118,6 @@ def _checked_maps(maps: np.ndarray) -> np.ndarray:
         )
     if maps.size == 0:
         raise FeatlibError(f"Received an array of shape {maps.shape}, which is empty.")
+    if maps.dtype.kind not in "fiub":
+        raise FeatlibError(f"Received feature maps of dtype {maps.dtype}; numbers are needed.")
     return maps if np.issubdtype(maps.dtype, np.floating) else maps.astype(np.float64)

@@ -17,13 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from featlib.errors import CancelledError, FeatlibError, ImageError
+from featlib.checks import instance, whole_number
+from featlib.errors import CancelledError, ImageError
 from featlib.features.runtimes import Precision, RuntimeName, check_runtime, cores, make_runtime
 from featlib.features.store import VectorLookup, VectorStore, path_of
 from featlib.features.taps import Tap, check_pooling
 from featlib.images import ImageEntry, ImageItem, ImageProblem, open_image
 from featlib.models import Backbone, find_layer
-from featlib.progress import OnProgress
+from featlib.progress import OnProgress, check_progress
+
+MAX_BATCH = 65_536
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,13 @@ class EngineOptions:
     """How an engine runs; checked when they are made.
 
     Attributes:
-        batch_size: Images in one forward pass, at least 1.
+        batch_size: Images in one forward pass, 1 to 65,536.
         runtime: "auto", "tensorflow" or "openvino"; see `make_runtime`.
         precision: "float32" or "bfloat16".
         store: The cache of vectors, so that none is computed twice; None for no cache.
 
     Raises:
-        FeatlibError: A batch size below 1, an unknown runtime or precision, or one that is not available.
+        FeatlibError: A batch size out of bounds, another store, an unknown runtime or precision, or an unavailable one.
     """
 
     batch_size: int = 32
@@ -64,11 +67,9 @@ class EngineOptions:
     store: VectorStore | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.batch_size, int | np.integer):
-            raise FeatlibError(f"batch_size must be a whole number. Received: {self.batch_size!r}.")
-        if self.batch_size < 1:
-            raise FeatlibError(f"batch_size must be at least 1. Received: {self.batch_size}.")
+        whole_number("batch_size", self.batch_size, 1, MAX_BATCH)
         check_runtime(self.runtime, self.precision)
+        instance("store", self.store, (VectorStore, type(None)), "a VectorStore or None")
 
 
 class Engine:
@@ -140,6 +141,7 @@ class Engine:
             FeatlibError: As for `stream`.
             CancelledError: `on_progress` returned True.
         """
+        check_progress(on_progress)
         found: list[ImageItem | ImageProblem] = []
         arrays = [np.empty((len(images), *shape), np.float32) for shape in self.shapes]
         rows = 0

@@ -11,14 +11,17 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from featlib.errors import ModelError
+from featlib.checks import flag, sequence, shown, whole_number
+from featlib.errors import FeatlibError, ModelError
 from featlib.features.engine import Engine, EngineOptions, raise_for_problems
 from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.store import VectorStore
 from featlib.features.taps import Pooling
 from featlib.features.vectors import Origin, combine_layers, vector_engine
 from featlib.images import list_pending
-from featlib.models import Backbone, is_model_path, load_backbone
+from featlib.models import Backbone, as_backbone, is_model_path, load_backbone
+
+SHAPE = "(height, width, channels)"
 
 _shared_backbone = lru_cache(maxsize=4)(load_backbone)
 
@@ -51,7 +54,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        backbone: str | Backbone = "EfficientNetLite0",
+        backbone: str | Path | Backbone = "EfficientNetLite0",
         *,
         layers: str | Sequence[str] | None = None,
         pooling: Pooling | None = "avg",
@@ -97,10 +100,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         """Compute the vectors.
 
         Args:
-            X: An ImageSet, a list of paths, bytes, PIL images or uint8 arrays, or one (n, h, w, 3) array.
+            X: An ImageSet, a list of paths, bytes, PIL images or uint8 arrays, one (n, h, w, 3) array, or a DataFrame
+                with one column of paths.
 
         Returns:
-            (n, D) float32, in the order given.
+            (n, D) float32, in the order given. After `set_output(transform="pandas")` a DataFrame with the names of the
+            images, which need not be unique, as its index; that of X if X is a Series or DataFrame of paths.
 
         Raises:
             ImageError: An image cannot be read.
@@ -116,25 +121,38 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         return self.feature_names_out_
 
     def _engine(self, network: Backbone, layers: str | Sequence[str] | None) -> Engine:
-        store = None
-        if self.cache not in (None, False):
-            store = VectorStore(None if self.cache is True else Path(self.cache))  # type: ignore[arg-type]
-        options = EngineOptions(self.batch_size, self.runtime, self.precision, store)
-        return vector_engine(network, layers, self.pooling, options, layer_weights=self.layer_weights)
+        options = EngineOptions(self.batch_size, self.runtime, self.precision, self._store())
+        return vector_engine(
+            network,
+            layers,
+            self.pooling,
+            options,
+            l2_normalize=self.l2_normalize,
+            layer_weights=self.layer_weights,
+        )
+
+    def _store(self) -> VectorStore | None:
+        if self.cache is None or self.cache is False:
+            return None
+        if self.cache is not True and not isinstance(self.cache, str | Path):
+            raise FeatlibError(f"cache must be None, True, False or a file's path. Received: {shown(self.cache)}.")
+        return VectorStore(None if self.cache is True else self.cache)
 
     def _load(self) -> Backbone:
-        if isinstance(self.backbone, Backbone):
-            return self.backbone
-        if not isinstance(self.backbone, str):
-            raise ModelError(
-                f"backbone must be a name, a path or a Backbone. Received: {type(self.backbone).__name__}. "
-                "For a live model: load_backbone(model, preprocessing=...)."
-            )
-        shape = tuple(self.input_shape) if self.input_shape is not None else None
+        include_top = flag("include_top", self.include_top)
+        if not isinstance(self.backbone, str | Path):
+            return as_backbone(self.backbone)
         # A file may change under its name, so only fixed weights are shared.
-        fixed = self.weights in (None, "imagenet") and not is_model_path(self.backbone)
+        fixed = (
+            isinstance(self.weights, str | None)
+            and self.weights in (None, "imagenet")
+            and not is_model_path(self.backbone)
+        )
         load = _shared_backbone if fixed else load_backbone
-        return load(self.backbone, weights=self.weights, include_top=self.include_top, input_shape=shape)
+        shape = None
+        if self.input_shape is not None:
+            shape = tuple(whole_number("input_shape", n) for n in sequence("input_shape", self.input_shape, SHAPE))
+        return load(self.backbone, weights=self.weights, include_top=include_top, input_shape=shape)
 
     def _fitted_network(self) -> Backbone:
         if "_network" not in self.__dict__:
@@ -146,10 +164,6 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
                 )
             self._network = network
         return self._network
-
-    def __sklearn_clone__(self) -> FeatureExtractor:
-        """Return a new extractor with the same parameters; a network among them is shared, not copied."""
-        return type(self)(**self.get_params(deep=False))
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

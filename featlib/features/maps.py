@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import overload
 
 import numpy as np
 
 from featlib.features.engine import Engine, EngineOptions, raise_for_problems
-from featlib.features.taps import Tap, run_eagerly
+from featlib.features.taps import Tap, as_layers, run_eagerly
 from featlib.images import as_image_set, list_pending
-from featlib.models import Backbone, list_layers
+from featlib.models import Backbone, as_backbone
 from featlib.progress import OnProgress
 
 
 @overload
 def feature_maps(
-    backbone: Backbone,
+    backbone: str | Path | Backbone,
     images: object,
     layer: str,
     *,
@@ -25,7 +26,7 @@ def feature_maps(
 ) -> np.ndarray: ...
 @overload
 def feature_maps(
-    backbone: Backbone,
+    backbone: str | Path | Backbone,
     images: object,
     layer: list[str] | tuple[str, ...],
     *,
@@ -33,7 +34,7 @@ def feature_maps(
     on_progress: OnProgress | None = None,
 ) -> dict[str, np.ndarray]: ...
 def feature_maps(
-    backbone: Backbone,
+    backbone: str | Path | Backbone,
     images: object,
     layer: str | list[str] | tuple[str, ...],
     *,
@@ -43,7 +44,7 @@ def feature_maps(
     """Compute the outputs of layers for images. Only the part of the network up to the deepest layer runs.
 
     Args:
-        backbone: From `load_backbone`.
+        backbone: From `load_backbone`, or the name or file of a network.
         images: An ImageSet, a list of paths, bytes, PIL images or uint8 arrays, or one (n, h, w, 3) array.
         layer: One layer path, or several, which come from one pass.
         batch_size: Images in one forward pass.
@@ -54,12 +55,13 @@ def feature_maps(
         layers a dict from path to array, in the order given.
 
     Raises:
+        FeatlibError: An argument is invalid; the message says which and what is allowed.
         LayerNotFoundError: A path is unknown.
         ImageError: An image cannot be read.
         CancelledError: `on_progress` returned True.
     """
-    paths = [layer] if isinstance(layer, str) else list(layer)
-    engine = Engine(backbone, [Tap(path, None) for path in paths], EngineOptions(batch_size))
+    paths, options = as_layers(layer), EngineOptions(batch_size)
+    engine = Engine(as_backbone(backbone), [Tap(path, None) for path in paths], options)
     found, arrays = engine.run(list_pending(images), on_progress=on_progress)
     raise_for_problems(found)
     return arrays[0] if isinstance(layer, str) else dict(zip(paths, arrays, strict=True))
@@ -78,11 +80,12 @@ class Trace:
     outputs: dict[str, np.ndarray]
 
 
-def trace_image(backbone: Backbone, image: object) -> Trace:
+
+def trace_image(backbone: str | Path | Backbone, image: object) -> Trace:
     """Run the network once on one image and return the output of every layer.
 
     Args:
-        backbone: From `load_backbone`.
+        backbone: From `load_backbone`, or the name or file of a network.
         image: A path, bytes, PIL image, uint8 array, or an item of an ImageSet.
 
     Returns:
@@ -91,7 +94,8 @@ def trace_image(backbone: Backbone, image: object) -> Trace:
     Raises:
         ImageError: The image cannot be read.
     """
+    backbone = as_backbone(backbone)
     resized = as_image_set([image])[0].resized(*backbone.input_shape[:2])
-    paths = [layer.path for layer in list_layers(backbone) if not layer.reason]
+    paths = [layer.path for layer in backbone.layers if not layer.reason]
     outputs = run_eagerly(backbone, [Tap(path, None) for path in paths], backbone.preprocess(resized[np.newaxis]))
     return Trace(resized, {path: output[0] for path, output in zip(paths, outputs, strict=True)})

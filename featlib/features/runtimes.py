@@ -13,16 +13,18 @@ import queue
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
+from featlib.checks import choice, sequence, shown, whole_number
 from featlib.errors import FeatlibError, FeatlibWarning
 from featlib.features.taps import Tap, check_rows, run_eagerly, tap_and_pool
 from featlib.images import load_samples
-from featlib.models import Backbone
+from featlib.models import Backbone, as_backbone
 
 RuntimeName = Literal["auto", "tensorflow", "openvino"]
 Precision = Literal["float32", "bfloat16"]
@@ -84,10 +86,8 @@ def check_runtime(runtime: RuntimeName, precision: Precision) -> None:
     Raises:
         FeatlibError: One is unknown, or OpenVINO is needed and not installed.
     """
-    if runtime not in RUNTIMES:
-        raise FeatlibError(f"runtime must be 'auto', 'tensorflow' or 'openvino'. Received: {runtime!r}.")
-    if precision not in PRECISIONS:
-        raise FeatlibError(f"precision must be 'float32' or 'bfloat16'. Received: {precision!r}.")
+    choice("runtime", runtime, RUNTIMES)
+    choice("precision", precision, PRECISIONS)
     if precision == "bfloat16" and runtime == "tensorflow":
         raise FeatlibError("precision='bfloat16' needs OpenVINO: on a processor TensorFlow gains nothing from it.")
     if (runtime == "openvino" or precision == "bfloat16") and not has_openvino():
@@ -105,7 +105,7 @@ _compiled: weakref.WeakKeyDictionary[Backbone, dict[Any, Runtime]] = weakref.Wea
 
 
 def make_runtime(
-    backbone: Backbone,
+    backbone: str | Path | Backbone,
     taps: Sequence[Tap],
     runtime: RuntimeName = "auto",
     *,
@@ -118,7 +118,7 @@ def make_runtime(
     to pay for its start, and otherwise TensorFlow, which it also takes where TensorFlow sees a GPU.
 
     Args:
-        backbone: From `load_backbone`.
+        backbone: From `load_backbone`, or the name or file of a network.
         taps: Layers and poolings.
         runtime: "auto", "tensorflow" or "openvino".
         precision: "float32", or "bfloat16": about twice as fast where the processor has it; needs OpenVINO.
@@ -135,8 +135,12 @@ def make_runtime(
     Warns:
         FeatlibWarning: A runtime cannot run this network as Keras does and another is used; or the error of bfloat16.
     """
-    taps = tuple(taps)
+    taps = tuple(_checked_taps(taps))
     check_runtime(runtime, precision)
+    if n_images is not None:
+        whole_number("n_images", n_images, 0)
+    given = backbone
+    backbone = as_backbone(given)
     with _guard:
         lock = _locks.setdefault(backbone, threading.RLock())
     with lock:
@@ -147,13 +151,29 @@ def make_runtime(
         if found is None and runtime == "auto" and n_images is not None and n_images < OPENVINO_IMAGES:
             found = next((cached[other] for other in cached if other[2:] == key[2:]), None)
             if found is None and n_images <= EAGER_IMAGES and precision == "float32":
-                return _eager(backbone, taps)
+                return Runtime("keras", lambda batch: run_eagerly(backbone, taps, batch))
         if found is None:
             found = _first_that_agrees(backbone, taps, names, precision, requested=runtime != "auto")
             while len(cached) >= COMPILED:
                 cached.pop(next(iter(cached)))
             cached[key] = found
-        return found
+    return found if given is backbone else replace(found, run=_keeping_alive(backbone, found.run))
+
+
+def _keeping_alive(backbone: Backbone, run: Run) -> Run:
+    """Run a network of which the caller has only the name."""
+
+    def run_with(batch: np.ndarray, _network: Backbone = backbone) -> list[np.ndarray]:
+        return run(batch)
+
+    return run_with
+
+
+def _checked_taps(taps: Sequence[Tap]) -> Iterator[Tap]:
+    for tap in sequence("taps", taps, "a list of Tap"):
+        if not (isinstance(tap, tuple) and len(tap) == 2 and isinstance(tap[0], str)):
+            raise FeatlibError(f"taps must be a list of Tap(layer, pooling). Received in it: {shown(tap)}.")
+        yield Tap(*tap)
 
 
 def _candidates(runtime: RuntimeName, precision: Precision, n_images: int | None) -> tuple[str, ...]:

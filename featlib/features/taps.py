@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from featlib.checks import choice, flag, instance, sequence, shown
 from featlib.errors import FeatlibError
-from featlib.models import Backbone, find_layer
+from featlib.models import Backbone, as_backbone, find_layer
 
 Pooling = Literal["avg", "max", "flatten"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
@@ -21,14 +23,16 @@ class Tap(NamedTuple):
     pooling: Pooling | None = "avg"
 
 
-def tap_layers(backbone: Backbone, layers: Sequence[str], *, folded: bool = False) -> Callable[[Any], list[Any]]:
+def tap_layers(
+    backbone: str | Path | Backbone, layers: str | Sequence[str], *, folded: bool = False
+) -> Callable[[Any], list[Any]]:
     """Make the function from images to the outputs of layers; it runs only what leads to them.
 
     It works on eager tensors and inside a `tf.function`. The layers are the backbone's own: nothing is copied or added
     to Keras' graphs, so functions can be made and dropped freely.
 
     Args:
-        backbone: From `load_backbone`.
+        backbone: From `load_backbone`, or the name or file of a network.
         layers: Layer paths, at any depth; the outputs come in this order.
         folded: Whether batch normalizations are folded into the convolutions before them, which makes a compiled graph
             up to 1.7 times faster; the outputs are equal up to rounding.
@@ -40,9 +44,11 @@ def tap_layers(backbone: Backbone, layers: Sequence[str], *, folded: bool = Fals
     Raises:
         LayerNotFoundError: A path is unknown, or the layer has no accessible output.
     """
-    infos = [find_layer(backbone, path) for path in layers]
+    flag("folded", folded)
+    backbone = as_backbone(backbone)
+    infos = [find_layer(backbone, path) for path in as_layers(layers)]
     graph = backbone.graph  # not the backbone, which the returned function must not keep alive
-    refs = [ref for _, ref in (graph.targets[path] for path in layers) if ref]
+    refs = [ref for _, ref in (graph.targets[info.path] for info in infos) if ref]
 
     def run(images: Any) -> list[Any]:  # noqa: ANN401 - Keras tensors
         import keras
@@ -54,6 +60,26 @@ def tap_layers(backbone: Backbone, layers: Sequence[str], *, folded: bool = Fals
         ]
 
     return run
+
+
+def as_layers(layers: str | Sequence[str], *, distinct: bool = False) -> list[str]:
+    """Return one layer path or several as a list.
+
+    Args:
+        layers: The path or paths.
+        distinct: Whether none may come twice.
+
+    Raises:
+        FeatlibError: It is neither, there are none, or one comes twice.
+    """
+    paths = [layers] if isinstance(layers, str) else sequence("layers", layers, "a layer path, or several in a list")
+    for path in paths:
+        instance("layers", path, str, "a layer path, or several in a list")
+    if not paths:
+        raise FeatlibError("layers is empty. Give at least one layer path, or None for the feature layer.")
+    if distinct and (twice := [path for i, path in enumerate(paths) if path in paths[:i]]):
+        raise FeatlibError(f"layers must be different from each other. Received twice: {shown(twice[0])}.")
+    return paths
 
 
 def tap_and_pool(backbone: Backbone, taps: Sequence[Tap], *, folded: bool = False) -> Callable[[Any], list[Any]]:
@@ -112,8 +138,7 @@ def check_rows(backbone: Backbone, taps: Sequence[Tap], outputs: list[np.ndarray
 
 def check_pooling(pooling: object) -> None:
     """Raise FeatlibError unless `pooling` is one of `POOLINGS` or None."""
-    if pooling is not None and pooling not in POOLINGS:
-        raise FeatlibError(f"pooling must be 'avg', 'max', 'flatten' or None. Received: {pooling!r}.")
+    choice("pooling", pooling, (*POOLINGS, None))
 
 
 def _pool(x: Any, pooling: str | None) -> Any:  # noqa: ANN401 - a Keras tensor

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from featlib.checks import finite_number, flag, sequence, whole_number
 from featlib.errors import FeatlibError
 from featlib.features.engine import Engine, EngineOptions
 from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.store import VectorStore
-from featlib.features.taps import Pooling, Tap
+from featlib.features.taps import Pooling, Tap, as_layers
 from featlib.images import ImageItem, ImageProblem, ImageSet, as_image_set, cover, list_pending, resizer_name
-from featlib.models import Backbone
+from featlib.models import Backbone, as_backbone
 from featlib.progress import OnProgress
 
 RAW_PIXEL_SIDE = 16
+MAX_WEIGHT = 1e6  # of a layer: larger ones exceed what float32 holds
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class VectorTable:
 
 
 def extract_vectors(
-    backbone: Backbone,
+    backbone: str | Path | Backbone,
     images: object,
     layers: str | Sequence[str] | None = None,
     *,
@@ -136,7 +138,7 @@ def extract_vectors(
     is listed in `.problems` of the result, and the other images are computed.
 
     Args:
-        backbone: From `load_backbone`.
+        backbone: From `load_backbone`, or the name or file of a network.
         images: An ImageSet, or what `load_images` takes: a folder, a zip, a table of paths, a list of paths, bytes, PIL
             images or uint8 arrays, one (n, h, w, 3) array; any number of images.
         layers: One layer path or several; None means `backbone.feature_layer`.
@@ -161,9 +163,8 @@ def extract_vectors(
     Warns:
         FeatlibWarning: A runtime cannot run this network as Keras does and another is used; or the error of bfloat16.
     """
-    engine = vector_engine(
-        backbone, layers, pooling, EngineOptions(batch_size, runtime, precision, store), layer_weights=layer_weights
-    )
+    options = EngineOptions(batch_size, runtime, precision, store)
+    engine = vector_engine(backbone, layers, pooling, options, l2_normalize=l2_normalize, layer_weights=layer_weights)
     origin = Origin.of(engine)
     found, parts = engine.run(list_pending(images), on_progress=on_progress)
     read = ImageSet("", tuple(image for image in found if isinstance(image, ImageItem)))
@@ -179,31 +180,34 @@ def extract_vectors(
 
 
 def vector_engine(
-    backbone: Backbone,
+    backbone: str | Path | Backbone,
     layers: str | Sequence[str] | None = None,
     pooling: Pooling | None = "avg",
     options: EngineOptions | None = None,
     *,
+    l2_normalize: bool = False,
     layer_weights: Sequence[float] | None = None,
 ) -> Engine:
     """Make the engine for vectors of one or several layers, and check before any work that they can be concatenated.
 
     Args:
-        backbone: From `load_backbone`.
+        backbone: From `load_backbone`, or the name or file of a network.
         layers: One layer path or several; None means `backbone.feature_layer`.
         pooling: As for `extract_vectors`.
         options: Batch size, runtime, precision and cache.
+        l2_normalize: As for `extract_vectors`.
         layer_weights: As for `extract_vectors`.
 
     Raises:
-        FeatlibError: No layers, an unknown pooling, a layer with maps, or not one weight per layer.
+        FeatlibError: No layers, one twice, an unknown pooling, a layer with maps, or not one weight per layer.
         LayerNotFoundError: A layer path is unknown.
     """
-    paths = [backbone.feature_layer] if layers is None else [layers] if isinstance(layers, str) else list(layers)
-    if not paths:
-        raise FeatlibError("layers is empty. Give at least one layer path, or None for the feature layer.")
+    paths = None if layers is None else as_layers(layers, distinct=True)
+    backbone = as_backbone(backbone)
+    paths = paths or [backbone.feature_layer]
     engine = Engine(backbone, [Tap(path, pooling) for path in paths], options)
-    combine_layers([np.empty((0, *shape), np.float32) for shape in engine.shapes], paths, layer_weights=layer_weights)
+    empty = [np.empty((0, *shape), np.float32) for shape in engine.shapes]
+    combine_layers(empty, paths, flag("l2_normalize", l2_normalize), layer_weights)
     return engine
 
 
@@ -229,7 +233,10 @@ def combine_layers(
                 f"'{path}' outputs {part.shape[1:]} per image, which is not a vector. "
                 "Use pooling 'avg', 'max' or 'flatten', or feature_maps for the maps themselves."
             )
-    weights = [1.0] * len(parts) if layer_weights is None else [float(weight) for weight in layer_weights]
+    weights = [1.0] * len(parts)
+    if layer_weights is not None:
+        given = sequence("layer_weights", layer_weights, "a list of one number per layer")
+        weights = [finite_number("layer_weights", weight, most=MAX_WEIGHT) for weight in given]
     if len(weights) != len(parts):
         raise FeatlibError(f"layer_weights needs one number per layer: {len(parts)}. Received: {len(weights)}.")
     if len(parts) == 1 and not l2_normalize and weights == [1]:
@@ -253,6 +260,11 @@ def raw_pixel_vectors(images: object, side: int = RAW_PIXEL_SIDE) -> np.ndarray:
 
     Returns:
         (n, side * side * 3) float32 in 0…1.
+
+    Raises:
+        FeatlibError: `side` is no whole number from 1 to 1,024.
+        ImageError: An image cannot be read.
     """
+    side = whole_number("side", side, 1, 1024)
     rows = [cover(Image.fromarray(item.pixels), side, side).reshape(-1) for item in as_image_set(images)]
     return np.array(rows, np.float32).reshape(len(rows), side * side * 3) / 255

@@ -11,6 +11,7 @@ from typing import overload
 
 import numpy as np
 
+from featlib.checks import seed, whole_number
 from featlib.errors import FeatlibError
 from featlib.images.item import ImageItem, ImageProblem
 
@@ -78,8 +79,8 @@ class ImageSet(Sequence[ImageItem]):
         Raises:
             FeatlibError: If `n` is below 1, or there is no such column.
         """
-        if n < 1:
-            raise FeatlibError(f"Received n={n} for sample: draw at least 1 image.")
+        whole_number("n, the number of images to draw,", n)
+        random_state = seed(random_state)
         if by is not None:
             self._check_column(by)
         if n >= len(self):

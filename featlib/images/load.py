@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from featlib.checks import instance, whole_number
 from featlib.errors import CancelledError, ImageError
 from featlib.images.folders import OpenFolder
 from featlib.images.imageset import ImageSet
@@ -14,7 +15,7 @@ from featlib.images.item import ImageEntry, ImageItem, ImageProblem, open_image
 from featlib.images.names import clean_name
 from featlib.images.read import file_like_name, to_path
 from featlib.images.sources import MAX_TOTAL_BYTES, find_images, is_glob, too_many
-from featlib.progress import OnProgress
+from featlib.progress import OnProgress, check_progress
 
 # More files than this usually mean a wrong folder, such as the whole home folder.
 MAX_IMAGES = 10_000
@@ -76,7 +77,8 @@ def load_images(
     Args:
         source: A folder (with its sub-folders), an image file, a .zip or its bytes, a glob, a list of paths,
             bytes, open files, uploads, PIL images, arrays, ImageItems or (name, bytes) pairs, an (n, h, w, 3)
-            uint8 array, or an ImageSet, which is returned as it is. Also a .txt with one path per line, or a .csv,
+            uint8 array, a DataFrame with one column of paths, or an ImageSet, which is returned as it is. Not a set or
+            a dict, which have no order. Also a .txt with one path per line, or a .csv,
             .tsv or .parquet table with a path column: its other columns of text and whole numbers become labels,
             and relative paths start from its folder. A list contains either tables or other sources.
         name: The set's name. By default the folder's or file's own.
@@ -95,6 +97,10 @@ def load_images(
             unknown kind.
         CancelledError: If `on_progress` returned True.
     """
+    instance("name", name, (str, type(None)), "a text or None")
+    whole_number("max_images", max_images, 0)
+    instance("within", within, (OpenFolder, type(None)), "an OpenFolder or None")
+    check_progress(on_progress)
     if isinstance(source, ImageSet):
         return source if name is None else replace(source, name=name)
     entries = _list(source, max_images, path_column, within)
@@ -109,6 +115,7 @@ def load_images(
 def _list(
     source: object, max_images: int, path_column: str | None, within: OpenFolder | None = None
 ) -> list[ImageEntry]:
+    instance("path_column", path_column, (str, type(None)), "a text or None")
     if isinstance(source, ImageSet):
         return list(source.items)
     if isinstance(source, list) and all(isinstance(entry, ImageItem | ImageProblem) for entry in source):

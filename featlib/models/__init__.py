@@ -12,11 +12,12 @@ from featlib.models.applications import (
     weights_on_disk,
     write_model_name,
 )
-from featlib.models.backbone import Backbone, find_layer, list_layers, top_classes
+from featlib.models.backbone import Backbone, top_classes
 from featlib.models.files import is_model_path, load_model_file, read_class_names
 from featlib.models.graph import ModelGraph
+from featlib.models.layer_list import LayerList, find_layer, list_layers
 from featlib.models.layers import LayerInfo
-from featlib.models.load import load_backbone
+from featlib.models.load import as_backbone, load_backbone
 from featlib.models.preprocessing import (
     PREPROCESSING,
     SIMPLE_PREPROCESSING,
@@ -30,9 +31,11 @@ __all__ = [
     "SIMPLE_PREPROCESSING",
     "Backbone",
     "LayerInfo",
+    "LayerList",
     "ModelChoice",
     "ModelGraph",
     "Preprocessing",
+    "as_backbone",
     "check_options",
     "find_choice",
     "find_layer",

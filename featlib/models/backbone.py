@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from featlib.checks import instance
 from featlib.errors import LayerNotFoundError, ModelError
 from featlib.images import as_image_set, cover
 from featlib.models.graph import ModelGraph, parts_of
@@ -117,6 +118,7 @@ class Backbone:
             LayerNotFoundError: There is no such layer (the message gives close matches), or it has no accessible output
                 (the message says why).
         """
+        instance("layer", path, str, "a layer path")
         layer = self._layers_by_path.get(path)
         if layer is not None and not layer.reason:
             return layer
@@ -195,28 +197,6 @@ class Backbone:
     def class_name(self, index: int) -> str:
         """Return the name of output `index`: "espresso", or "class 967" where names are unknown."""
         return self.class_names[index] if self.class_names else f"class {index}"
-
-
-def list_layers(backbone: Backbone) -> list[LayerInfo]:
-    """List every layer and `keras.ops` operation of the model, including those of inner models and composite layers.
-
-    Args:
-        backbone: From `load_backbone`.
-
-    Returns:
-        One `LayerInfo` per output of each call of each layer, in graph order, inputs first.
-    """
-    return list(backbone.layers)
-
-
-def find_layer(backbone: Backbone, path: str) -> LayerInfo:
-    """Find one layer by its path.
-
-    Raises:
-        LayerNotFoundError: There is no such layer (the message gives close matches), or it has no accessible output
-            (the message says why).
-    """
-    return backbone.find_layer(path)
 
 
 def top_classes(probabilities: np.ndarray, k: int = 5) -> Sequence[int]:

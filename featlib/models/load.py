@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featlib.checks import flag, instance, sequence, shown, whole_number
 from featlib.errors import ModelError
 from featlib.models.applications import (
     CLASSES,
@@ -26,6 +27,8 @@ from featlib.models.preprocessing import PixelFunction, as_preprocessing
 
 if TYPE_CHECKING:
     import keras
+
+MAX_SIDE = 65_536
 
 
 def load_backbone(
@@ -65,9 +68,22 @@ def load_backbone(
         The backbone. Its name is as above, with the options that differ from the default.
 
     Raises:
+        FeatlibError: An argument is invalid; the message says which and what is allowed.
         ModelError: Unknown name or option, unusable model, input shape or weights file.
         WeightsNotFoundError: The weights are not on this machine and could not be downloaded.
     """
+    flag("include_top", include_top)
+    flag("trust_saved_model", trust_saved_model)
+    if weights is not None:
+        instance("weights", weights, (str, Path), "'imagenet', None, 'random' or a file's path")
+    if input_shape is not None:
+        sides = sequence("input_shape", input_shape, "(height, width, channels)")
+        input_shape = [whole_number("input_shape", side, 1, MAX_SIDE) for side in sides]
+    if class_names is not None:
+        class_names = [
+            instance("class_names", name, str, "a list of texts")
+            for name in sequence("class_names", class_names, "a list of texts")
+        ]
     if not isinstance(model, str) or is_model_path(model):
         if weights != "imagenet" or not include_top:
             raise ModelError(
@@ -103,8 +119,24 @@ def load_backbone(
         name=name,
         model=network,
         input_shape=shape,
-        preprocessing=as_preprocessing(preprocessing or choice.module),
+        preprocessing=as_preprocessing(choice.module if preprocessing is None else preprocessing),
         weights=Path(weights).name,
         include_top=include_top,
         class_names=None if class_names is None else tuple(class_names),
+    )
+
+
+def as_backbone(given: str | Path | Backbone) -> Backbone:
+    """Return a backbone as it is, and load the one whose name or file is given.
+
+    Raises:
+        ModelError: It is neither, or cannot be loaded.
+    """
+    if isinstance(given, Backbone):
+        return given
+    if isinstance(given, str | Path):
+        return load_backbone(given)
+    raise ModelError(
+        f"backbone must be a name, a path or a Backbone. Received: {shown(given)}. "
+        "For a live model: load_backbone(model, preprocessing=...)."
     )

@@ -12,6 +12,7 @@ from typing import get_args
 import numpy as np
 from PIL import Image
 
+from featlib.checks import shown
 from featlib.errors import ModelError
 from featlib.models.applications import FAMILIES, SimplePreprocessing
 
@@ -68,7 +69,7 @@ def find_preprocessing(name: str) -> Preprocessing:
     Raises:
         ModelError: There is none of that name; the message lists the names.
     """
-    if name in PREPROCESSING:
+    if isinstance(name, str) and name in PREPROCESSING:
         return PREPROCESSING[name]
     import keras
 
@@ -77,7 +78,7 @@ def find_preprocessing(name: str) -> Preprocessing:
         return Preprocessing(name, _keras_code(name), partial(_run_keras, name))
     close = difflib.get_close_matches(str(name), PREPROCESSING, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
-    raise ModelError(f"No preprocessing named {name!r}.{hint} Allowed: {', '.join(map(repr, PREPROCESSING))}.")
+    raise ModelError(f"No preprocessing named {shown(name)}.{hint} Allowed: {', '.join(map(repr, PREPROCESSING))}.")
 
 
 def as_preprocessing(given: str | PixelFunction) -> Preprocessing:

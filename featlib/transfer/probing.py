@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from featlib.analysis import ProbeResult, linear_probe
+from featlib.checks import as_array
 from featlib.errors import FeatlibError
 from featlib.features import EngineOptions, Pooling, VectorStore, vector_engine
 from featlib.images import ImageEntry, ImageItem, ImageProblem, ImageSet, list_pending
@@ -78,9 +79,9 @@ def stage_layers(backbone: Backbone) -> tuple[str, ...]:
 
 
 def probe_layers(
-    backbone: Backbone,
+    backbone: str | Path | Backbone,
     images: object,
-    layers: Sequence[str] | None = None,
+    layers: str | Sequence[str] | None = None,
     *,
     y: str | Sequence[object] | np.ndarray | None = None,
     pooling: Pooling = "avg",
@@ -94,7 +95,7 @@ def probe_layers(
     """Score a linear probe on the vectors of each layer, with a single forward pass over the images.
 
     Args:
-        backbone: From `load_backbone`.
+        backbone: From `load_backbone`, or the name or file of a network.
         images: As for `extract_vectors`; unreadable ones are skipped and listed in the result.
         layers: Layer paths; None means the stage outputs and the feature layer.
         y: (n,) labels, one per image, or the name of a label column of the images; None takes their first. A class with
@@ -117,13 +118,14 @@ def probe_layers(
         ImageError: If there are no images.
         CancelledError: If `on_progress` returned True.
     """
-    paths = stage_layers(backbone) if layers is None else tuple(layers)
-    if not paths:
-        raise FeatlibError("layers is empty. Give at least one layer path, or None for the stage outputs.")
-    engine = vector_engine(backbone, paths, pooling, EngineOptions(batch_size, store=store))
+    options = EngineOptions(batch_size, store=store)
+    check_progress(on_progress)
+    backbone = as_backbone(backbone)
+    engine = vector_engine(backbone, stage_layers(backbone) if layers is None else layers, pooling, options)
+    paths = tuple(tap.layer for tap in engine.taps)
     pending = list_pending(images)
     n = len(pending)
-    given = None if y is None or isinstance(y, str) else np.asarray(y)
+    given = None if y is None or isinstance(y, str) else as_array("y", y)
     if given is not None and given.shape != (n,):
         raise FeatlibError(f"Received labels of shape {given.shape} for {n} images; each needs one label.")
     if isinstance(y, str):

@@ -51,9 +51,9 @@ def test_few_rows_give_few_neighbours():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"query": 80}, "query=80.*0 to 79"),
-        ({"query": -1}, "query=-1"),
-        ({"query": 0, "n_neighbors": 0}, "n_neighbors=0"),
+        ({"query": 80}, "query.*at most 79.*80"),
+        ({"query": -1}, "query.*at least 0.*-1"),
+        ({"query": 0, "n_neighbors": 0}, "n_neighbors.*at least 1.*0"),
     ],
 )
 def test_bad_options_are_refused(X, options, message):
@@ -89,7 +89,7 @@ def test_neighbor_accuracy_equals_leave_one_out(k):
 
 
 def test_neighbor_accuracy_says_what_is_wrong():
-    with pytest.raises(FeatlibError, match="2 labels for 3 vectors"):
+    with pytest.raises(FeatlibError, match=r"\(2,\) for 3 vectors"):
         neighbor_accuracy(np.eye(3), np.array(["a", "b"]))
     with pytest.raises(FeatlibError):
         neighbor_accuracy(np.eye(1), np.array(["a"]))

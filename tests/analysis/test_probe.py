@@ -131,7 +131,7 @@ def test_progress_and_cancelling(digits):
         (list("abcd"), {}, "4 of the 4 classes.*'a', 'b', 'c', 'd'"),
         (["a", None, "b", "a"], {}, "1 of 4.*row 1"),
         ([1.0, 2.0, 1.0, float("nan")], {}, "1 of 4.*row 3"),
-        (["a", "a", "b", "b"], {"cv": 1}, "cv=1"),
+        (["a", "a", "b", "b"], {"cv": 1}, "cv.*at least 2.*1"),
         (["a", "a", "b", "b"], {"C": 0}, "C=0"),
     ],
 )

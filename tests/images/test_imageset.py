@@ -168,7 +168,7 @@ def test_every_image_is_drawn_some_time(pets):
 
 
 def test_samples_that_cannot_be_drawn(pets):
-    with pytest.raises(FeatlibError, match="n=0 for sample: draw at least 1 image"):
+    with pytest.raises(FeatlibError, match="images to draw, must be at least 1. Received: 0"):
         pets.sample(0)
     with pytest.raises(FeatlibError, match="no label column 'color'"):
         pets.sample(5, by="color")

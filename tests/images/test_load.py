@@ -359,7 +359,7 @@ def test_nothing_usable_is_a_set_of_problems(tmp_path):
         ("~no_such_user/photos", "There is no file '~no_such_user/photos'"),
         (3, "Received int as images"),
         (None, "Received NoneType as images"),
-        ({"a.png": PNG}, "Received dict as images"),
+        ({"a.png": PNG}, "Received a dict of images: pass a list"),
         ([[PNG]], "Received list as images"),
         ([("a.png", 3)], "Received int as images"),
     ],

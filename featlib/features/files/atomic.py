@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from featlib.checks import file_path
 from featlib.errors import FeatlibError
 
 # What reading a damaged file has been seen to raise; pyarrow's ArrowException comes on top.
@@ -44,12 +45,12 @@ def check_destination(path: str | Path, endings: Sequence[str]) -> Path:
     Raises:
         FeatlibError: Another ending, a folder of that name, or the folder around it does not exist.
     """
-    path = Path(path)
+    path = file_path("path", path)
     if path.suffix.lower() not in endings:
         raise FeatlibError(f"The file's name must end in {' or '.join(endings)}. Received: '{path.name}'.")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # noqa: PTH112 - unlike Path's own, it never raises
         raise FeatlibError(f"The folder '{path.parent}' does not exist. Create it, or choose another place.")
-    if os.path.isdir(path):  # noqa: PTH112 - unlike Path's own, it never raises
+    if os.path.isdir(path):  # noqa: PTH112
         raise FeatlibError(f"'{path}' is a folder. Choose another name for the file.")
     return path
 

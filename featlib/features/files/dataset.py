@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
+from featlib.checks import file_path, instance, whole_number
 from featlib.errors import CancelledError, FeatlibError
 from featlib.features.files.atomic import DAMAGE, why
 from featlib.features.files.parquet import SHARDS, TEXTS, open_parquet, read_schema
@@ -247,6 +248,12 @@ def open_vectors(
     Raises:
         FeatlibError: There is no such file or folder, or it does not hold featlib vectors.
     """
+    if not isinstance(source, bytes):
+        source = file_path("source", source)
+    instance("name", name, (str, type(None)), "a text or None")
+    instance("within", within, (OpenFolder, type(None)), "an OpenFolder or None")
+    if max_problems is not None:
+        whole_number("max_problems", max_problems, 0, 10**9)
     shown = name or ("vectors" if isinstance(source, bytes) else Path(source).absolute().name or str(source))
     places: Sequence[Path | bytes] = [source] if isinstance(source, bytes) else _find_files(Path(source), within)
     first: Origin | None = None

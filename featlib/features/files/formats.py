@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from featlib.checks import file_path, instance
 from featlib.errors import FeatlibError
 from featlib.features.files.atomic import DAMAGE, UNWRITABLE, check_destination, replace_file, why
 from featlib.features.files.csv import write_coordinates, write_csv, write_names
@@ -70,6 +72,7 @@ def save_vectors(table: VectorTable, path: str | Path) -> Path:
     Raises:
         FeatlibError: Another ending, the folder does not exist, or the file cannot be written.
     """
+    instance("table", table, VectorTable, "a VectorTable, the result of extract_vectors")
     path = check_destination(path, FORMATS)
     try:
         write_file(VectorFileContents.of_table(table), path)
@@ -117,11 +120,11 @@ def load_vectors(path: str | Path) -> VectorTable:
     Raises:
         FeatlibError: There is no such file, or it does not hold featlib vectors.
     """
-    path = Path(path)
-    if path.is_dir():
+    path = file_path("path", path)
+    if os.path.isdir(path):  # noqa: PTH112 - unlike Path's own, it never raises
         return open_vectors(path, max_problems=None).load()
     suffix = path.suffix.lower()
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113
         raise FeatlibError(f"No file at '{path}'. Write one with: featlib extract IMAGES -o {path.stem}.npz")
     if suffix in FORMATS and suffix not in READABLE:
         raise FeatlibError(

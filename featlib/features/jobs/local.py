@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from featlib.checks import file_path, flag
 from featlib.errors import CancelledError, FeatlibError
 from featlib.features.engine import EngineOptions
 from featlib.features.files import FORMATS, UNWRITABLE, check_destination, open_vectors, write_file
@@ -20,7 +21,7 @@ from featlib.features.taps import Pooling
 from featlib.features.vectors import combine_layers, vector_engine
 from featlib.images import ImageProblem, ImageSet, list_pending
 from featlib.models import Backbone
-from featlib.progress import OnProgress
+from featlib.progress import OnProgress, check_progress
 from featlib.text import format_bytes
 
 SHARDS_PER_JOB = 64
@@ -48,7 +49,7 @@ class WrittenVectors:
 
 
 def extract_to_file(
-    backbone: Backbone,
+    backbone: str | Path | Backbone,
     images: object,
     path: str | Path,
     layers: str | Sequence[str] | None = None,
@@ -68,7 +69,7 @@ def extract_to_file(
     whole. However the work ends, by cancellation, by a full disk or with the process, `resume=True` continues there.
 
     Args:
-        backbone: From `load_backbone`.
+        backbone: From `load_backbone`, or the name or file of a network.
         images: As for `extract_vectors`, or a list from `list_pending`.
         path: Ends in .npy, .npz, .parquet, .h5 or .csv.
         layers: One layer path or several, concatenated; None means `backbone.feature_layer`.
@@ -93,11 +94,14 @@ def extract_to_file(
     Warns:
         FeatlibWarning: The runtime cannot run this network as Keras does and another is used; or what bfloat16 costs.
     """
-    engine = vector_engine(backbone, layers, pooling, EngineOptions(batch_size, runtime, precision, store))
+    options, path = EngineOptions(batch_size, runtime, precision, store), file_path("path", path)
+    flag("resume", resume)
+    check_progress(on_progress)
+    engine = vector_engine(backbone, layers, pooling, options, l2_normalize=l2_normalize)
     known = images.problems if isinstance(images, ImageSet) else ()
     pending = [*known, *list_pending(images)]
     job = Job.of(engine, pending, l2_normalize=l2_normalize)
-    with open_partial(Path(path), job, batch_size, resume=resume) as folder:
+    with open_partial(path, job, batch_size, resume=resume) as folder:
         missing = folder.missing()
         rest = [pending[i] for number in missing for i in folder.images(number)]
         earlier = job.total - len(rest)
@@ -110,8 +114,8 @@ def extract_to_file(
                     raise CancelledError(
                         f"Stopped after {earlier + done} of {job.total} images; resume=True continues the work."
                     )
-        problems = finish(folder, Path(path))
-    return WrittenVectors(Path(path), (job.total - len(problems), job.width), job.origin.layers, problems)
+        problems = finish(folder, path)
+    return WrittenVectors(path, (job.total - len(problems), job.width), job.origin.layers, problems)
 
 
 @contextmanager

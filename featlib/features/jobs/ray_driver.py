@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featlib.checks import file_path, flag, instance, whole_number
 from featlib.errors import CancelledError, FeatlibError, FeatlibWarning, ImageError
 from featlib.features.engine import EngineOptions
 from featlib.features.files import open_vectors, why
@@ -24,7 +25,7 @@ from featlib.features.jobs.shards import ShardFolder, locked_folder
 from featlib.features.runtimes import Precision, RuntimeName
 from featlib.features.taps import Pooling
 from featlib.images import ImageEntry, ImageProblem, ImageSet, list_pending, open_image
-from featlib.progress import OnProgress
+from featlib.progress import OnProgress, check_progress
 
 MAX_CORES = 8  # of one worker: more do not get more out of one Python process
 SETTINGS = {
@@ -110,9 +111,15 @@ def extract_with_ray(
     """
     if not isinstance(model, str | Path):
         raise FeatlibError(f"Workers load a network by its name or path. Received: {type(model).__name__}.")
-    for name, value in (("shard_size", shard_size), ("workers", workers)):
-        if value is not None and value < 1:
-            raise FeatlibError(f"{name} must be at least 1. Received: {value}.")
+    whole_number("shard_size", shard_size)
+    if workers is not None:
+        whole_number("workers", workers)
+    instance("address", address, (str, type(None)), "a text or None")
+    instance("network_options", network_options, (Mapping, type(None)), "a dict or None")
+    output = file_path("output", output)
+    flag("resume", resume)
+    flag("l2_normalize", l2_normalize)
+    check_progress(on_progress)
     if importlib.util.find_spec("ray") is None or importlib.util.find_spec("pandas") is None:
         raise FeatlibError("Ray is not installed. Install it, on all machines, with: pip install 'ray[data]'")
     options = EngineOptions(batch_size, runtime, precision)
@@ -123,7 +130,7 @@ def extract_with_ray(
     sources = [*known, *map(_portable, list_pending(images))]
     # The network is loaded here too, so that errors are raised before other machines begin.
     job = Job.of(plan.load(), sources, l2_normalize=l2_normalize)
-    folder = ShardFolder(Path(output).absolute(), job, shard_size)
+    folder = ShardFolder(output.absolute(), job, shard_size)
     with locked_folder(folder.path, folder.path):
         folder.begin(resume=resume)
         missing = folder.missing()

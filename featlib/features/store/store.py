@@ -18,6 +18,8 @@ from typing import TypeVar
 import numpy as np
 import platformdirs
 
+from featlib.checks import file_path, finite_number, whole_number
+from featlib.errors import FeatlibError
 from featlib.features.store.database import LOCKED, PROGRAM_ERRORS, DamagedError, StoreFile, unavailable_reason
 from featlib.features.store.encoding import pack_id, pack_path, pack_stamp, pack_vector, text_bytes, unpack_id
 from featlib.features.store.queries import clear, count, read, read_digests, write, write_digests
@@ -60,10 +62,17 @@ class VectorStore:
         path: The file, which the first `put` makes; None means `default_path()`.
         max_bytes: The size at which the least recently used vectors are removed.
         timeout: Seconds that a call waits for another process before it continues without the store.
+
+    Raises:
+        FeatlibError: An argument is of another type or negative.
     """
 
     def __init__(self, path: str | Path | None = None, max_bytes: int = 2 * 2**30, timeout: float = 5.0) -> None:
-        self._file = StoreFile(Path(default_path() if path is None else path).absolute(), timeout)
+        path = default_path() if path is None else file_path("path", path)
+        whole_number("max_bytes", max_bytes, 0)
+        if finite_number("timeout", timeout) < 0:
+            raise FeatlibError(f"timeout must be at least 0 seconds. Received: {timeout}.")
+        self._file = StoreFile(path.absolute(), timeout)
         self.max_bytes = max_bytes
         self.timeout = timeout
         self._problems = {"reading": "", "writing": ""}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from featlib.checks import shown
 from featlib.errors import ImageError
 from featlib.images.imageset import ImageSet
 from featlib.images.item import ImageItem, digest_pixels
@@ -78,7 +79,6 @@ def list_samples() -> tuple[SampleInfo, ...]:
     )
 
 
-@cache
 def load_samples(name: str) -> ImageSet:
     """Load a built-in set, or return it again if it was loaded before.
 
@@ -88,10 +88,15 @@ def load_samples(name: str) -> ImageSet:
     Raises:
         ImageError: If there is no such set, or the package that ships it is damaged.
     """
-    if name not in LOADERS:
+    if not isinstance(name, str) or name not in LOADERS:
         close = get_close_matches(str(name), LOADERS, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise ImageError(f"No samples named {name!r}: choose one of {', '.join(LOADERS)}.{hint}")
+        raise ImageError(f"No samples named {shown(name)}: choose one of {', '.join(LOADERS)}.{hint}")
+    return _load_once(name)
+
+
+@cache
+def _load_once(name: str) -> ImageSet:
     return LOADERS[name]()
 
 

@@ -146,8 +146,8 @@ def _split(source: Any, max_images: int) -> list[Any]:  # noqa: ANN401 - of any 
     match source:
         case str() if is_glob(source):
             return glob_files(source, max_images)
-        case np.ndarray() if source.ndim == 1 and source.dtype.kind in "OUS":
-            return source.tolist()
+        case np.ndarray() if source.dtype.kind in "OUS" and (source.ndim == 1 or source.shape[1:] == (1,)):
+            return source.ravel().tolist()
         case np.ndarray() if source.ndim == 4:
             if source.dtype not in (np.uint8, np.uint16, np.bool_) or source.shape[3] not in (1, 3, 4):
                 raise ImageError(
@@ -161,7 +161,20 @@ def _split(source: Any, max_images: int) -> list[Any]:  # noqa: ANN401 - of any 
             return [source]
     if is_file_like(source):
         return [source]
-    if isinstance(source, Iterable) and not isinstance(source, Mapping):
+    if hasattr(source, "iloc") and hasattr(
+        source, "columns"
+    ):  # a DataFrame, as scikit-learn's ColumnTransformer passes
+        if len(source.columns) != 1:
+            raise ImageError(
+                f"Received a DataFrame of {len(source.columns)} columns: pass the one with the paths, such as"
+                " frame['path']."
+            )
+        return source.iloc[:, 0].tolist()
+    if isinstance(source, set | frozenset | Mapping):
+        raise ImageError(
+            f"Received a {type(source).__name__} of images: pass a list, in which each image has its place."
+        )
+    if isinstance(source, Iterable):
         return list(source)
     raise ImageError(_unknown(source))
 
