@@ -132,8 +132,14 @@ class Backbone:
 
     @cached_property
     def feature_layer(self) -> str:
-        """Path of the last layer with height and width: where transfer learning usually starts."""
+        """Path of the last layer with height and width: where transfer learning usually starts.
+
+        Raises:
+            LayerNotFoundError: No layer can be computed from one image.
+        """
         usable = [layer for layer in self.layers if not layer.reason and layer.class_name != "InputLayer"]
+        if not usable:
+            raise LayerNotFoundError(self._why_nothing_is_visible())
         pooled = max(
             (layer.index for layer in usable if layer.class_name.startswith("Global")), default=len(self.layers)
         )
@@ -144,6 +150,12 @@ class Backbone:
         while path.rpartition("/")[0] in maps:  # the inner model or block around it ends after it
             path = path.rpartition("/")[0]
         return path
+
+    def _why_nothing_is_visible(self) -> str:
+        reasons = [layer.reason for layer in self.layers if layer.reason and layer.class_name != "InputLayer"]
+        if not reasons:
+            return f"'{self.name}' has no layers besides its input, so there is nothing to look at."
+        return f"Nothing in '{self.name}' can be computed from one image: of every layer, {reasons[0]}."
 
     @cached_property
     def prediction_layer(self) -> str | None:

@@ -41,7 +41,7 @@ class NodeReader:
             if first is not None and tuple(tensor.shape) == tuple(first.shape):
                 self.image_inputs.append((ref, tensor))
             else:
-                self.blocked[ref] = f"it needs the input '{tensor.name}', which is not an image"
+                self.blocked[ref] = f"it needs the input '{tensor.name}', {_why_not_fed(tensor)}"
         self._read_model(model, "")
 
     def resolve(self, scope: str, tensor: Tensor) -> Ref:
@@ -79,6 +79,12 @@ class NodeReader:
         self._read_model(node.operation, path)
         for tensor, inside in zip(node.outputs, graph.outputs, strict=True):
             self._aliases[scope, id(tensor)] = self.resolve(path, inside)
+
+
+def _why_not_fed(tensor: keras.KerasTensor) -> str:
+    """Say why an input of the model gets nothing when one image is shown."""
+    shape = tuple(tensor.shape[1:])
+    return f"which takes a second image, {shape}" if len(shape) == 3 else f"which is not an image but {shape}"
 
 
 def _takes_only_inputs(node: Any) -> bool:  # noqa: ANN401 - private Keras class

@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from featlib.errors import LayerNotFoundError, ModelError
-from featlib.features import feature_maps, tap_layers, trace_image
+import featlib
+from featlib.errors import FeatlibWarning, LayerNotFoundError, ModelError
+from featlib.features import Tap, feature_maps, make_runtime, tap_layers, trace_image
 from featlib.images import load_samples
 from featlib.models import find_layer, list_layers, load_backbone
 from tests.models.oracle import check_all_taps
@@ -99,6 +100,54 @@ def test_two_image_inputs_get_the_same_image():
     backbone = wrap(keras.Model({"left": left, "right": right}, apart))
     x = some_images(backbone)
     assert check_all_taps(backbone, x, inputs={"left": x, "right": x}) == 7
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ((10, 10, 3), r"needs the input 'other', which takes a second image, \(10, 10, 3\)"),
+        ((8, 8, 1), r"needs the input 'other', which takes a second image, \(8, 8, 1\)"),
+        ((5,), r"needs the input 'other', which is not an image but \(5,\)"),
+    ],
+)
+def test_what_a_second_input_takes_is_named(other, reason):
+    image, second = layers.Input((8, 8, 3), name="image"), layers.Input(other, name="other")
+    both = layers.Concatenate(name="both")([layers.Flatten()(image), layers.Flatten(name="flat")(second)])
+    backbone = wrap(keras.Model([image, second], both))
+    with pytest.raises(LayerNotFoundError, match=reason):
+        find_layer(backbone, "both")
+
+
+def rgbd():
+    rgb, depth = layers.Input((20, 20, 3), name="rgb"), layers.Input((20, 20, 1), name="depth")
+    return keras.Model([rgb, depth], layers.Conv2D(3, 3, name="conv")(layers.Concatenate()([rgb, depth])), name="rgbd")
+
+
+def identity():
+    image = layers.Input((8, 8, 3), name="image")
+    return keras.Model(image, image, name="identity")
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (rgbd, r"Nothing in 'rgbd' can be computed from one image: .* needs the input 'depth', .* \(20, 20, 1\)"),
+        (identity, "'identity' has no layers besides its input"),
+    ],
+)
+def test_a_model_of_which_nothing_is_visible_opens_and_says_so(make, reason):
+    backbone, photos = wrap(make()), load_samples("digits")[:4]
+    assert backbone.layers
+    assert list_layers(backbone).to_frame().shape[0] == len(backbone.layers)
+    assert trace_image(backbone, photos[0]).outputs.keys() <= {"rgb", "image"}
+    for work in (
+        lambda: backbone.feature_layer,
+        lambda: featlib.extract_vectors(backbone, photos),
+        lambda: featlib.FeatureExtractor(backbone).fit(),
+        lambda: featlib.probe_layers(backbone, photos),
+    ):
+        with pytest.raises(LayerNotFoundError, match=reason):
+            work()
 
 
 def test_layers_that_put_out_lists_and_dicts():
@@ -258,6 +307,25 @@ def test_composite_layers_inside_a_graph():
     backbone = wrap(model)
     assert {"block/conv", "attention/query", "attention/attention_output"} <= set(paths(backbone))
     assert check_all_taps(backbone, some_images(backbone)) == 9
+
+
+def odd_names():
+    """Names that TensorFlow refuses for operations: at the front, further down, and of a layer of layers."""
+    image = layers.Input((16, 16, 3), name="das Bild")
+    x = layers.Conv2D(4, 3, name="my conv")(image)
+    x = layers.BatchNormalization(name="größe")(x)
+    x = Block(4, name="mein Block")(x)
+    return keras.Model(image, layers.ReLU(name="am Ende")(x), name="Netz mit Namen")
+
+
+def test_names_that_tensorflow_refuses_cost_nothing(recwarn):
+    backbone = wrap(odd_names())
+    assert check_all_taps(backbone, some_images(backbone)) == 6
+    network = make_runtime(backbone, [Tap("am Ende"), Tap("größe", "max")], "tensorflow")
+    assert network.name == "tensorflow"
+    assert network.note == ""
+    assert not [warning for warning in recwarn if issubclass(warning.category, FeatlibWarning)]
+    assert all("_open_name_scope" not in vars(layer) for layer in backbone.model.layers)
 
 
 def test_compiled_taps_equal_eager_ones_for_layers_that_show_only_while_they_run():
