@@ -1,4 +1,5 @@
 # The public names of featlib and where they live: read by lazy_loader at run time, and by type checkers and editors.
+# Public besides: featlib.plots, which draws results as Plotly figures and PNG; and featlib.analysis, on arrays alone.
 
 from .analysis import (
     Neighbors as Neighbors,

@@ -32,6 +32,11 @@ class StreamedPCA:
     components: np.ndarray
     explained_variance_ratio: np.ndarray
 
+    def __repr__(self) -> str:
+        share = self.explained_variance_ratio.sum()
+        axes = f"{len(self.components)} of {len(self.mean):,} axes"
+        return f"StreamedPCA({self.n:,} vectors, {axes}, {share:.0%} of the variance)"
+
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Project (m, D) vectors to (m, k) float64 coordinates."""
         return (X - self.mean) @ self.components.T

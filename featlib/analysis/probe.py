@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from featlib.analysis.checks import checked_labels, checked_vectors
 from featlib.checks import finite_number, instance, seed, whole_number
 from featlib.errors import FeatlibError
 from featlib.progress import OnProgress, report_progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,17 @@ class ProbeResult:
     cv: int
     skipped: np.ndarray
 
+    def __repr__(self) -> str:
+        score = f"{self.mean_accuracy:.1%} ± {self.std_accuracy:.1%} in {self.cv} folds"
+        wrong = f"{len(self.mistakes):,} of {self.n_used:,} misclassified"
+        return f"ProbeResult({score}; {wrong}; majority class {self.majority_accuracy:.1%})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas DataFrame: its label, prediction when held out, and confidence for each vector."""
+        import pandas as pd
+
+        return pd.DataFrame({"label": self.labels, "prediction": self.predictions, "confidence": self.confidences})
+
     @property
     def n_used(self) -> int:
         """Number of rows of the classes that were learned."""
@@ -73,6 +88,10 @@ class ProbeDifference:
     gains: np.ndarray
     only_first: np.ndarray
     only_second: np.ndarray
+
+    def __repr__(self) -> str:
+        only = f"{len(self.only_first):,} rows only by the first, {len(self.only_second):,} only by the second"
+        return f"ProbeDifference({self.mean_gain:+.1%} ± {self.std_gain:.1%}; {only})"
 
     @property
     def mean_gain(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from featlib.analysis.checks import checked_vectors
 from featlib.checks import choice, finite_number, seed, whole_number
 from featlib.errors import FeatlibError
 from featlib.progress import OnProgress, report_progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ProjectionMethod = Literal["pca", "tsne"]
 PROJECTION_METHODS: tuple[ProjectionMethod, ...] = get_args(ProjectionMethod)
@@ -46,6 +49,21 @@ class Projection:
     perplexity: float | None
     kl_divergence: float | None
     random_state: int
+
+    def __repr__(self) -> str:
+        how = [f"{len(self.coordinates):,} × {self.n_components} by {self.method}", f"random_state={self.random_state}"]
+        if self.explained_variance_ratio is not None:
+            how.append(f"{self.explained_variance_ratio.sum():.0%} of the variance")
+        if self.perplexity is not None:
+            how.append(f"perplexity={self.perplexity:g}")
+        return f"Projection({', '.join(how)})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas DataFrame: one row per vector, with the columns x, y (and z), or 0 to k - 1 for more."""
+        import pandas as pd
+
+        columns = list("xyz"[: self.n_components]) if self.n_components <= 3 else list(range(self.n_components))
+        return pd.DataFrame(self.coordinates, columns=columns)
 
 
 def perplexity_bounds(n: int) -> tuple[float, float]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
 from featlib.checks import as_array, choice, instance
 from featlib.errors import FeatlibError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ChannelOrder = Literal["index", "mean", "max", "sparsity"]
 CHANNEL_ORDERS: tuple[ChannelOrder, ...] = get_args(ChannelOrder)
@@ -35,6 +38,16 @@ class ChannelStatistics:
     sparsity: np.ndarray
     dead: np.ndarray
     n_images: int
+
+    def __repr__(self) -> str:
+        return f"ChannelStatistics({self.n_channels:,} channels, {self.n_images:,} images, {self.dead.sum():,} dead)"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas DataFrame: one row per channel, with its statistics as columns."""
+        import pandas as pd
+
+        columns = {name: getattr(self, name) for name in ("mean", "max", "min", "std", "sparsity", "dead")}
+        return pd.DataFrame(columns).rename_axis("channel")
 
     @property
     def n_channels(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._set_output import _get_output_config  # it has no public name
 from sklearn.utils.validation import check_is_fitted
 
 from featlib.checks import flag, sequence, shown, whole_number
@@ -113,7 +114,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "layers_")
         found, parts = self._engine(self._fitted_network(), self.layers_).run(list_pending(X))
         raise_for_problems(found)
-        return combine_layers(parts, self.layers_, self.l2_normalize, self.layer_weights)
+        vectors = combine_layers(parts, self.layers_, self.l2_normalize, self.layer_weights)
+        if _get_output_config("transform", self)["dense"] != "pandas" or hasattr(X, "iloc"):  # which has an index
+            return vectors
+        import pandas as pd
+
+        return pd.DataFrame(vectors, index=pd.Index([image.name for image in found], name="name"))
 
     def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
         """Name the D columns `layer:channel`."""

@@ -79,6 +79,9 @@ class Trace:
     image: np.ndarray
     outputs: dict[str, np.ndarray]
 
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"Trace({len(self.outputs):,} layers for an image of {height} × {width} pixels)"
 
 
 def trace_image(backbone: str | Path | Backbone, image: object) -> Trace:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -18,6 +20,9 @@ from featlib.features.taps import Pooling, Tap, as_layers
 from featlib.images import ImageItem, ImageProblem, ImageSet, as_image_set, cover, list_pending, resizer_name
 from featlib.models import Backbone, as_backbone
 from featlib.progress import OnProgress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RAW_PIXEL_SIDE = 16
 MAX_WEIGHT = 1e6  # of a layer: larger ones exceed what float32 holds
@@ -42,6 +47,10 @@ class Origin:
     columns: tuple[str, ...]
     pooling: str
     resizer: str = "pillow"
+
+    def __repr__(self) -> str:
+        layers = " + ".join(self.layers)
+        return f"Origin({layers!r} of {self.model!r}, pooling={self.pooling!r}, {len(self.columns):,} columns)"
 
     @classmethod
     def of(cls, engine: Engine) -> Origin:
@@ -91,6 +100,23 @@ class VectorTable:
     labels: Mapping[str, np.ndarray]
     origin: Origin
     problems: tuple[ImageProblem, ...] = ()
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self.X):,} × {len(self.columns):,} {self.X.dtype}", repr(self.origin)]
+        if self.labels:
+            parts.append(f"labels {', '.join(self.labels)}")
+        if self.problems:
+            parts.append(f"{len(self.problems):,} skipped")
+        return f"VectorTable({'; '.join(parts)})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas DataFrame: one row per image, with its name as index, its labels, and the D columns."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.X, index=pd.Index(self.names, name="name"), columns=list(self.columns))
+        for i, (column, values) in enumerate(self.labels.items()):
+            frame.insert(i, f"label:{column}", np.asarray(values))
+        return frame
 
     @property
     def columns(self) -> tuple[str, ...]:

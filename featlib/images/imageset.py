@@ -7,13 +7,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from html import escape
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from featlib.checks import seed, whole_number
 from featlib.errors import FeatlibError
 from featlib.images.item import ImageItem, ImageProblem
+from featlib.text import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_THUMBNAILS = 24  # of a set in a notebook
 
 Index = slice | Sequence[int] | Sequence[bool] | np.ndarray
 
@@ -118,6 +125,19 @@ class ImageSet(Sequence[ImageItem]):
         if self.problems:
             parts.append(_count(len(self.problems), "problem"))
         return f"ImageSet({'; '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        more = len(self) - MAX_THUMBNAILS
+        rest = f"<div>and {more:,} more</div>" if more > 0 else ""
+        figures = "".join(item._repr_html_() for item in self.items[:MAX_THUMBNAILS])
+        return f"<div>{escape(printable(repr(self)))}</div><div>{figures}</div>{rest}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas DataFrame: one row per image, with its name as index, its id and its labels."""
+        import pandas as pd
+
+        columns = {"id": self.ids} | {f"label:{column}": self.labels_for(column) for column in self.label_columns}
+        return pd.DataFrame(columns, index=pd.Index(self.names, name="name"))
 
     def _positions(self, index: Index) -> list[int]:
         if isinstance(index, slice):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,16 @@ from PIL import Image
 from featlib.errors import ImageError
 from featlib.images.decode import decode_array, decode_bytes, decode_pil, decode_resized
 from featlib.images.folders import OpenFolder
+from featlib.images.html import figure_html, picture_html
 from featlib.images.read import read_path
 from featlib.images.resize import cover
 from featlib.lru import ByteLRU
+from featlib.text import printable
 
 Source = Path | bytes | np.ndarray | Image.Image
 
-# 2,000 thumbnails of 96 × 96 pixels, the size in a row of images.
-THUMBNAIL_BYTES = 2000 * 96 * 96 * 3
+THUMBNAIL_SIDE = 96  # pixels, in a row of images
+THUMBNAIL_BYTES = 2000 * THUMBNAIL_SIDE**2 * 3
 _thumbnails: ByteLRU[tuple[str, int], np.ndarray] = ByteLRU(THUMBNAIL_BYTES)
 
 
@@ -114,7 +117,7 @@ class ImageItem:
         """
         return open_image(self).resized(height, width)
 
-    def thumbnail(self, size: int = 96) -> np.ndarray:
+    def thumbnail(self, size: int = THUMBNAIL_SIDE) -> np.ndarray:
         """Shrink the image (never enlarge it) to a long side of at most `size`: (h, w, 3) uint8, read-only."""
         key = (self.id, size)
         thumbnail = _thumbnails.get(key)
@@ -135,6 +138,13 @@ class ImageItem:
         """Return the image with its id, found by reading it, and with an absolute path."""
         source = self._source.absolute() if isinstance(self._source, Path) else self._source
         return replace(self, id=digest, labels=dict(self.labels), _source=source)
+
+    def _repr_html_(self) -> str:
+        try:
+            picture = picture_html(self.thumbnail(), self.name)
+        except ImageError as error:
+            picture = f"<em>{escape(printable(str(error)))}</em>"
+        return figure_html(picture, self.name, self.labels, THUMBNAIL_SIDE)
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +14,11 @@ from featlib.checks import as_array
 from featlib.errors import FeatlibError
 from featlib.features import EngineOptions, Pooling, VectorStore, vector_engine
 from featlib.images import ImageEntry, ImageItem, ImageProblem, ImageSet, list_pending
-from featlib.models import Backbone
-from featlib.progress import OnProgress
+from featlib.models import Backbone, as_backbone
+from featlib.progress import OnProgress, check_progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,18 @@ class LayerProbe:
     images: ImageSet
     column: str = ""
     problems: tuple[ImageProblem, ...] = ()
+
+    def __repr__(self) -> str:
+        best = int(self.mean_accuracies.argmax())
+        score = f"{self.mean_accuracies[best]:.1%} ± {self.std_accuracies[best]:.1%}"
+        return f"LayerProbe({len(self.layers):,} layers, best {self.best!r}: {score})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas DataFrame: one row per layer, with its path as index and the accuracies as columns."""
+        import pandas as pd
+
+        columns = {"mean_accuracy": self.mean_accuracies, "std_accuracy": self.std_accuracies}
+        return pd.DataFrame(columns, index=pd.Index(self.layers, name="layer"))
 
     @property
     def mean_accuracies(self) -> np.ndarray:

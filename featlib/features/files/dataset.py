@@ -90,6 +90,10 @@ class VectorDataset:
     _sources: tuple[_Source, ...]
     _groups: tuple[_Group, ...]
 
+    def __repr__(self) -> str:
+        skipped = f"; {self.problem_count:,} skipped" if self.problem_count else ""
+        return f"VectorDataset({self.name!r}; {self.n:,} × {self.width:,}; {self.origin!r}{skipped})"
+
     def __len__(self) -> int:
         return self.n
 

@@ -47,6 +47,10 @@ class WrittenVectors:
     layers: tuple[str, ...]
     problems: tuple[ImageProblem, ...]
 
+    def __repr__(self) -> str:
+        skipped = f"; {len(self.problems):,} skipped" if self.problems else ""
+        return f"WrittenVectors({str(self.path)!r}; {self.shape[0]:,} × {self.shape[1]:,}{skipped})"
+
 
 def extract_to_file(
     backbone: str | Path | Backbone,

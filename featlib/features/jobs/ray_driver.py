@@ -52,6 +52,10 @@ class RayRun:
     images: int
     problems: tuple[ImageProblem, ...]
 
+    def __repr__(self) -> str:
+        skipped = f"; {len(self.problems):,} skipped" if self.problems else ""
+        return f"RayRun({str(self.output)!r}; {self.images:,} images in {self.shards:,} shards{skipped})"
+
 
 def extract_with_ray(
     model: str | Path,
