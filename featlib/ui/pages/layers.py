@@ -13,7 +13,7 @@ from featlib.models import Backbone, LayerInfo, find_layer, list_models
 from featlib.ui.frame import link_to
 from featlib.ui.session import Session, choose, guarded, set_widget_value, widget_value
 from featlib.ui.text import plain
-from featlib.ui.widgets import format_shape, resolve_layer
+from featlib.ui.widgets import format_shape, resolve_layer, scroll_table
 
 KINDS = {"maps": "feature maps", "vector": "vector", "probabilities": "class probabilities", "other": "other"}
 ALL, SUGGESTED, UNAVAILABLE = "all", "suggested", "unavailable"
@@ -99,7 +99,7 @@ def layer_table(session: Session, backbone: Backbone, selected: LayerInfo | None
     key = f"layers {backbone.fingerprint} {shown} {search}"
     rows = [row for row, info in enumerate(infos) if info == selected]
     cells = [[row, "Layer"] for row in rows]
-    set_widget_value(key, {"selection": {"rows": [], "columns": [], "cells": cells}})  # the table scrolls to it
+    set_widget_value(key, {"selection": {"rows": [], "columns": [], "cells": cells}})
     st.dataframe(
         _columns(feature_layer, infos, selected),
         hide_index=True,
@@ -111,6 +111,8 @@ def layer_table(session: Session, backbone: Backbone, selected: LayerInfo | None
         placeholder="–",
         alt=f"{len(infos)} layers with class, output shape, receptive field, parameters and memory per image.",
     )
+    if rows:
+        scroll_table(rows[0], key)
     if selected:
         with st.container(horizontal=True):
             link_to("Feature maps", "Its feature maps")

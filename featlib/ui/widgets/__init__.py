@@ -38,6 +38,7 @@ from featlib.ui.widgets.scatter import (
     show_scatter,
     tsne_note,
 )
+from featlib.ui.widgets.scroll import scroll_table
 
 __all__ = [
     "MIN_POINTS",
@@ -70,6 +71,7 @@ __all__ = [
     "resolve_layer",
     "sample_column",
     "save_picture",
+    "scroll_table",
     "short_name",
     "show_channel",
     "show_chart",

@@ -21,7 +21,7 @@ CHANNELS_PER_PAGE = 48
 TILE = 84  # pixels
 COLUMNS = 8  # of tiles in a saved picture
 LARGE = 336  # pixels of a single channel
-STAGE = 112
+STAGE = 96
 SORTS = {
     "index": "index",
     "mean": "mean, highest first",
@@ -233,7 +233,7 @@ def show_film_strip(session: Session, backbone: Backbone, trace: Trace, item: Im
     ]
     entrance = next((info.path for info in backbone.layers if info.kind == "maps" and not info.reason), None)
     if entrance is not None:
-        frames.insert(0, (entrance, plots.resized(trace.image, STAGE * SCALE), f"input: {item.name}", "input"))
+        frames.insert(0, (entrance, plots.resized(trace.image, STAGE * SCALE), "input", "input"))
         shapes = {entrance: format_shape(trace.image.shape[:2])} | shapes
     paths = [path for path, *_ in frames]
     show_pictures(
