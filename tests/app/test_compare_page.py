@@ -11,7 +11,7 @@ from featlib.features import extract_vectors, feature_maps
 from featlib.images import load_samples
 from featlib.models import load_backbone
 from featlib.ui.pages.compare import describe_gain
-from tests.app.driver import SIZE, choices, data, go, has, labelled, open_page, pick, run, said, traces
+from tests.app.driver import SIZE, choices, data, go, has, labelled, open_page, pick, press, run, said, traces
 from tests.app.uploading import upload
 from tests.images.corpus import encode, photo
 
@@ -111,14 +111,17 @@ def test_a_random_network_is_compared_with_the_trained_one():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("link", [{}, {"other": "MobileNetV2(alpha=0.35)"}], ids=["by itself", "by link"])
-def test_a_network_with_options_is_compared_with_its_own_random_weights(monkeypatch, link):
+def test_a_network_with_options_is_compared_with_its_own_random_weights(monkeypatch, tmp_path, link):
     from featlib.ui.compute import networks
 
-    def load(model, *, weights, **options):  # its ImageNet weights are not here
+    def load(model, *, weights, **options):  # "downloads" in no time
         return load_backbone(model, weights="random", **options).adapted(weights=weights)
 
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(networks, "load_backbone", load)
     at = open_page("compare", model="MobileNetV2(alpha=0.35)", layer="block_5_add", size=128, **link)
+    assert "The ImageNet weights of MobileNetV2(alpha=0.35) are not on this machine." in said(at)
+    press(at, "Download up to 14 MB")
     assert not at.warning
     assert "**MobileNetV2(alpha=0.35)** · ImageNet weights · 128 × 128" in said(at)
     assert "**MobileNetV2(alpha=0.35)** · random weights · 128 × 128" in said(at)
@@ -127,7 +130,8 @@ def test_a_network_with_options_is_compared_with_its_own_random_weights(monkeypa
     assert options[0] == "MobileNetV2(alpha=0.35) (the same network)"
     assert "EfficientNetLite0" in options
     labelled(at.selectbox, "Width").set_value("MobileNetV2(alpha=0.5)")
-    assert not run(at).warning
+    run(at)
+    assert not press(at, "Download up to 14 MB").warning
     assert f"**MobileNetV2(alpha={'0.35' if link else '0.5'})** · random weights" in said(at)
 
 
