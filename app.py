@@ -7,8 +7,9 @@ import streamlit as st
 from featlib.recipes import feature_maps_code, predict_code, projection_code
 from featlib.ui.compute import network, trace
 from featlib.ui.frame import code_context, image_set, link_to, page, results
-from featlib.ui.pages.home import bring_images, describe_overview, pick_overview, show_overview
+from featlib.ui.pages.home import describe_overview, pick_overview, show_overview
 from featlib.ui.widgets import (
+    bring_images,
     pick_image,
     resolve_channels,
     resolve_layer,

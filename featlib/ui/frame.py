@@ -13,11 +13,18 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from featlib.errors import FeatlibError, WeightsNotFoundError
-from featlib.images import ImageSet, load_samples
+from featlib.images import PLACE_PREFIX, ImageSet, load_samples
 from featlib.models import DEFAULT_MODEL, Backbone
 from featlib.recipes import CodeContext
 from featlib.text import printable
-from featlib.ui.compute import DownloadNeededError, NotYetError, Stopped, computing_device
+from featlib.ui.compute import (
+    DownloadNeededError,
+    NotYetError,
+    Stopped,
+    UnloadedModelError,
+    computing_device,
+    folder_images,
+)
 from featlib.ui.resolve import resolve_choices
 from featlib.ui.session import (
     OWN,
@@ -31,7 +38,7 @@ from featlib.ui.session import (
 )
 from featlib.ui.sidebar import choose_images, choose_network
 from featlib.ui.text import plain
-from featlib.ui.widgets import copy_link
+from featlib.ui.widgets import ask_for_model, copy_link, take_own_model
 
 # section -> (script, name, icon) of each page; the name is that of the script and of the URL
 SECTIONS = {
@@ -52,7 +59,8 @@ SECTIONS = {
         ("pages/transfer.py", "Transfer", ":material/school:"),
     ),
 }
-PRIVATE = {"upload": "your images", "own": "your model"}  # what a parameter of the URL shows to others
+# What a parameter of the URL shows to others, unless it names a place in an opened folder.
+PRIVATE = {"upload": "your images", "own": "your model", "file": "your vectors"}
 # More of the page at once; no second Stop button, whose stop leaves a page without a way to resume; no old results
 # beside the progress of new ones, but an old plot, marked; and where columns stack, on a phone, what is picked from
 # comes before what is picked.
@@ -114,6 +122,7 @@ def page(name: str, question: str, advice: str) -> Iterator[Session]:
         device = st.empty()
         _show_device(device)
     with error_boundary(session):
+        take_own_model(session)
         yield session
     _show_notices(session, notices)
     _show_device(device)  # TensorFlow may have been imported by now
@@ -144,6 +153,9 @@ def _expected_errors(session: Session) -> Iterator[None]:
     except Stopped:
         st.info("Stopped.")
         st.button("Resume", on_click=setattr, args=(session, "stopped", ""))
+    except UnloadedModelError as error:
+        st.info(plain(error))
+        st.button("Load it", key="load linked model", type="primary", on_click=ask_for_model, args=(error.place,))
     except NotYetError as error:
         st.info(plain(error))
     except FeatlibError as error:
@@ -158,9 +170,15 @@ def results(session: Session) -> Iterator[None]:
 
 
 def image_set(session: Session) -> ImageSet:
-    """Return the images that a user has chosen: built in or their own."""
+    """Return the images that a user has chosen: built in, in an opened folder, or their own.
+
+    Raises:
+        ImageError: There is no such folder, or no image in it can be read.
+    """
     if session.images == UPLOADS and session.uploads is not None:
         return session.uploads
+    if session.images.startswith(PLACE_PREFIX):
+        return folder_images(session, session.images)
     return load_samples(session.images)
 
 
@@ -216,7 +234,7 @@ def _show_heading(session: Session, name: str, question: str) -> None:
         query = session.to_query()
         for parameter in hidden_parameters(session, name):
             query.pop(parameter, None)
-        private = [what for parameter, what in PRIVATE.items() if parameter in query]
+        private = [what for own, what in PRIVATE.items() if not query.get(own, PLACE_PREFIX).startswith(PLACE_PREFIX)]
         copy_link(urlencode(query), f"It shows {' and '.join(private)}." if private else "")
         if session.present:
             label, icon = "Leave presenter view", ":material/fullscreen_exit:"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from featlib.errors import FeatlibError
-from featlib.images import list_samples
+from featlib.images import PLACE_PREFIX, list_samples
 from featlib.models import (
     DEFAULT_MODEL,
     PREPROCESSING,
@@ -15,25 +15,26 @@ from featlib.models import (
     write_model_name,
 )
 from featlib.ui.session import OWN, UPLOADS, Session, unavailable
+from featlib.ui.uploads import why_gone
 
 
 def resolve_choices(session: Session) -> None:
     """Replace what a link asks for and is not available, and say so."""
     if session.images == UPLOADS and session.uploads is None:
-        session.images = Session().images
         session.notices.append(
-            "Uploaded images are not stored, so this link cannot show them. Upload them again on Home; built-in photos "
-            "are shown meanwhile."
+            f"The images of this link {why_gone(session.upload)}: uploads are kept for the visit and one hour. Upload "
+            "them again on Home; built-in photos are shown meanwhile."
         )
+        session.images, session.upload = Session().images, ""
     counts = {sample.name: sample.count for sample in list_samples()}
     available = {
-        "images": (UPLOADS, *counts),
+        "images": (UPLOADS, *counts, *([session.images] if session.images.startswith(PLACE_PREFIX) else [])),
         "pixels": ("", *PREPROCESSING),
         "wrong": ("", *SIMPLE_PREPROCESSING),
     }
     for name, values in available.items():
         _replace_unavailable(session, name, values)
-    count = counts.get(session.images, len(session.uploads or ()))
+    count = len(session.uploads or ()) if session.images == UPLOADS else counts.get(session.images, 0)
     if count and session.image >= count:
         session.report("image", "the first image")
         session.image = 0

@@ -11,7 +11,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, ParamSpec, TypedDict, get_args, get_type_hints
 
 import streamlit as st
@@ -22,6 +22,7 @@ from featlib.errors import FeatlibError
 from featlib.features import Pooling
 from featlib.images import PLACE_PREFIX, ImageProblem, ImageSet
 from featlib.models import DEFAULT_MODEL, Backbone
+from featlib.ui.uploads import OwnModel, find_upload, keep_upload
 
 KEY = "featlib"
 OWN = "own"  # the model that the user has uploaded
@@ -32,6 +33,8 @@ KEYS = ("upload", "own_key")  # they open what the user has brought; Back does n
 FOLLOWS = {
     "model": ("layer", "also", "size", "page", "channel"),
     "images": ("image", "color", "label", "cell"),
+    "upload": ("image", "color", "label", "cell"),
+    "own_key": ("layer", "also", "page", "channel", "pixels"),
     "label": ("cell",),
     "layer": ("page", "channel"),
     "file": ("row", "color"),
@@ -76,17 +79,18 @@ class Session:
         both: Whether the layer probe shows the network on the right too.
         other_weights: Weights of the network on the right; empty for those that differ from the network on the left.
         other_layer: Path of the layer on the right; empty for the one that is most like the layer on the left.
-        file: Path of a file or folder of vectors on the server's machine; empty for none.
+        file: The vectors: "folder:NAME/PATH" in an opened folder, or the key of an upload; empty for none.
         drawn: The most rows of it that are drawn.
         row: The chosen row of it, from 1; 0 for none.
         present: Whether the page is shown to an audience, without sidebar and code.
         upload: Key of the images that the user has uploaded; empty for none.
         own_key: Key of the user's own model, or its "folder:NAME/PATH"; empty for none. In the URL it is called `own`.
-        uploads_ref: Returns the user's own images while the session lasts, else None.
-        own_ref: Returns the user's own model while the session lasts, else None.
-        own_names: Class names of their model as the user wrote them, one per line.
+        folder: The place in an opened folder whose images were chosen last.
+        asked_model: The place of a model file that the user has asked to load.
+        forgotten: How often the user has had what they brought forgotten.
         own_problem: Why the last model file cannot be used.
         upload_problems: What of the last upload cannot be used.
+        vectors_problem: Why the last file of vectors cannot be used.
         taken: What was loaded already from each upload widget.
         stopped: Key of the computation that the user stopped.
         downloads: The networks whose weights the user wants downloaded.
@@ -130,11 +134,12 @@ class Session:
     present: bool = False
     upload: str = ""
     own_key: str = field(default="", metadata={"url": "own"})
-    uploads_ref: Callable[[], ImageSet | None] = field(default=lambda: None, metadata={"url": False})
-    own_ref: Callable[[], Backbone | None] = field(default=lambda: None, metadata={"url": False})
-    own_names: str = field(default="", metadata={"url": False})
+    folder: str = field(default="", metadata={"url": False})
+    asked_model: str = field(default="", metadata={"url": False})
+    forgotten: int = field(default=0, metadata={"url": False})
     own_problem: str = field(default="", metadata={"url": False})
     upload_problems: tuple[ImageProblem, ...] = field(default=(), metadata={"url": False})
+    vectors_problem: str = field(default="", metadata={"url": False})
     taken: dict[str, str] = field(default_factory=dict, metadata={"url": False})
     stopped: str = field(default="", metadata={"url": False})
     downloads: set[str] = field(default_factory=set, metadata={"url": False})
@@ -151,12 +156,28 @@ class Session:
     @property
     def uploads(self) -> ImageSet | None:
         """The user's own images, or None."""
-        return self.uploads_ref()
+        return find_upload(self.upload, "images")
 
     @property
     def own(self) -> Backbone | None:
-        """The user's own model, or None."""
-        return self.own_ref()
+        """The user's own model as its file describes it, or None."""
+        return None if self.own_model is None else self.own_model.backbone
+
+    @property
+    def own_model(self) -> OwnModel | None:
+        """The user's own model with the names of its classes, or None."""
+        return find_upload(self.own_key, "model")
+
+    @property
+    def own_names(self) -> str:
+        """Class names of the user's own model as they wrote them, one per line."""
+        return "" if self.own_model is None else self.own_model.class_names
+
+    @own_names.setter
+    def own_names(self, text: str) -> None:
+        if self.own_model is not None:  # a key only reads, so the model with other names gets another one
+            named = replace(self.own_model, class_names=text)
+            self.own_key = keep_upload(named, "model", named.nbytes)
 
     @property
     def second_layer(self) -> str:
@@ -345,6 +366,20 @@ def set_widget_value(key: str, value: object) -> None:
 def widget_value(key: str) -> Any:  # noqa: ANN401 - a widget's value is anything
     """Return the value of a widget that is not tied to a field."""
     return st.session_state.get(key)
+
+
+def drop_files() -> None:
+    """Drop the files of all upload widgets from the server's memory; the widgets get other keys from now on."""
+    context = get_script_run_ctx()
+    if context is not None:
+        context.uploaded_file_mgr.remove_session_files(context.session_id)
+    current_session().forgotten += 1
+
+
+def upload_key(widget: str) -> str:
+    """Return the key of an upload widget."""
+    forgotten = current_session().forgotten
+    return f"{widget} {forgotten}" if forgotten else widget
 
 
 def _write_url(session: Session) -> None:

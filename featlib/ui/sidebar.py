@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from featlib.images import list_samples
+from featlib.images import PLACE_PREFIX, list_samples
 from featlib.models import (
     ModelChoice,
     find_choice,
@@ -16,16 +16,20 @@ from featlib.models import (
 from featlib.ui.compute import missing_weights
 from featlib.ui.resolve import chosen_model
 from featlib.ui.session import OWN, UPLOADS, Session, allowed_values, bind
-from featlib.ui.widgets import choose_own_model
+from featlib.ui.widgets import choose_own_model, place_title
 
 WIDTHS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
 def choose_images(session: Session) -> None:
-    """Show the built-in sets and the user's own images."""
+    """Show the built-in sets, the images of the opened folder that was chosen last, and the user's own."""
     titles = {sample.name: f"{sample.title} ({sample.count:,})" for sample in list_samples()}
     if session.uploads is not None:
         titles[UPLOADS] = f"Your images ({len(session.uploads):,})"
+    if session.images.startswith(PLACE_PREFIX):
+        session.folder = session.images
+    if session.folder:
+        titles[session.folder] = place_title(session.folder)
     st.selectbox("Images", list(titles), format_func=titles.__getitem__, **bind("images"))
 
 

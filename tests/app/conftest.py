@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from tests.app.driver import ROOT, SIZE
+from tests.app.driver import ROOT, SIZE, programs
 from tests.shared_networks import load_shared
 
 
@@ -90,7 +90,7 @@ def outcome(tmp_path, monkeypatch):
 
     def execute(at):
         variables = {"__name__": "program"}
-        exec(compile(at.code[0].value, "program.py", "exec"), variables)
+        exec(compile(programs(at)[0], "program.py", "exec"), variables)
         return variables
 
     return execute

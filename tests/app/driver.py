@@ -141,6 +141,11 @@ def _decode(value):
     return value
 
 
+def programs(at: AppTest) -> list[str]:
+    """The programs in "The code"."""
+    return [code.value for code in at.code if code.language == "python"]
+
+
 def said(at: AppTest) -> str:
     """All text on the page."""
     kinds = (at.header, at.subheader, at.markdown, at.caption, at.text, at.info, at.warning, at.error, at.success)

@@ -19,6 +19,7 @@ from tests.app.driver import (
     labelled,
     open_page,
     press,
+    programs,
     run,
     said,
     traces,
@@ -54,7 +55,7 @@ def test_random_weights_are_another_network(photos):
     maps = feature_maps(wanted, photos[:1], "block4_add")[0]
     np.testing.assert_allclose(random, maps.mean(axis=(0, 1)), rtol=1e-3, atol=1e-5)
     assert not np.allclose(random, trained)
-    assert "weights=None" in at.code[0].value
+    assert "weights=None" in programs(at)[0]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -87,7 +88,7 @@ def test_without_the_top_home_says_why_there_are_no_classes():
 def test_the_input_size_is_the_size_of_the_maps(size, side):
     at = open_page("feature_maps", size=size)
     assert any(f"{side} × {side} × 40 → 40" in text.value for text in at.markdown)
-    assert f"input_shape=({size}, {size}, 3)" in at.code[0].value or size == 224
+    assert f"input_shape=({size}, {size}, 3)" in programs(at)[0] or size == 224
 
 
 def test_another_input_size_is_chosen_in_the_sidebar():

@@ -16,6 +16,7 @@ from tests.app.driver import (
     labelled,
     open_page,
     press,
+    programs,
     run,
     said,
     select,
@@ -108,7 +109,7 @@ def test_a_page_works_alone_and_leads_to_every_page(page):
     assert not at.warning
     if page not in ("layer_probe", "transfer"):  # there, photos of one each are nothing to learn from
         assert labelled(at.expander, "**The code**")
-        assert "import" in at.code[0].value
+        assert "import" in programs(at)[0]
     assert at.query_params == {"size": str(SIZE)}, "a page settles its own choices without a word in the URL"
     links = [link.proto for link in at.sidebar if link.type == "page_link"]
     assert [link.page.rsplit("/", 1)[-1] for link in links] == list(PAGES)
@@ -211,8 +212,8 @@ def test_numbers_out_of_range_do_no_harm(page):
     assert not at.error
     assert any(f"image={10**30}" in warning.value for warning in at.warning), "on every page"
     assert choices(at).image == 0
-    assert at.code
-    assert all(code.value for code in at.code)
+    assert programs(at)
+    assert all(programs(at))
 
 
 def test_columns_that_are_not_there_are_named_and_the_first_shown():

@@ -7,7 +7,8 @@ import pytest
 
 from featlib.images import decode_image
 from featlib.text import natural_key
-from tests.app.driver import choices, data, element, go, labelled, open_page, press, run, said, values
+from featlib.ui.uploads import UploadStore
+from tests.app.driver import choices, data, element, go, labelled, open_page, press, programs, run, said, values
 from tests.app.uploading import brought, pictures, upload
 from tests.images.corpus import corpus, encode, photo, zipped
 
@@ -96,14 +97,77 @@ def test_a_good_upload_takes_the_place_of_the_last_one_and_of_its_problems():
 
 
 def test_uploads_are_read_once(monkeypatch):
-    from featlib.ui.pages import home
+    from featlib.ui.widgets import own_images
 
     calls = []
-    original = home.load_images
-    monkeypatch.setattr(home, "load_images", lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs))
+    original = own_images.load_images
+    monkeypatch.setattr(own_images, "load_images", lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs))
     at = brought(3)
     run(run(at))
     assert len(calls) == 1
+
+
+def test_a_reload_a_second_tab_and_a_link_find_the_uploads_again_until_they_are_forgotten():
+    at = brought(6, ("cats", "dogs"))
+    again = open_page("feature_maps", **at.query_params)
+    assert not again.warning
+    assert choices(again).uploads.names == choices(at).uploads.names
+    assert values(again, "shelf") == list(range(6))
+    key = at.query_params["upload"]
+    for page in ("", "feature_maps", "vectors"):
+        go(again, page)
+        assert key not in "".join([said(again), *programs(again)])
+    assert choices(open_page(images="uploads")).uploads is None
+    assert "Your images (6)" not in labelled(open_page().selectbox, "Images").options
+    press(at, "Forget my images")
+    assert at.query_params["images"] == "photos"
+    assert "upload" not in at.query_params
+    run(again)
+    (warning,) = again.warning
+    assert "The images of this link were deleted by “Forget”" in warning.value
+    assert values(again, "shelf") == list(range(10))
+    assert not run(again).warning, "said once"
+
+
+def test_every_upload_gets_a_new_key_and_the_one_before_is_still_there():
+    at = brought(2)
+    first = dict(at.query_params)
+    upload(at, pictures(3))
+    assert at.query_params["upload"] != first["upload"]
+    assert len(choices(open_page(**first)).uploads) == 2
+
+
+def test_what_was_dropped_or_has_expired_is_told_once(monkeypatch):
+    now = [0.0]
+    size = sum(len(png) + 1000 for _, png in pictures(3))
+    store = UploadStore(max_bytes=2 * size, max_bytes_per_visitor=size, keep_seconds=3600, clock=lambda: now[0])
+    monkeypatch.setattr("featlib.ui.uploads.upload_store", lambda: store)
+    at = brought(2)
+    link = dict(at.query_params)
+    upload(at, pictures(8))
+    assert "a visitor may bring" in said(at)
+    assert len(choices(at).uploads) == 2, "the earlier ones stay"
+    upload(at, pictures(3))
+    dropped = open_page("feature_maps", **link)
+    assert "The images of this link were dropped to make room" in said(dropped)
+    assert "Upload them again on Home" in said(dropped)
+    assert not run(dropped).warning
+    key = store.put(choices(at).uploads, "images", 1, "somebody")
+    store.leave("somebody")
+    now[0] = 3601.0
+    assert "were deleted an hour after their last visit" in said(open_page("layers", images="uploads", upload=key))
+    assert len(choices(at).uploads) == 3, "those in use stay"
+
+
+def test_vectors_of_uploads_are_not_written_to_the_disk(fresh):
+    from featlib.ui.compute import vector_store
+
+    at = brought(5)
+    before = vector_store().info().vectors  # of the built-in views on Home
+    assert not go(at, "vectors").error
+    assert vector_store().info().vectors == before
+    open_page("vectors", layer="head_relu")
+    assert vector_store().info().vectors > before
 
 
 def test_a_person_may_go_back_to_a_built_in_set_and_to_the_uploads_again():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import os
 from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import streamlit as st
 from PIL import Image
 from sklearn.decomposition import PCA
 
@@ -20,7 +20,7 @@ from featlib.errors import ImageError
 from featlib.features.files import Row, open_vectors
 from featlib.features.files.parquet import record_batch, vector_schema
 from featlib.features.vectors import Origin, layer_columns
-from featlib.images import digest_bytes, load_samples
+from featlib.images import digest_bytes, load_samples, open_folders
 from featlib.ui.pages import vector_files
 from tests.app.driver import (
     choices,
@@ -32,6 +32,7 @@ from tests.app.driver import (
     labelled,
     open_page,
     press,
+    programs,
     run,
     said,
     select,
@@ -78,8 +79,18 @@ def vectors_set(tmp_path_factory):
     return folder, good, X.astype(np.float32)
 
 
-def opened(folder, **query):
-    return open_page("vector_files", file=folder, **query)
+@pytest.fixture(autouse=True)
+def base(tmp_path_factory, monkeypatch):
+    """The folder that is open: that of all temporary ones."""
+    base = tmp_path_factory.getbasetemp().resolve()
+    monkeypatch.setenv("FEATLIB_DATA", str(base))
+    monkeypatch.chdir(base.parent)  # where the page's program finds it
+    return base
+
+
+def opened(path, **query):
+    (base,) = open_folders()
+    return open_page("vector_files", file=f"folder:{base.name}/{path.resolve().relative_to(base.root)}", **query)
 
 
 def drawn(at):
@@ -109,7 +120,6 @@ def test_the_set_is_described(vectors_set):
     text = said(at)
     assert "block/out_relu of MobileNetV2, average pooling. Labels: kind, light." in text
     assert "'99.png' is empty (0 bytes)." in text
-    assert at.query_params["file"] == str(vectors_set[0])
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -163,7 +173,7 @@ def test_a_click_shows_the_picture_and_the_neighbours_among_all_rows(vectors_set
     assert table["name"].tolist() == [rows[i].name for i in wanted.indices]
     assert table["cosine"].tolist() == [f"{value:.3f}" for value in wanted.similarities]
     assert 3 in values(at, "near")
-    assert "There is no file" in said(at)  # most neighbours have no file here
+    assert "in an open folder" in said(at)  # most neighbours have no file here
 
 
 def test_a_lasso_shows_each_once_and_only_rows_that_are_drawn(vectors_set):
@@ -184,16 +194,31 @@ def test_a_file_that_is_another_by_now_is_not_shown_as_if_it_were_the_same(tmp_p
     secret.write_text("a secret")
     cases = {
         "has changed since its vector was made": row,
-        "There is no file": row._replace(path=str(tmp_path / "b.png")),
+        "There is no file 'a.png' in an open folder": row._replace(path=str(tmp_path / "b.png")),
         "does not say where": row._replace(path=""),
         "not an image": row._replace(path=str(secret), id=digest_bytes(b"a secret")),
-        "on another machine": row._replace(path="//server/share/a.png"),
-        "is a folder": row._replace(path=str(tmp_path)),
+        "in the open folder": row._replace(path=str(tmp_path)),
     }
     for said_why, own in cases.items():
         with pytest.raises(ImageError, match=said_why) as caught:
             vector_files.find_picture(own)
         assert "a secret" not in str(caught.value)
+
+
+def test_no_picture_outside_of_the_open_folders_is_read(tmp_path, monkeypatch):
+    picture, course = tmp_path / "a.png", tmp_path / "course"
+    course.mkdir()
+    picture.write_bytes(encode(Image.new("RGB", (40, 30), "red"), "PNG"))
+    (course / "link.png").symlink_to(picture)
+    row = Row(digest_bytes(picture.read_bytes()), "a.png", str(picture), {})
+    monkeypatch.setenv("FEATLIB_DATA", str(course))
+    reasons = set()
+    for path in (picture, tmp_path / "nothing.png", course / "nothing.png", course / "../a.png", course / "link.png",
+                 "/dev/zero", "//server/share/a.png", "\\\\server\\a.png", "a\0.png", "a.png"):  # fmt: skip
+        with pytest.raises(ImageError) as caught:
+            vector_files.find_picture(row._replace(path=str(path)))
+        reasons.add(str(caught.value))
+    assert reasons == {"There is no file 'a.png' in an open folder."}
 
 
 def test_coordinates_as_csv(vectors_set):
@@ -227,7 +252,7 @@ def test_the_program_makes_the_same_coordinates(vectors_set, one_file):
     path = folder / "part-00001.parquet" if one_file else folder
     at = opened(path, drawn=1000, dimensions=3)
     made = {"__name__": "program"}
-    exec(compile(at.code[0].value, "program.py", "exec"), made)
+    exec(compile(programs(at)[0], "program.py", "exec"), made)
     points = drawn(at)
     assert len(points) == len(made["coordinates"]) == len(open_vectors(path))
     shown = np.array([points[number] for number in range(len(points))])
@@ -242,7 +267,7 @@ def test_an_upload_is_opened_and_stays_over_pages(vectors_set):
     run(at)
     assert not at.error
     assert "**mine.parquet**" in said(at)
-    assert '"vectors.parquet")  # your file' in at.code[0].value
+    assert '"vectors.parquet")  # your file' in programs(at)[0]
     choices(at).model = "own"  # which is not there, so that the other page has nothing to compute
     go(at, "layers")
     go(at, "vector_files")
@@ -250,40 +275,68 @@ def test_an_upload_is_opened_and_stays_over_pages(vectors_set):
     labelled(at.file_uploader, "A .parquet").set_value(("bad.parquet", content[:-9], "application/octet-stream"))
     run(at)
     assert "'bad.parquet' does not hold vectors" in at.error[0].value
+    assert "**mine.parquet**" in said(at), "the earlier one stays"
 
 
-def test_strangers_get_no_path_and_no_picture(vectors_set, monkeypatch):
-    real = st.get_option
-    monkeypatch.setattr(st, "get_option", lambda key: "0.0.0.0" if key == "server.address" else real(key))
-    at = opened(vectors_set[0])
-    assert not at.text_input
-    assert not elements(at, "plotly_chart")
-    assert "Upload a file instead" in said(at)
+def test_without_an_open_folder_there_is_the_upload_and_the_command(vectors_set, monkeypatch):
+    monkeypatch.delenv("FEATLIB_DATA")
+    at = open_page("vector_files")
+    assert "featlib app path/to/folder" in [code.value for code in at.code]
     content = (vectors_set[0] / "part-00000.parquet").read_bytes()
     labelled(at.file_uploader, "A .parquet").set_value(("mine.parquet", content, "application/octet-stream"))
     pick_points(run(at), 3)
     assert not has(at, "bidi_component", "selected")
-    assert "Pictures are shown only if" in said(at)
+    assert "There is no file" in said(at)
+    again = open_page("vector_files", file=at.query_params["file"])  # a reload
+    assert "**mine.parquet**" in said(again)
+    assert at.query_params["file"] not in programs(again)[0]
+
+
+def test_a_folder_is_chosen_in_the_app(vectors_set):
+    (base,) = open_folders()
+    parts = str(vectors_set[0].resolve().relative_to(base.root)).split("/")
+    at = open_page("vector_files")
+    for part in parts:
+        box = [box for box in at.selectbox if box.key and box.key.startswith("vectors ")][-1]
+        box.set_value(part)
+        run(at)
+    press(at, f"Open {base.name}/{'/'.join(parts)}")
+    assert at.query_params["file"] == f"folder:{base.name}/{'/'.join(parts)}"
+    assert len(elements(at, "plotly_chart")) == 1
+
+
+PATH = "The link names a file by its path"
+NOTHING = "There is no file or folder"
 
 
 @pytest.mark.parametrize(
-    ("path", "reason"),
+    ("file", "reason"),
     [
-        ("README.md", "does not hold vectors written by featlib"),
-        ("tests", r"holds no part-\*.parquet"),
-        ("//server/share/vectors.parquet", "is on another machine"),
+        ("folder:{base}/notes.txt", "does not hold vectors written by featlib"),
+        ("folder:{base}/empty", "holds no part-*.parquet"),
+        ("folder:{base}/nowhere.parquet", NOTHING),
+        ("folder:{base}/../secret.parquet", NOTHING),
+        ("folder:{base}//etc/passwd", NOTHING),
+        ("folder:{base}/pipe.parquet", NOTHING),
+        ("folder:{base}/zero.parquet", NOTHING),
+        ("folder:{base}/a\0b", NOTHING),
+        ("folder:other/x.parquet", "The folder 'other' is not open"),
+        ("//server/share/vectors.parquet", PATH),
+        ("/etc/passwd", PATH),
+        ("README.md", PATH),
+        ("0123456789abcdefghijkl", "The vectors of this link are not on this server"),
     ],
 )
-def test_what_is_no_set_is_told_in_one_sentence(path, reason):
-    at = open_page("vector_files", file=path)
-    assert len(at.error) == 1
-    assert reason.replace(r"\*", "*") in at.error[0].value.replace("\\", "")
-
-
-def test_nothing_there_is_no_mistake_of_the_link():
-    at = open_page("vector_files", file="/nowhere/vectors.parquet")
-    assert "There is no file or folder" in at.info[0].value
-    assert not at.error
+def test_what_is_no_set_is_told_in_one_sentence(base, file, reason):
+    (base / "notes.txt").write_text("milk, eggs")
+    (base / "empty").mkdir(exist_ok=True)
+    if not (base / "pipe.parquet").exists():
+        os.mkfifo(base / "pipe.parquet")
+        (base / "zero.parquet").symlink_to("/dev/zero")
+    at = open_page("vector_files", file=file.format(base=base.name))
+    (told,) = [box.value.replace("\\", "") for kind in (at.error, at.info) for box in kind]
+    assert reason in told
+    assert str(base.parent) not in told
 
 
 def test_stopped_work_resumes_when_asked(vectors_set, fresh, stop_after):

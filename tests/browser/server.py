@@ -48,10 +48,14 @@ class Server:
                 time.sleep(0.25)
         raise RuntimeError("The server did not start within a minute.")
 
+    def log(self) -> str:
+        """The server's output."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
     def alarms(self) -> list[str]:
         """Errors and warnings in the server's output, those of TensorFlow's C++ code included."""
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").splitlines()
+        lines = self.log().splitlines()
         return [line for line in lines if re.match(r"[EWF]\d{4} |Traceback|.*(Error|Warning):", line)]
 
     def memory(self) -> int:

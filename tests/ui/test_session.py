@@ -83,7 +83,10 @@ def test_what_a_person_brought_is_not_in_the_url():
         "uploads",
         "upload_problems",
         "taken",
-        "uploads_ref",
+        "folder",
+        "asked_model",
+        "forgotten",
+        "vectors_problem",
         "stopped",
         "notices",
         "linked",
@@ -117,10 +120,10 @@ def test_only_what_a_link_asks_for_is_reported_and_once():
 
 
 def test_back_keeps_what_the_user_has_brought():
-    session = Session(upload="a-key", own_key="another", own_names="cat", layer="block4_add", stopped="job")
+    session = Session(upload="a-key", own_key="another", layer="block4_add", stopped="job")
     session.take_choices(read_query({"image": "3"}))
     assert (session.image, session.layer, session.stopped) == (3, "", "")
-    assert (session.upload, session.own_key, session.own_names) == ("a-key", "another", "cat")
+    assert (session.upload, session.own_key) == ("a-key", "another")
     session.take_choices(read_query({"upload": "an-earlier-one"}))
     assert session.upload == "an-earlier-one"
 

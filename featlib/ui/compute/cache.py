@@ -1,15 +1,16 @@
-"""What is held in memory by other means than `st.cache_data`: traces, uploads, the store of vectors."""
+"""What is held in memory by other means than `st.cache_data`: traces, the store of vectors."""
 
 from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Collection
 
 import streamlit as st
 
 from featlib.errors import FeatlibError
 from featlib.features import Trace, VectorStore, trace_image
-from featlib.images import ImageItem, ImageSet
+from featlib.images import ImageItem
 from featlib.lru import ByteLRU
 from featlib.models import Backbone
 from featlib.text import format_bytes
@@ -18,12 +19,6 @@ TRACE_BYTES = 512 * 2**20  # of all images together; a small network takes about
 MAX_TRACE_BYTES = 10**9
 
 TraceKey = tuple[str, str]  # fingerprint and image id
-
-
-@st.cache_resource(scope="session", show_spinner=False)
-def own_images() -> list[ImageSet]:
-    """Return where the user's uploads live until the session ends; other places refer to them weakly."""
-    return []
 
 
 @st.cache_resource(show_spinner=False)
@@ -36,6 +31,16 @@ def vector_store() -> VectorStore:
 def traces() -> tuple[ByteLRU[TraceKey, Trace], defaultdict[TraceKey, threading.Lock]]:
     """Return the server's traces, and a lock for each that is being computed."""
     return ByteLRU(TRACE_BYTES), defaultdict(threading.Lock)
+
+
+def forget_traces(ids: Collection[str]) -> None:
+    """Drop the outputs of images from memory."""
+    traces()[0].drop(lambda key: key[1] in ids)
+
+
+def forget_model(fingerprint: str) -> None:
+    """Drop the outputs of a model from memory."""
+    traces()[0].drop(lambda key: key[0] == fingerprint)
 
 
 def trace(backbone: Backbone, item: ImageItem) -> Trace:

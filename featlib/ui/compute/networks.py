@@ -10,6 +10,7 @@ from functools import cache
 import streamlit as st
 
 from featlib.errors import FeatlibError, WeightsNotFoundError
+from featlib.images import PLACE_PREFIX
 from featlib.models import (
     PREPROCESSING,
     Backbone,
@@ -19,7 +20,9 @@ from featlib.models import (
     parse_model_name,
     weights_on_disk,
 )
+from featlib.text import printable
 from featlib.ui.session import OWN, Session, current_session
+from featlib.ui.uploads import why_gone
 
 
 class NotYetError(FeatlibError):
@@ -37,6 +40,19 @@ class DownloadNeededError(FeatlibError):
     def __init__(self, name: str, size: str) -> None:
         super().__init__(f"The ImageNet weights of {name} are not on this machine.")
         self.name, self.size = name, size
+
+
+class UnloadedModelError(NotYetError):
+    """A link asks for a model file in an opened folder, which is loaded only when the user says so.
+
+    Attributes:
+        place: `folder:NAME/PATH`.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        shown = printable(place.removeprefix(PLACE_PREFIX))
+        super().__init__(f"The link asks for the model file '{shown}'. A link never loads a model by itself.")
 
 
 def network(session: Session) -> Backbone:
@@ -115,12 +131,6 @@ def _cached_backbone(model: str, weights: str, include_top: bool, size: int) -> 
     return load_backbone(model, weights=weights, include_top=include_top, input_shape=shape)
 
 
-@st.cache_resource(scope="session", show_spinner=False)
-def own_models() -> list[Backbone]:
-    """Return where the user's own model lives until the session ends: as read from the file, and as adapted."""
-    return []
-
-
 @cache
 def import_tensorflow() -> None:
     """Import TensorFlow, once, in the way that suits a server."""
@@ -129,7 +139,7 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Streamlit collects garbage twice after every run, and no page moves meanwhile: 0.3 s each with TensorFlow's
     # 350,000 objects, which are never garbage; 0.01 s without them. What belongs to the sessions of this moment is
-    # not collected either, which is why uploads live in `own_images` and `own_models`.
+    # not collected either, which is why sessions hold the keys of uploads only.
     import keras  # noqa: F401
 
     gc.collect()
@@ -137,17 +147,19 @@ def import_tensorflow() -> None:
 
 
 def _own_network(session: Session) -> Backbone:
-    own = session.own
-    if own is None:
+    brought = session.own_model
+    if brought is None:
+        if session.own_key.startswith(PLACE_PREFIX):
+            raise UnloadedModelError(session.own_key)
+        if session.own_key:
+            raise NotYetError(
+                f"The model and its class names {why_gone(session.own_key)}. Upload the file again in the sidebar, "
+                "under “Network”."
+            )
         raise NotYetError("There is no model of your own yet. Upload its file in the sidebar, under “Network”.")
+    own = brought.backbone
     preprocessing = PREPROCESSING[session.pixels] if session.pixels else own.preprocessing
-    names = written_class_names(session, own) or own.class_names
-    models = own_models()
-    for model in models:
-        if (model.preprocessing.name, model.class_names) == (preprocessing.name, names):
-            return model
-    models[1:] = [own.adapted(preprocessing=preprocessing, class_names=names)]
-    return models[-1]
+    return brought.adapted(preprocessing, written_class_names(session, own) or own.class_names)
 
 
 def written_class_names(session: Session, own: Backbone) -> tuple[str, ...] | None:

@@ -123,8 +123,8 @@ def _compute_once(
 ) -> Arrays:
     """Return vectors, from the cache if they are there; `distinct` is what tells passes over the same images apart."""
     key = (backbone.fingerprint, images.fingerprint, pooling, *distinct)
-    # Flattened vectors and those of models with own code are not in the store.
-    is_stored = pooling in CACHEABLE_POOLINGS and not backbone.has_own_code
+    # Flattened vectors, those of uploads and those of models with own code are not in the store.
+    is_stored = pooling in CACHEABLE_POOLINGS and not backbone.has_own_code and not _are_uploads(images)
     task = Task(
         session,
         " ".join(["vectors", *key]),
@@ -144,7 +144,8 @@ def _run(
     _pooling: Pooling,
     _task: Task,
 ) -> Arrays:
-    engine = Engine(_backbone, [Tap(layer, _pooling) for layer in _layers], EngineOptions(store=vector_store()))
+    options = EngineOptions(store=None if _are_uploads(_images) else vector_store())
+    engine = Engine(_backbone, [Tap(layer, _pooling) for layer in _layers], options)
     with _task.running(at_once=True) as on_progress:
         found, parts = engine.run(_images.items, on_progress=on_progress)
     arrays = dict(zip(_layers, parts, strict=True))
@@ -152,6 +153,11 @@ def _run(
     if reasons:
         raise _IncompleteError(arrays, reasons)
     return arrays
+
+
+def _are_uploads(images: ImageSet) -> bool:
+    """Return whether the images are in memory only, as uploads and members of zips; none of it goes to the disk."""
+    return any(item.is_encoded for item in images)
 
 
 def _stages_to_add(backbone: Backbone, images: ImageSet, wanted: Sequence[str], pooling: Pooling) -> tuple[str, ...]:

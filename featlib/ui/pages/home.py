@@ -1,76 +1,21 @@
-"""Parts of the home page: the user's own images, and a first projection."""
+"""Parts of the home page: a first projection."""
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 
 from featlib import plots
-from featlib.errors import ImageError
-from featlib.images import MAX_BYTES, ImageProblem, ImageSet, list_uploads, load_images, load_samples
+from featlib.images import ImageSet, load_samples
 from featlib.models import Backbone
-from featlib.ui.compute import compute_projection, compute_vectors, neighbor_agreement, own_images, warn_skipped
-from featlib.ui.session import UPLOADS, Session, choose
+from featlib.ui.compute import compute_projection, compute_vectors, neighbor_agreement, warn_skipped
+from featlib.ui.session import Session
 from featlib.ui.text import plain
-from featlib.ui.widgets import MIN_POINTS, bounded_perplexity, pick_part, sample_column, show_chart, show_problems
+from featlib.ui.widgets import MIN_POINTS, bounded_perplexity, pick_part, sample_column, show_chart
 
 VIEWS_PERPLEXITY = 10.0
-
-
-def bring_images(session: Session) -> None:
-    """Show the ways to bring images: files, a folder, a zip or the camera. Files that cannot be read are listed."""
-    with st.expander("**Use your own images** · they stay on this machine"):
-        files, folder, camera = st.tabs(["Files or a zip", "Folder", "Camera"])
-        with files:
-            label = f"JPEG, PNG, WebP, BMP, GIF or TIFF of up to {MAX_BYTES // 2**20} MB each, or a zip of them"
-            _take(session, "files", st.file_uploader(label, accept_multiple_files=True, key="files"))
-        with folder:
-            label = "A folder: the names of its sub-folders become the labels"
-            _take(session, "folder", st.file_uploader(label, accept_multiple_files="directory", key="folder"))
-        with camera:
-            if st.toggle("Use the camera", help="Works on this machine, or over https."):
-                _take(session, "camera", st.camera_input("Take a picture", key="camera"))
-        _show_result(session)
-
-
-def _take(session: Session, widget: str, uploaded: Any) -> None:  # noqa: ANN401 - an upload, or a list of them
-    """Load new files of a widget, once. Earlier images stay if none of the new ones is usable."""
-    files = uploaded if isinstance(uploaded, list) else [uploaded] if uploaded else []
-    upload_id = " ".join(file.file_id for file in files)
-    if not files or session.taken.get(widget) == upload_id:
-        return
-    bar = st.progress(0.0, text="Reading …")
-
-    def report(done: int, n: int) -> None:
-        bar.progress(done / n, text=f"Reading {done:,} of {n:,} images")
-
-    try:
-        loaded = load_images(list_uploads(files), name="your images", on_progress=report)
-    except ImageError as error:
-        loaded = ImageSet("your images", (), (ImageProblem("upload", str(error)),))
-    session.taken[widget] = upload_id
-    session.upload_problems = loaded.problems
-    if len(loaded):
-        own_images()[:] = [loaded]
-        session.uploads_ref = weakref.ref(loaded)
-        session.image = 0
-        choose("images", UPLOADS)
-    st.rerun()
-
-
-def _show_result(session: Session) -> None:
-    if session.uploads is not None:
-        columns = session.uploads.label_columns
-        labels = f", labeled by {plain(', '.join(columns))}" if columns else ""
-        st.success(f"{len(session.uploads):,} of your own images are loaded{labels}: “Your images” in the sidebar.")
-    problems = session.upload_problems
-    if problems:
-        st.warning(f"{len(problems):,} {'file' if len(problems) == 1 else 'files'} could not be used:")
-        show_problems([problem.reason for problem in problems])
 
 
 @dataclass(frozen=True, eq=False)

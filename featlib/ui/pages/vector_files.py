@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,24 +14,36 @@ import streamlit as st
 from featlib.analysis import Neighbors, Projection, StreamedPCA, fit_pca, stream_neighbors
 from featlib.errors import FeatlibError, ImageError
 from featlib.features.files import Row, VectorDataset, files_fingerprint, open_vectors, sample_rows, write_coordinates
-from featlib.images import ImageItem, clean_name, digest_bytes, exists, read_path, to_path
+from featlib.images import (
+    PLACE_PREFIX,
+    ImageItem,
+    OpenFolder,
+    clean_name,
+    digest_bytes,
+    find_place,
+    open_folders,
+    read_path,
+)
 from featlib.text import format_bytes, printable
-from featlib.ui.compute import NotYetError, Task, compute_projection
-from featlib.ui.session import Session, bind, choose
+from featlib.ui.compute import Task, compute_projection
+from featlib.ui.session import Session, bind, choose, upload_key
 from featlib.ui.text import plain
+from featlib.ui.uploads import find_upload, keep_upload, why_gone
 from featlib.ui.widgets import (
     MIN_POINTS,
     Points,
     bounded_perplexity,
+    browse_folders,
     gallery,
     pick_projection,
+    place_title,
     resolve_color,
+    show_how_to_open,
     show_problems,
     show_scatter,
     tsne_note,
 )
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
 SIZES = (500, 1000, 2000, 5000, 10_000)
 N_COMPONENTS = 50  # of the PCA, from which t-SNE starts
 N_NEIGHBORS = 8
@@ -59,47 +72,54 @@ class DrawnRows:
     by: str | None
 
 
-def is_local() -> bool:
-    """Whether only this machine can open the app; otherwise a path would let strangers read its files."""
-    return st.get_option("server.address") in LOCAL
-
-
 def choose_vectors(session: Session) -> VectorDataset | None:
-    """Ask for a file or folder on this machine, or an upload; return None while there is none.
+    """Ask for a file or folder in an opened folder, or an upload; return None while there is none.
 
     Raises:
         FeatlibError: If what is given holds no featlib vectors.
     """
-    local = is_local()
-    if local:
-        st.text_input(
-            "A .parquet file, or a folder of part-*.parquet, on this machine",
-            placeholder="/data/vectors.parquet",
-            **bind("file"),
-        )
-        with st.expander("Or upload a .parquet file"):
+    with st.expander("**Open vectors**", expanded=not session.file):
+        upload, opened = st.tabs(["Upload", "Open folder"], default="Open folder" if open_folders() else "Upload")
+        with upload:
             _take_upload(session)
-    else:
-        _take_upload(session)
-    if local and session.file.strip():
+        with opened:
+            if open_folders():
+                _choose_place(session)
+            else:
+                show_how_to_open("vector files")
+    if session.vectors_problem:
+        st.error(plain(session.vectors_problem))
+    if session.file.startswith(PLACE_PREFIX):
         return _open(session.file)
-    if session.file.strip():
-        st.info("The link names a file on the server's machine, which only its owner can open. Upload a file instead.")
-    if own_vectors():
-        return own_vectors()[0]
-    st.info("No vectors loaded. Create a file with: `featlib extract photos/ -o vectors.parquet`")
-    return None
+    dataset = find_upload(session.file, "vectors")
+    if dataset is None and re.fullmatch(r"[\w-]{22}", session.file):
+        st.info(f"The vectors of this link {why_gone(session.file)}. Upload the file again.")
+    elif dataset is None and session.file:
+        st.info(
+            "The link names a file by its path on this machine. Only files in an open folder are read: start the app "
+            "with 'featlib app FOLDER' and choose the file above."
+        )
+    elif dataset is None:
+        st.info("No vectors loaded. Create a file with: `featlib extract photos/ -o vectors.parquet`")
+    return dataset
 
 
-@st.cache_resource(scope="session", show_spinner=False)
-def own_vectors() -> list[VectorDataset]:
-    """Return where the user's uploaded set lives until the session ends."""
-    return []
+def _choose_place(session: Session) -> None:
+    place, _is_file = browse_folders("vectors", (".parquet",), session.file)
+    st.button(
+        f"Open {plain(place_title(place))}",
+        key="open vectors",
+        type="primary",
+        disabled=place == session.file,
+        on_click=choose,
+        args=("file", place),
+        help="A .parquet file, or a folder of part-*.parquet.",
+    )
 
 
 def program_path(session: Session) -> str | None:
-    """Return the path that the page's program opens; None for an upload."""
-    return _clean_path(session.file) or None if is_local() else None
+    """Return the path that the page's program opens, from where the opened folder is; None for an upload."""
+    return session.file.removeprefix(PLACE_PREFIX) if session.file.startswith(PLACE_PREFIX) else None
 
 
 def show_facts(dataset: VectorDataset) -> None:
@@ -207,7 +227,7 @@ def show_rows(session: Session, dataset: VectorDataset, drawn: DrawnRows) -> Non
     def show_picked(positions: list[int]) -> None:
         picked = [rows[i] for i in positions]
         captions = [printable(row.labels[color]) if color else clean_name(row.name) for row in picked]
-        _show_pictures(session, "selected", picked, numbers[positions].tolist(), captions)
+        _show_pictures("selected", picked, numbers[positions].tolist(), captions)
         st.text("\n".join(f"{numbers[i] + 1:,} · {clean_name(rows[i].name)}" for i in positions))
 
     def select_row(positions: list[int]) -> None:
@@ -257,7 +277,7 @@ def show_neighbors(session: Session, dataset: VectorDataset) -> None:
     numbers = [row, *neighbors.indices.tolist()]
     notes = [f"row {row + 1}", *similarities]
     key = f"{row} {dataset.fingerprint}"
-    _show_pictures(session, f"near {key}", [query, *rows], numbers, notes)
+    _show_pictures(f"near {key}", [query, *rows], numbers, notes)
     table = {
         "row": [number + 1 for number in numbers[1:]],
         "name": [clean_name(own.name) for own in rows],
@@ -328,35 +348,36 @@ def _csv(dataset: VectorDataset, coordinates: np.ndarray, rows: Iterable[Row]) -
 
 
 def find_picture(row: Row) -> ImageItem:
-    """Return the image of a row, read from the file that the set names.
+    """Return the image of a row, read from the file that the set names, if that is in an opened folder.
 
     Raises:
-        ImageError: If the file is missing, cannot be decoded, or has changed since the vector was made.
+        ImageError: If the file is missing or may not be read, cannot be decoded, or has changed since the vector was
+            made.
     """
     name = clean_name(row.name)
     if not row.path:
         raise ImageError(f"The set does not say where '{name}' is.")
-    if row.path.startswith(("\\\\", "//")) or "\0" in row.path:
-        raise ImageError(f"'{name}' is on another machine.")
-    data = read_path(Path(row.path), name)
-    if digest_bytes(data) != row.id:
-        raise ImageError(f"'{name}' has changed since its vector was made.")
-    item = ImageItem(row.id, name, {}, data)
-    item.thumbnail(192)
-    return item
+    for folder in open_folders():
+        try:
+            path = folder.resolve(Path(row.path), name)
+        except ImageError:
+            continue
+        data = read_path(path, name, folder)
+        if digest_bytes(data) != row.id:
+            raise ImageError(f"'{name}' has changed since its vector was made.")
+        item = ImageItem(row.id, name, {}, data)
+        item.thumbnail(192)
+        return item
+    raise ImageError(f"There is no file '{name}' in an open folder.")
 
 
 def _show_pictures(
-    session: Session,
     key: str,
     rows: Sequence[Row],
     numbers: Sequence[int],
     notes: Sequence[str],
 ) -> None:
-    """Show the pictures of rows if they are still on this machine, and why others are missing."""
-    if not is_local():
-        st.caption("Pictures are shown only if no other machine can open the app.")
-        return
+    """Show the pictures of rows that are in an opened folder, and why others are missing."""
     items, missing = dict[int, ImageItem](), list[str]()
     for i, row in enumerate(rows):
         try:
@@ -377,36 +398,31 @@ def _show_pictures(
         st.caption(f":material/hide_image: {plain(' '.join(missing[:MAX_REASONS]))}{more}")
 
 
-def _open(text: str) -> VectorDataset:
-    path = Path(_clean_path(text))
-    if str(path).startswith(("\\\\", "//")):  # on Windows, a link must not make it send the user's password hash
-        raise FeatlibError(f"'{path}' is on another machine. Copy the set to this one, or connect it as a drive.")
-    if not exists(path):
-        raise NotYetError(f"There is no file or folder '{path}' on this machine.")
-    return _opened(files_fingerprint(path), path)
+def _open(place: str) -> VectorDataset:
+    folder, below = find_place(place)
+    path = folder.find(below)
+    return _opened(files_fingerprint(path, folder), path, folder)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Opening the vectors …")
-def _opened(fingerprint: str, _path: Path) -> VectorDataset:
-    return open_vectors(_path)
-
-
-def _clean_path(text: str) -> str:
-    """Return the path that a user means: file managers copy it with quotes."""
-    bare = text.strip().strip("\"'")
-    return str(to_path(bare)) if bare else ""
+def _opened(fingerprint: str, _path: Path, _folder: OpenFolder) -> VectorDataset:
+    return open_vectors(_path, within=_folder)
 
 
 def _take_upload(session: Session) -> None:
-    """Open a new upload, once."""
-    file = st.file_uploader("A .parquet file of vectors", type=["parquet"], key="vector file")
+    """Open a new upload, once. Earlier vectors stay if the new file is refused."""
+    file = st.file_uploader("A .parquet file of vectors", type=["parquet"], key=upload_key("vector file"))
     if file is None or session.taken.get("vectors") == file.file_id:
         return
     session.taken["vectors"] = file.file_id
-    own_vectors()[:] = []
-    own_vectors().append(open_vectors(file.getvalue(), clean_name(file.name)))
-    session.row = 0
-    choose("file", "")
+    try:
+        data = file.getvalue()
+        key = keep_upload(open_vectors(data, clean_name(file.name)), "vectors", len(data))
+    except FeatlibError as error:
+        session.vectors_problem = str(error)
+    else:
+        session.vectors_problem = ""
+        choose("file", key)
     st.rerun()
 
 

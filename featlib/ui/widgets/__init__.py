@@ -11,9 +11,11 @@ from featlib.ui.widgets.channels import (
 )
 from featlib.ui.widgets.charts import RGB, SCALE, PickedPoints, save_picture, show_chart
 from featlib.ui.widgets.copy_link import copy_link
+from featlib.ui.widgets.folder_browser import browse_folders, place_title, show_how_to_open
 from featlib.ui.widgets.gallery import gallery, short_name
 from featlib.ui.widgets.labels import find_obstacle, has_several, pick_column, pick_label, warn_single
-from featlib.ui.widgets.own_model import choose_own_model
+from featlib.ui.widgets.own_images import bring_images
+from featlib.ui.widgets.own_model import ask_for_model, choose_own_model, take_own_model
 from featlib.ui.widgets.panels import show_code, show_image, show_prediction, show_problems
 from featlib.ui.widgets.pickers import (
     default_layer,
@@ -47,7 +49,10 @@ __all__ = [
     "TILE",
     "PickedPoints",
     "Points",
+    "ask_for_model",
     "bounded_perplexity",
+    "bring_images",
+    "browse_folders",
     "choose_own_model",
     "copy_link",
     "default_layer",
@@ -64,6 +69,7 @@ __all__ = [
     "pick_layer",
     "pick_part",
     "pick_projection",
+    "place_title",
     "positions_in",
     "resolve_channels",
     "resolve_color",
@@ -77,6 +83,7 @@ __all__ = [
     "show_chart",
     "show_code",
     "show_film_strip",
+    "show_how_to_open",
     "show_image",
     "show_maps",
     "show_predicted",
@@ -84,6 +91,7 @@ __all__ = [
     "show_problems",
     "show_scatter",
     "show_vector",
+    "take_own_model",
     "tsne_note",
     "warn_single",
 ]
