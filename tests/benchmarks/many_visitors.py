@@ -7,6 +7,7 @@ often pages ran, how long people waited, what they were told meanwhile, and what
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import sys
 import tempfile
@@ -41,6 +42,21 @@ LOOK = """([running, words]) => [
 STALLED = 180  # seconds
 
 
+@dataclass(frozen=True)
+class Limits:
+    """When a visitor stops.
+
+    Attributes:
+        seconds: No action begins later than this after the start.
+        actions: How many things to do.
+        pause: The most seconds between two of them.
+    """
+
+    seconds: float = math.inf
+    actions: float = math.inf
+    pause: float = 2
+
+
 @dataclass
 class Seen:
     """What all visitors saw together.
@@ -73,21 +89,23 @@ class Seen:
         )
 
 
-async def visit(page, server: Server, photos: list[str], seen: Seen, until: float, number: int) -> None:
-    """One visitor: opens Home, uploads, and then does one thing after the other."""
+async def visit(page, server: Server, photos: list[str], seen: Seen, limits: Limits, number: int) -> None:
+    """One visitor: opens Home, and then does one thing after the other."""
     chance = random.Random(number)
+    until, done = time.monotonic() + limits.seconds, 0
     page.on("pageerror", lambda error: seen.exceptions.append(f"visitor {number}: {error}"))
     await page.goto(server.url)
     await settle(page, seen)
-    while time.monotonic() < until:
+    while done < limits.actions and time.monotonic() < until:
         kind = chance.choices(("page", "option", "link", "upload"), (5, 4, 2, 1))[0]
         try:
             await act(page, kind, server, photos, chance)
         except Exception as error:  # noqa: BLE001 - whatever Playwright met is a finding, and the visit goes on
             seen.exceptions.append(f"visitor {number}, {kind}: {str(error).splitlines()[0]}")
         seen.actions[kind] += 1
+        done += 1
         await settle(page, seen)
-        await asyncio.sleep(chance.uniform(0, 2))
+        await asyncio.sleep(chance.uniform(0, limits.pause))
 
 
 async def act(page, kind: str, server: Server, photos: list[str], chance: random.Random) -> None:
@@ -135,11 +153,11 @@ async def settle(page, seen: Seen) -> None:
     seen.errors.update(await page.locator('[data-testid="stAlertContentError"]').all_inner_texts())
 
 
-async def use(server: Server, photos: list[str], visitors: int, seconds: float) -> Seen:
-    """Lets the visitors use the server for so many seconds."""
+async def use(server: Server, photos: list[str], visitors: int, limits: Limits) -> Seen:
+    """Lets the visitors use the server until each has reached a limit."""
     from playwright.async_api import async_playwright
 
-    seen, until = Seen(), time.monotonic() + seconds
+    seen = Seen()
 
     async def watch() -> None:
         while True:
@@ -150,17 +168,17 @@ async def use(server: Server, photos: list[str], visitors: int, seconds: float) 
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         pages = [await (await browser.new_context()).new_page() for _ in range(visitors)]
         watching = asyncio.create_task(watch())
-        await asyncio.gather(*(visit(page, server, photos, seen, until, i) for i, page in enumerate(pages)))
+        await asyncio.gather(*(visit(page, server, photos, seen, limits, i) for i, page in enumerate(pages)))
         watching.cancel()
     return seen
 
 
-def measure(visitors: int, seconds: float) -> Seen:
+def measure(visitors: int, limits: Limits) -> Seen:
     """Starts a server and lets visitors use it."""
     with tempfile.TemporaryDirectory() as folder:
         server = Server(FEATLIB_HOME=f"{folder}/home")
         try:
-            seen = asyncio.run(use(server, make_photos(Path(folder) / "photos", 60), visitors, seconds))
+            seen = asyncio.run(use(server, make_photos(Path(folder) / "photos", 60), visitors, limits))
             seen.exceptions += server.alarms()
         finally:
             server.stop()
@@ -172,7 +190,7 @@ def measure(visitors: int, seconds: float) -> Seen:
 @click.option("--minutes", default=5.0, show_default=True)
 def main(visitors: int, minutes: float) -> None:
     """Let people use a server, and exit with 1 if anything went wrong."""
-    seen = measure(visitors, 60 * minutes)
+    seen = measure(visitors, Limits(seconds=60 * minutes))
     print(f"{visitors} visitors for {minutes:g} minutes: {seen}")
     print(*seen.exceptions, sep="\n")
     sys.exit(bool(seen.exceptions))

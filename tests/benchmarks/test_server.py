@@ -23,8 +23,9 @@ def test_three_networks_take_little_more_than_one():
 
 
 def test_two_visitors_at_once_meet_no_error():
-    seen = many_visitors.measure(visitors=2, seconds=20)
+    seen = many_visitors.measure(visitors=2, limits=many_visitors.Limits(actions=2, pause=0))
     print(seen)
     assert not seen.exceptions
-    assert len(seen.waits) >= 4
+    assert sum(seen.actions.values()) == 2 * 2
+    assert len(seen.waits) == 2 * (1 + 2), "the first page, and one after each action"
     assert seen.memory > 0
