@@ -6,6 +6,7 @@ import re
 
 # The most characters of a name that are shown; a longer one is an attack on the screen or a mistake.
 MAX_NAME = 200
+MAX_REASON = 300
 # The beginning of a cell that spreadsheets compute, or of one that is escaped already.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
@@ -16,6 +17,25 @@ def printable(text: str) -> str:
         return text
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return shown if len(shown) <= MAX_NAME else "…" + shown[1 - MAX_NAME :]
+
+
+def escaped(text: str) -> str:
+    """Escape control characters, bidirectional marks and lone surrogates, as `repr` does."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def keras_reason(error: BaseException) -> str:
+    """Say in one line what Keras says is wrong: escaped, without color codes, boilerplate and dumped configs."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error)).rsplit("Exception encountered: ", maxsplit=1)[-1]
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Exception encountered when calling")] or [""]
+    reason = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]  # a colon only announces the next line
+    if isinstance(error, KeyError) and reason:
+        reason = f"something in it lacks {reason}, which Keras always writes"
+    elif isinstance(error, LookupError) or not reason:
+        reason = f"{type(error).__name__} {reason}".strip()
+    reason = escaped(reason)
+    return reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"
 
 
 def escape_formula(text: str) -> str:

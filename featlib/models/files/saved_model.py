@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featlib.errors import ModelError
+from featlib.text import keras_reason
 
 if TYPE_CHECKING:
     import keras
@@ -40,7 +41,7 @@ def load_saved_model(path: Path, input_shape: Sequence[int] | None) -> keras.Mod
     try:
         signatures = tf.saved_model.load(str(path)).signatures
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-        raise ModelError(f"'{path}' cannot be read as a SavedModel: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"'{path}' cannot be read as a SavedModel: {keras_reason(error)}") from error
     if not signatures:
         raise ModelError(
             f"'{path}' has no signature to call. Allowed: a SavedModel with one, such as a hub feature vector."

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featlib.errors import ModelError, WeightsNotFoundError
-from featlib.models.graph import keras_reason, parts_of
+from featlib.models.graph import parts_of
 from featlib.models.untrusted import read_weights
+from featlib.text import keras_reason, printable
 
 if TYPE_CHECKING:
     import h5py
@@ -57,7 +58,7 @@ def load_weights_file(build: Callable[[], keras.Model], weights: str | Path, nam
         except DAMAGE as error:
             raise ModelError(
                 f"The weights file '{path.name}' cannot be read: it is damaged, or not a weights file of Keras "
-                f"(.h5, .weights.h5 or .keras): {' '.join(str(error).split())[:200]}"
+                f"(.h5, .weights.h5 or .keras): {keras_reason(error)}"
             ) from error
     if difference:
         raise ModelError(f"The weights file '{path.name}' does not fit '{name}': {difference}.")
@@ -113,5 +114,5 @@ def _load(model: keras.Model, path: Path, is_legacy: bool, stored: list[str]) ->
         return f"the file has no weights for layer '{missing[0]}' ({hint})"
     if extra and not missing:
         hint = "if the file was saved with the top, use include_top=True"
-        return f"the file has weights for a layer '{extra[0]}' that the network does not have ({hint})"
+        return f"the file has weights for a layer '{printable(extra[0])}' that the network does not have ({hint})"
     return f"its {len(stored)} layers with weights are not the {len(expected)} of this network"

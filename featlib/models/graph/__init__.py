@@ -5,7 +5,7 @@ from featlib.models.graph.image_graph import image_graph
 from featlib.models.graph.receptive_field import ReceptiveField1D, ReceptiveField2D, next_receptive_field
 from featlib.models.graph.recording import parts_of
 from featlib.models.graph.stages import stage_ends
-from featlib.models.graph.steps import LayerCall, Ref, keras_reason
+from featlib.models.graph.steps import LayerCall, Ref
 
 __all__ = [
     "NOT_PER_IMAGE",
@@ -15,7 +15,6 @@ __all__ = [
     "ReceptiveField2D",
     "Ref",
     "image_graph",
-    "keras_reason",
     "next_receptive_field",
     "parts_of",
     "stage_ends",

@@ -15,17 +15,8 @@ from featlib.errors import ModelError
 from featlib.models.graph.folding import find_folds, run_folded
 from featlib.models.graph.nodes import NodeReader
 from featlib.models.graph.recording import Recorder, list_uncalled, name_outputs, run_recorded, run_step
-from featlib.models.graph.steps import (
-    KERAS_ERRORS,
-    LayerCall,
-    Ref,
-    Step,
-    Tensor,
-    enter,
-    graph_of,
-    is_graph,
-    keras_reason,
-)
+from featlib.models.graph.steps import KERAS_ERRORS, LayerCall, Ref, Step, Tensor, enter, graph_of, is_graph
+from featlib.text import keras_reason
 
 if TYPE_CHECKING:
     import keras

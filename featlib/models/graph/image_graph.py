@@ -10,7 +10,8 @@ import numpy as np
 from featlib.errors import ModelError
 from featlib.models.graph.graph import ModelGraph
 from featlib.models.graph.recording import parts_of
-from featlib.models.graph.steps import KERAS_ERRORS, is_graph, keras_reason
+from featlib.models.graph.steps import KERAS_ERRORS, is_graph
+from featlib.text import keras_reason
 
 if TYPE_CHECKING:
     import keras

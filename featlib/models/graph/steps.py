@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -104,18 +103,6 @@ def is_graph(operation: keras.Operation) -> bool:
 def graph_of(model: keras.Model) -> Any:  # noqa: ANN401 - private Keras class
     """Return the object that holds the nodes: the model itself, or the Functional model inside a Sequential one."""
     return getattr(model, "_functional", None) or model
-
-
-def keras_reason(error: BaseException) -> str:
-    """Extract the line of a Keras error that says what is wrong, without ANSI color codes and boilerplate.
-
-    A line that ends in a colon only announces the next one.
-    """
-    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
-    reasons = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
-    if not reasons:
-        return type(error).__name__
-    return " ".join(reasons[:2]) if reasons[0].endswith(":") else reasons[0]
 
 
 def enter(x: Tensor, symbolic_input: keras.KerasTensor) -> Tensor:

@@ -17,7 +17,8 @@ from featlib.models.untrusted.json_text import parse_json
 from featlib.models.untrusted.keras2 import repair_config
 from featlib.models.untrusted.layer_names import rename_layers
 from featlib.models.untrusted.opening import ALLOWED_FILES, INSPECTION_SECONDS, MAX_FILE, InspectedFile
-from featlib.models.untrusted.wording import SAVE_AGAIN, keras_error
+from featlib.models.untrusted.wording import SAVE_AGAIN
+from featlib.text import keras_reason
 
 MEMORY = 2_000_000_000  # bytes, for several copies of a file of 200 MB
 FORMATS = {  # first bytes -> what the file is
@@ -49,7 +50,7 @@ def main() -> None:
         answer, content = {"refused": NEEDS_MEMORY}, b""
     except Exception as error:  # noqa: BLE001 - whatever a damaged file makes HDF5 raise
         answer, content = (
-            {"refused": f"Reading it failed: {keras_error(error)}. The file is damaged: save it again."},
+            {"refused": f"Reading it failed: {keras_reason(error)}. The file is damaged: save it again."},
             b"",
         )
     sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")

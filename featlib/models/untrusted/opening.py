@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING
 
 from featlib.errors import ModelError
 from featlib.models.untrusted.child import ask_child
-from featlib.models.untrusted.wording import escaped, keras_error, quoted
-from featlib.text import format_bytes
+from featlib.models.untrusted.wording import quoted
+from featlib.text import escaped, format_bytes, keras_reason
 
 if TYPE_CHECKING:
     import keras
@@ -73,7 +73,7 @@ def open_model_file(path: Path, *, timeout: float = 60) -> OpenedModel:
         try:
             return OpenedModel(load_copy(copy), inspected.repairs)
         except Exception as error:  # whatever an untrusted file makes Keras raise
-            raise ModelError(f"Keras refused it: {keras_error(error)}") from error
+            raise ModelError(f"Keras refused it: {keras_reason(error)}") from error
 
 
 def inspect_model_file(path: Path) -> InspectedFile:

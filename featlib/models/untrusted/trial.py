@@ -15,8 +15,7 @@ from featlib.models.graph import NOT_PER_IMAGE, image_graph
 from featlib.models.layers import describe_layers
 from featlib.models.untrusted.child import NEEDS_MEMORY, limit_files_and_time, limit_memory
 from featlib.models.untrusted.opening import load_copy
-from featlib.models.untrusted.wording import keras_error
-from featlib.text import format_bytes
+from featlib.text import format_bytes, keras_reason
 
 MEMORY = 2_200_000_000  # bytes that loading may take on top of TensorFlow itself, which takes 1.8 GB of addresses
 MAX_ACTIVATIONS = 2**30  # bytes per image
@@ -61,7 +60,7 @@ def find_problem(path: Path) -> str:
     except Exception as error:  # noqa: BLE001 - whatever an untrusted file makes Keras raise
         if "ResourceExhausted" in type(error).__name__:
             return NEEDS_MEMORY
-        return f"{'' if isinstance(error, ModelError) else 'Keras refused it: '}{keras_error(error)}"
+        return f"{'' if isinstance(error, ModelError) else 'Keras refused it: '}{keras_reason(error)}"
     return ""
 
 

@@ -84,6 +84,20 @@ def test_a_layer_too_many(files, ending):
     assert "include_top=True" in message
 
 
+def test_the_name_of_a_layer_acts_on_no_terminal(topless_files, tmp_path):
+    path = shutil.copy(topless_files[".h5"], tmp_path / "evil.h5")
+    name = "\x1b]0;PWNED\x07\u202eevil"
+    with h5py.File(path, "r+") as file:
+        weights = file["model_weights"]
+        group = weights.create_group(name)
+        group.create_dataset("w", data=np.zeros(3, np.float32))
+        group.attrs["weight_names"] = ["w"]
+        weights.attrs["layer_names"] = [*weights.attrs["layer_names"], name]
+    message = refusal(path, include_top=False)
+    assert "weights for a layer '" in message
+    assert message.isprintable()
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_missing_layer(topless_files, ending):
     message = refusal(topless_files[ending])
