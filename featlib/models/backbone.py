@@ -152,10 +152,10 @@ class Backbone:
         return path
 
     def _why_nothing_is_visible(self) -> str:
-        reasons = [layer.reason for layer in self.layers if layer.reason and layer.class_name != "InputLayer"]
-        if not reasons:
+        first = next((layer for layer in self.layers if layer.reason and layer.class_name != "InputLayer"), None)
+        if first is None:
             return f"'{self.name}' has no layers besides its input, so there is nothing to look at."
-        return f"Nothing in '{self.name}' can be computed from one image: of every layer, {reasons[0]}."
+        return f"No layer of '{self.name}' can be computed from one image ('{first.path}': {first.reason})."
 
     @cached_property
     def prediction_layer(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from featlib.ui.text import plain
-from tests.app.driver import choices, data, go, labelled, open_page, press, run, said, select
+from tests.app.driver import WITH_NETWORK, choices, data, go, labelled, open_page, press, run, said, select
 
 
 def test_the_table_lists_every_layer_of_the_network(lite96):
@@ -199,7 +199,9 @@ def test_suggested_layers_are_marked_and_can_be_picked_from_the_short_list(lite9
     assert choices(at).layer == info.path
 
 
-def test_a_model_of_which_one_image_shows_nothing_is_listed_with_the_reason(monkeypatch):
+@pytest.fixture
+def color_and_depth(monkeypatch):
+    """A network whose first layer takes two images."""
     import keras
 
     from featlib.models import load_backbone
@@ -209,9 +211,27 @@ def test_a_model_of_which_one_image_shows_nothing_is_listed_with_the_reason(monk
     fused = keras.layers.Conv2D(3, 3, name="conv")(keras.layers.Concatenate(name="fused")([rgb, depth]))
     backbone = load_backbone(keras.Model([rgb, depth], fused), preprocessing="none")
     monkeypatch.setattr(compute, "network", lambda session: backbone)
+
+
+@pytest.mark.usefixtures("color_and_depth")
+def test_a_model_of_which_one_image_shows_nothing_is_listed_with_the_reason():
     at = open_page("layers")
     assert not at.error
     assert any("can be computed from one image" in info.value and "depth" in info.value for info in at.info)
     assert {"fused", "conv"} <= set(at.dataframe[0].value["Layer"])
     select(at, at.dataframe[0], rows=[], columns=[], cells=[[3, "Layer"]])
     assert any("has no accessible output" in warning.value for warning in at.warning)
+
+
+@pytest.mark.usefixtures("color_and_depth")
+def test_pages_that_need_an_image_say_in_one_sentence_why_they_show_nothing():
+    for page in WITH_NETWORK:
+        if page == "layers":
+            continue
+        at = open_page(page)
+        [error] = at.error
+        assert error.value == (
+            "No layer of 'functional' can be computed from one image ('fused': it needs the input 'depth', which "
+            "takes a second image, (20, 20, 1))."
+        )
+        assert at.header

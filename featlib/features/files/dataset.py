@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from featlib.checks import file_path, instance, whole_number
+from featlib.checks import instance, whole_number
 from featlib.errors import CancelledError, FeatlibError
 from featlib.features.files.atomic import DAMAGE, why
 from featlib.features.files.parquet import SHARDS, TEXTS, open_parquet, read_schema
@@ -21,7 +21,7 @@ from featlib.features.files.records import LABEL_PREFIX, Row, VectorFileContents
 from featlib.features.vectors import Origin, VectorTable
 from featlib.images import ImageProblem, OpenFolder
 from featlib.progress import OnProgress
-from featlib.text import natural_key
+from featlib.text import natural_key, printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -252,8 +252,7 @@ def open_vectors(
     Raises:
         FeatlibError: There is no such file or folder, or it does not hold featlib vectors.
     """
-    if not isinstance(source, bytes):
-        source = file_path("source", source)
+    instance("source", source, (str, Path, bytes), "a path or the bytes of a file")
     instance("name", name, (str, type(None)), "a text or None")
     instance("within", within, (OpenFolder, type(None)), "an OpenFolder or None")
     if max_problems is not None:
@@ -373,7 +372,7 @@ def shares(counts: dict[str, int], most: int) -> dict[str, int]:
 
 
 def _find_files(path: Path, within: OpenFolder | None) -> list[Path]:
-    shown = str(path) if within is None else path.name
+    shown = printable(str(path) if within is None else path.name)
     if within is not None:
         path = within.resolve(path, shown)
     try:

@@ -131,7 +131,10 @@ def identity():
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (rgbd, r"Nothing in 'rgbd' can be computed from one image: .* needs the input 'depth', .* \(20, 20, 1\)"),
+        (
+            rgbd,
+            r"No layer of 'rgbd' can be computed from one image .*it needs the input 'depth', .* \(20, 20, 1\)",
+        ),
         (identity, "'identity' has no layers besides its input"),
     ],
 )

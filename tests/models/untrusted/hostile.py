@@ -479,7 +479,7 @@ def _groups_2(model: dict) -> dict:
 TRIED = {
     "escapes": (
         _legacy(lambda model: _with_dtype(model, "x\x1b]0;OWNED\x07\x1b[31mRED\u202eevil")),
-        r"x\x1b]0;OWNED\x07\x1b[31mRED\u202eevil",
+        r"x\x1b]0;OWNED\x07RED\u202eevil",
     ),
     "lone surrogate": (_legacy(lambda model: _with_dtype(model, "\ud800")), r"\ud800"),
     "wide": (_legacy(_wide), "more memory than"),
