@@ -105,7 +105,7 @@ def layer_table(session: Session, backbone: Backbone, selected: LayerInfo | None
         hide_index=True,
         height=520,
         key=key,
-        on_select=lambda: _select(session, backbone, [info.path for info in infos], key),
+        on_select=lambda: _select(session, backbone, [info.path for info in infos], selected, key),
         selection_mode="single-cell",
         column_config=COLUMN_CONFIG,
         placeholder="–",
@@ -198,12 +198,14 @@ def _sides(pairs: list[tuple[int, int] | None]) -> list[Any]:
 
 
 @guarded
-def _select(session: Session, backbone: Backbone, paths: list[str], key: str) -> None:
+def _select(session: Session, backbone: Backbone, paths: list[str], selected: LayerInfo | None, key: str) -> None:
     """Select the clicked row's layer; if its output is unavailable, say why and keep the selection."""
     cells = widget_value(key)["selection"]["cells"]
     if not cells or not 0 <= cells[0][0] < len(paths):
         return
     path = paths[cells[0][0]]
+    if selected and path == selected.path:  # the browser may send back what the table was drawn with
+        return
     try:
         find_layer(backbone, path)
     except LayerNotFoundError as error:
