@@ -115,6 +115,25 @@ def as_array(name: str, values: Any) -> np.ndarray:  # noqa: ANN401
         raise FeatlibError(f"{name} must be an array. Received: {shown(values)} ({reason}).") from error
 
 
+def rgb_pixels(name: str, values: Any, shape: str) -> np.ndarray:  # noqa: ANN401
+    """Check an array of RGB pixels.
+
+    Args:
+        name: The argument's name.
+        values: What was given.
+        shape: What is allowed, in words: "(h, w, 3)" or "(n, h, w, 3)".
+    """
+    pixels = as_array(name, values)
+    if (
+        pixels.ndim != shape.count(",") + 1
+        or pixels.shape[-1] != 3
+        or pixels.dtype.kind not in "uif"
+        or not pixels.size
+    ):
+        raise FeatlibError(f"{name} must be an array {shape} of RGB pixels. Received: {shown(values)}.")
+    return pixels
+
+
 def shown(value: object) -> str:
     """Return a value for a message: its repr in one line of at most 100 characters."""
     text = " ".join(repr(value).split())

@@ -10,7 +10,9 @@ import pytest
 
 import featlib
 from featlib import analysis
-from featlib.features import Tap
+from featlib.analysis import StreamedPCA
+from featlib.features import Tap, VectorDataset
+from featlib.images import ImageItem
 
 RECORDS = {
     *("Backbone", "ImageSet", "LayerInfo", "LayerProbe", "Neighbors", "ProbeResult", "Projection", "VectorTable"),
@@ -21,6 +23,10 @@ WRONG = [
     *([], {}, set(), (), [None], ["x", "x"], [[1], [1, 2]], {"a": 1}, {"x"}, object()),
     *(np.array([]), np.array(math.nan), np.full((2, 3), math.nan), np.eye(9) * 1e200),
 ]
+OWNERS = {
+    "analysis": analysis,
+    **{kind.__name__: kind for kind in (featlib.Backbone, ImageItem, featlib.ImageSet, StreamedPCA, VectorDataset)},
+}
 X, Y = np.eye(6), ["a", "b"] * 3
 
 
@@ -31,6 +37,7 @@ def calls(tiny, folder):
     file = featlib.save_vectors(table, folder / "saved.parquet")
     network = {"backbone": tiny, "images": photos}
     extractor, probe = featlib.FeatureExtractor, featlib.linear_probe(X, Y, cv=2)
+    dataset, pixels = featlib.open_vectors(file), photos[0].resized(*tiny.input_shape[:2])
     return {
         "FeatureExtractor": (lambda **given: extractor(**given).fit(), {"backbone": tiny, "layers": "conv"}),
         "VectorStore": (featlib.VectorStore, {"path": folder / "store.db"}),
@@ -66,15 +73,32 @@ def calls(tiny, folder):
         "analysis.pool": (analysis.pool, {"maps": X}),
         "analysis.sort_channels": (analysis.sort_channels, {"stats": analysis.channel_statistics(X)}),
         "analysis.stream_neighbors": (analysis.stream_neighbors, {"batches": [X], "query": X[0]}),
+        "Backbone.find_layer": (tiny.find_layer, {"path": "conv"}),
+        "Backbone.prepare": (tiny.prepare, {"images": photos}),
+        "Backbone.preprocess": (tiny.preprocess, {"pixels": pixels[np.newaxis]}),
+        "Backbone.resize": (tiny.resize, {"pixels": pixels}),
+        "ImageItem.resized": (photos[0].resized, {"height": 9, "width": 9}),
+        "ImageItem.thumbnail": (photos[0].thumbnail, {"size": 9}),
+        "ImageSet.labels_for": (photos.labels_for, {"column": "digit"}),
+        "ImageSet.sample": (photos.sample, {"n": 2}),
+        "StreamedPCA.transform": (analysis.fit_pca([X]).transform, {"X": X}),
+        "VectorDataset.batches": (lambda **given: list(dataset.batches(**given)), {"size": 2}),
+        "VectorDataset.labels": (lambda **given: list(dataset.labels(**given)), {"column": "digit"}),
+        "VectorDataset.take": (dataset.take, {"rows": [0]}),
     }
 
 
 def parameters(name):
-    found = getattr(analysis, name.removeprefix("analysis."), None) or getattr(featlib, name)
-    given = inspect.signature(found).parameters.values()
-    return [one.name for one in given if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
+    owner, _, function = name.rpartition(".")
+    given = inspect.signature(getattr(OWNERS.get(owner, featlib), function)).parameters.values()
+    return [one.name for one in given if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL) and one.name != "self"]
 
 
+METHODS = (
+    *("Backbone.find_layer", "Backbone.prepare", "Backbone.preprocess", "Backbone.resize"),
+    *("ImageItem.resized", "ImageItem.thumbnail", "ImageSet.labels_for", "ImageSet.sample"),
+    *("StreamedPCA.transform", "VectorDataset.batches", "VectorDataset.labels", "VectorDataset.take"),
+)
 PUBLIC = sorted(
     {*featlib.__all__} - RECORDS
     | {f"analysis.{name}" for name in analysis.__all__ if inspect.isfunction(getattr(analysis, name))}
@@ -82,7 +106,7 @@ PUBLIC = sorted(
 )
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", [*PUBLIC, *METHODS])
 @pytest.mark.filterwarnings("ignore")
 def test_only_featlib_errors_come_out(tiny, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)

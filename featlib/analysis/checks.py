@@ -40,7 +40,7 @@ def checked_vectors(X: np.ndarray, *, min_rows: int = 1) -> np.ndarray:
             f"{len(bad)} of {len(X)} vectors hold NaN or infinite values (the first is row {bad[0]}). "
             "Remove those rows, or check the layer and the weights."
         )
-    largest = max(float(X.max()), -float(X.min()))
+    largest = max(float(X.max(initial=0)), -float(X.min(initial=0)))
     if largest > LARGEST:
         raise FeatlibError(
             f"Received vectors with values up to {largest:.3g}; at most {LARGEST:g} are allowed. "

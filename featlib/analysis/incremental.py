@@ -38,7 +38,14 @@ class StreamedPCA:
         return f"StreamedPCA({self.n:,} vectors, {axes}, {share:.0%} of the variance)"
 
     def transform(self, X: np.ndarray) -> np.ndarray:
-        """Project (m, D) vectors to (m, k) float64 coordinates."""
+        """Project (m, D) vectors to (m, k) float64 coordinates.
+
+        Raises:
+            FeatlibError: If these are no such vectors.
+        """
+        X = checked_vectors(X, min_rows=0)
+        if X.shape[1] != len(self.mean):
+            raise FeatlibError(f"Received vectors of {X.shape[1]:,} numbers; PCA was fitted on {len(self.mean):,}.")
         return (X - self.mean) @ self.components.T
 
 

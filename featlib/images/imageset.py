@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from featlib.checks import seed, whole_number
+from featlib.checks import seed, shown, whole_number
 from featlib.errors import FeatlibError
 from featlib.images.item import ImageItem, ImageProblem
 from featlib.text import printable
@@ -154,10 +154,10 @@ class ImageSet(Sequence[ImageItem]):
         return [int(i) for i in array]
 
     def _check_column(self, column: str) -> None:
-        if column not in self.label_columns:
+        if not isinstance(column, str) or column not in self.label_columns:
             known = ", ".join(repr(c) for c in self.label_columns)
             raise FeatlibError(
-                f"'{self.name}' has no label column {column!r}: "
+                f"'{self.name}' has no label column {shown(column)}: "
                 + (f"it has {known}." if known else "it has no labels; put each class into its own folder.")
             )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from featlib.checks import whole_number
 from featlib.errors import ImageError
 from featlib.images.decode import decode_array, decode_bytes, decode_pil, decode_resized
 from featlib.images.folders import OpenFolder
@@ -22,6 +23,7 @@ from featlib.text import printable
 
 Source = Path | bytes | np.ndarray | Image.Image
 
+MAX_SIDE = 65_536
 THUMBNAIL_SIDE = 96  # pixels, in a row of images
 THUMBNAIL_BYTES = 2000 * THUMBNAIL_SIDE**2 * 3
 _thumbnails: ByteLRU[tuple[str, int], np.ndarray] = ByteLRU(THUMBNAIL_BYTES)
@@ -113,12 +115,20 @@ class ImageItem:
             (height, width, 3) uint8.
 
         Raises:
+            FeatlibError: If a side is no whole number from 1 to 65,536.
             ImageError: If the image cannot be read, or has changed since it was loaded.
         """
+        height, width = (whole_number("height and width", side, 1, MAX_SIDE) for side in (height, width))
         return open_image(self).resized(height, width)
 
     def thumbnail(self, size: int = THUMBNAIL_SIDE) -> np.ndarray:
-        """Shrink the image (never enlarge it) to a long side of at most `size`: (h, w, 3) uint8, read-only."""
+        """Shrink the image (never enlarge it) to a long side of at most `size`: (h, w, 3) uint8, read-only.
+
+        Raises:
+            FeatlibError: If `size` is no whole number from 1 to 65,536.
+            ImageError: If the image cannot be read, or has changed since it was loaded.
+        """
+        size = whole_number("size", size, 1, MAX_SIDE)
         key = (self.id, size)
         thumbnail = _thumbnails.get(key)
         if thumbnail is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from featlib.checks import instance
+from featlib.checks import instance, rgb_pixels
 from featlib.errors import LayerNotFoundError, ModelError
 from featlib.images import as_image_set, cover
 from featlib.models.graph import ModelGraph, parts_of
@@ -170,7 +170,12 @@ class Backbone:
         return other
 
     def resize(self, pixels: np.ndarray) -> np.ndarray:
-        """Scale and center-crop (h, w, 3) uint8 RGB to the network's input: (height, width, 3) uint8."""
+        """Scale and center-crop (h, w, 3) uint8 RGB to the network's input: (height, width, 3) uint8.
+
+        Raises:
+            FeatlibError: These are no such pixels.
+        """
+        pixels = rgb_pixels("pixels", pixels, "(h, w, 3)").astype(np.uint8, copy=False)
         return cover(Image.fromarray(pixels), *self.input_shape[:2])
 
     def prepare(self, images: object) -> np.ndarray:
@@ -194,8 +199,10 @@ class Backbone:
         """Turn resized pixels, (n, height, width, 3) uint8 RGB, into the tensor that enters the network, float32.
 
         Raises:
+            FeatlibError: These are no such pixels.
             ModelError: The preprocessing makes another number of channels than the model takes.
         """
+        pixels = rgb_pixels("pixels", pixels, "(n, h, w, 3)")
         gray = self.input_shape[-1] == 1 and not self.preprocessing.is_own
         x = self.preprocessing(to_gray(pixels) if gray else pixels)
         if x.shape[1:] != self.input_shape:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from featlib.checks import instance, whole_number
+from featlib.checks import flag, instance, sequence, whole_number
 from featlib.errors import CancelledError, FeatlibError
 from featlib.features.files.atomic import DAMAGE, why
 from featlib.features.files.parquet import SHARDS, TEXTS, open_parquet, read_schema
 from featlib.features.files.records import LABEL_PREFIX, Row, VectorFileContents, piece_rows
 from featlib.features.vectors import Origin, VectorTable
 from featlib.images import ImageProblem, OpenFolder
-from featlib.progress import OnProgress
+from featlib.progress import OnProgress, check_progress
 from featlib.text import natural_key, printable
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TEXT_ROWS = 2**16
 MAX_PROBLEMS = 200
+MAX_BATCH = 10**9
 MAX_LABELS = 10_000  # a column with more distinct values names images, not classes
 ALLOWED = "Allowed: a .parquet file from 'featlib extract', or a folder of its part-*.parquet files."
 
@@ -110,10 +111,11 @@ class VectorDataset:
             texts: Whether ids, names, paths and labels are read too, which takes longer.
 
         Raises:
-            FeatlibError: A file is damaged, or has changed since the set was opened.
+            FeatlibError: `size` is below 1; a file is damaged, or has changed since the set was opened.
         """
-        columns = [*(self._text_columns() if texts else ()), "vector"]
-        for start, batch in self._read(self._groups, size or piece_rows(self.width), columns):
+        size = piece_rows(self.width) if size is None else whole_number("size", size, 1, MAX_BATCH)
+        columns = [*(self._text_columns() if flag("texts", texts) else ()), "vector"]
+        for start, batch in self._read(self._groups, size, columns):
             yield VectorBatch(start, self._rows(batch) if texts else [], self._matrix(batch))
 
     def take(self, rows: Sequence[int] | np.ndarray, *, on_progress: OnProgress | None = None) -> VectorBatch:
@@ -127,12 +129,10 @@ class VectorDataset:
             FeatlibError: There is no such row; a file is damaged, or has changed since the set was opened.
             CancelledError: `on_progress` returned True.
         """
-        asked = np.asarray(rows, dtype=np.int64)
+        check_progress(on_progress)
+        numbers = sequence("rows", rows, "a list of row numbers")
+        asked = np.array([whole_number(f"rows of '{self.name}'", row, 0, self.n - 1) for row in numbers], np.int64)
         wanted = np.unique(asked)
-        if len(wanted) and not 0 <= wanted[0] <= wanted[-1] < self.n:
-            raise FeatlibError(
-                f"Rows of '{self.name}' are numbered 0 to {self.n - 1:,}. Received: {asked.tolist()[:5]}."
-            )
         X, found = np.empty((len(wanted), self.width), np.float32), list[Row]()
         groups = [group for group in self._groups if _between(wanted, group.start, group.start + group.count).size]
         for start, batch in self._read(groups, piece_rows(self.width), [*self._text_columns(), "vector"]):
@@ -152,7 +152,7 @@ class VectorDataset:
         Raises:
             FeatlibError: There is no such column; a file is damaged, or has changed since the set was opened.
         """
-        if column not in self.label_columns:
+        if instance("column", column, str, "the name of a label column") not in self.label_columns:
             raise FeatlibError(
                 f"'{self.name}' has no label column '{column}'. It has: {', '.join(self.label_columns)}."
             )

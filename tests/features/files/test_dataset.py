@@ -124,9 +124,9 @@ def test_rows_are_taken_in_the_order_asked(file):
     assert taken.rows == [good[i] for i in asked]
     np.testing.assert_array_equal(taken.X, X[asked])
     assert open_vectors(path.read_bytes()).take([]).X.shape == (0, 8)
-    for wrong in ([86], [-1]):
-        with pytest.raises(FeatlibError, match="numbered 0 to 85"):
-            open_vectors(path).take(wrong)
+    for wrong, rule in ((86, "at most 85"), (-1, "at least 0")):
+        with pytest.raises(FeatlibError, match=f"must be {rule}. Received: {wrong}"):
+            open_vectors(path).take([wrong])
 
 
 def test_a_file_that_changes_is_noticed(file):
