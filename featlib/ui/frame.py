@@ -78,6 +78,10 @@ STYLE = """<style>
 @keyframes appear { from { visibility: hidden; } to { visibility: visible; } }
 .st-key-navigation { gap: 0.25rem; }
 .st-key-navigation .section { margin: 0.6rem 0 0; font-size: 0.8rem; opacity: 0.65; }
+@media (max-width: 640px), (max-height: 800px) {
+  [data-testid="stMainBlockContainer"] > [data-testid="stVerticalBlock"] { gap: 0.75rem; }
+  .st-key-heading h2 { font-size: 1.75rem; }
+}
 @media (max-width: 640px) {
   .st-key-beside > div > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"]:last-child { order: -1; }
 }

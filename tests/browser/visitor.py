@@ -27,8 +27,9 @@ class Visitor:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until the script has finished and nothing is being computed."""
+        """Wait until the script has finished, nothing is being computed, and every element is drawn."""
         running = '[data-testid="stApp"][data-test-script-state="running"], [data-testid="stSpinner"]'
+        running += ', [data-testid="stSkeleton"], [data-testid="stAppSkeleton"]'  # an element's script is on its way
         self.page.wait_for_selector('[data-testid="stApp"]', timeout=60_000)
         quiet = 0
         for _ in range(1200):

@@ -44,7 +44,7 @@ def model_facts(backbone: Backbone) -> None:
         "Input": format_shape(shape if shape[2] != 3 else shape[:2]),
         "Output": format_shape((outputs or backbone.layers[-1:])[0].output_shape),
     }
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         for name, value in facts.items():
             st.metric(name, value, width="content")
     st.caption(
