@@ -66,6 +66,7 @@ PRIVATE = {"upload": "your images", "own": "your model", "file": "your vectors"}
 # comes before what is picked.
 STYLE = """<style>
 [data-testid="stMainBlockContainer"] { padding: 3.75rem clamp(1rem, 2.5vw, 3rem) 3rem; }
+[data-testid="stMain"] { scrollbar-gutter: stable; }
 [data-testid="stMain"] h2 { padding: 0; }
 [data-testid="stStatusWidget"] button { display: none; }
 [data-testid="stMain"] [data-variant="segmented_control"] { min-height: 2.5rem; }

@@ -23,6 +23,32 @@ PAGES = (
     "layer_probe?images=views",
 )
 PAGES += ("compare?images=views", "transfer?images=views")
+# What a reader misses: text that sticks out of its chart or does not fit into its line, and what a chart's buttons
+# cover.
+MISSED = """() => {
+  const found = [];
+  const inside = (a, b) =>
+    a.left >= b.left - 1 && a.right <= b.right + 1 && a.top >= b.top - 1 && a.bottom <= b.bottom + 1;
+  const apart = (a, b) => a.right < b.left + 1 || a.left > b.right - 1 || a.bottom < b.top + 2 || a.top > b.bottom - 1;
+  for (const chart of document.querySelectorAll(".js-plotly-plot")) {
+    const box = chart.getBoundingClientRect(), bar = chart.querySelector(".modebar").getBoundingClientRect();
+    for (const part of chart.querySelectorAll("text, .nsewdrag")) {
+      const place = part.getBoundingClientRect();
+      if (!place.width) continue;
+      if (!inside(place, box)) found.push(`cut off by its chart: ${part.textContent}`);
+      if (!apart(place, bar)) found.push(`below the buttons: ${part.textContent || "the plot"}`);
+    }
+  }
+  const look = (root) => {
+    for (const element of root.querySelectorAll("*")) {
+      if (element.shadowRoot) look(element.shadowRoot);
+      const shortened = getComputedStyle(element).textOverflow === "ellipsis" && element.innerText;
+      if (shortened && element.scrollWidth > element.clientWidth + 1) found.push(`cut off: ${element.innerText}`);
+    }
+  };
+  look(document.querySelector('[data-testid="stMain"]'));
+  return found;
+}"""
 
 
 def saved(visitor, click) -> tuple[str, Image.Image]:
@@ -57,14 +83,12 @@ def test_pictures_are_saved_at_double_size_on_the_pages_background(server, visit
         assert brightness < 60 if scheme == "dark" else brightness > 250, name
 
 
-def test_no_button_of_a_chart_covers_it(server, visitor):
-    visitor.open(server.url + "/transfer?images=views&layer=block4_add&size=96")
-    for chart in visitor.page.locator(".js-plotly-plot").all():
-        chart.scroll_into_view_if_needed()
-        chart.hover()
-        buttons = chart.locator(".modebar").bounding_box()
-        plot = chart.locator(".nsewdrag").first.bounding_box()
-        assert buttons["y"] + buttons["height"] <= plot["y"] + 2
+@pytest.mark.parametrize("page", ["transfer?images=views&layer=block4_add&size=96", MAPS.lstrip("/")])
+def test_no_text_is_cut_off_and_no_button_of_a_chart_covers_it(server, visitor, page):
+    visitor.page.set_viewport_size({"width": 1280, "height": 720})
+    visitor.open(f"{server.url}/{page}")
+    assert visitor.page.locator(".js-plotly-plot .modebar").count() >= 2
+    assert visitor.page.evaluate(MISSED) == []
 
 
 def test_arrow_keys_walk_through_the_images(server, visitor):
@@ -137,11 +161,12 @@ def test_maps_and_plots_are_on_a_small_screen_and_use_a_large_one(server, visito
     assert sizes[1920] > 1.5 * sizes[1280]
 
 
-def test_nothing_scrolls_sideways_on_a_phone(server, visitor):
+def test_nothing_scrolls_sideways_or_is_cut_off_on_a_phone(server, visitor):
     visitor.page.set_viewport_size({"width": 390, "height": 844})
     for page in PAGES:
         visitor.open(f"{server.url}/{page}")
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 390, page
         main = visitor.page.get_by_test_id("stMain")
         assert main.evaluate("e => e.scrollWidth - e.clientWidth") <= 0, page
+        assert visitor.page.evaluate(MISSED) == [], page
         visitor.assert_no_exception()

@@ -61,7 +61,7 @@ def trace(backbone: Backbone, item: ImageItem) -> Trace:
             f"{backbone.input_shape[0]} × {backbone.input_shape[1]} pixels; at most {format_bytes(MAX_TRACE_BYTES)} "
             "are allowed here. Choose a smaller input size in the network settings, or a smaller network."
         )
-    with st.spinner("Running the model …"), locks[key]:  # two visitors with the same image run the network once
+    with st.spinner("Running the model (about 1 s) …"), locks[key]:  # visitors with the same image run it once
         found = cached.get(key)
         if found is None:
             found = trace_image(backbone, item)

@@ -23,11 +23,13 @@ CSS = """
 .gallery.tiles { grid-template-columns: repeat(auto-fill, minmax(var(--side), 1fr)); gap: 6px; }
 .gallery.strip, .gallery.steps { display: flex; overflow-x: auto; scrollbar-width: thin; }
 .gallery.steps { gap: 24px; }
-.gallery button { position: relative; display: block; box-sizing: border-box; width: 100%; padding: 4px; margin: 0;
-  cursor: pointer; text-align: center; color: var(--st-text-color); background: transparent; font: inherit;
-  font-size: 0.75rem; line-height: 1.3; border: 2px solid transparent; border-radius: 8px; }
+.gallery button { position: relative; display: flex; flex-direction: column; align-items: stretch;
+  box-sizing: border-box; width: 100%; padding: 4px; margin: 0; cursor: pointer; text-align: center;
+  color: var(--st-text-color); background: transparent; font: inherit; font-size: 0.75rem; line-height: 1.3;
+  border: 2px solid transparent; border-radius: 8px; }
 .gallery.strip button, .gallery.steps button { flex: none; width: calc(var(--side) + 12px); }
 .gallery.strip .edge { position: sticky; z-index: 1; width: 28px; padding: 0; font-size: 1.4rem;
+  align-items: center; justify-content: center;
   background: var(--st-background-color); border-color: var(--st-border-color); }
 .edge:first-child { left: -4px; }
 .edge:last-child { right: -4px; }
@@ -42,7 +44,8 @@ CSS = """
 .gallery img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 4px; }
 .gallery.tiles img { image-rendering: pixelated; border-radius: 2px; aspect-ratio: auto; }
 .gallery .caption, .gallery .note { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.gallery .caption { margin-top: 2px; }
+.gallery .caption { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; margin-top: 2px;
+  white-space: normal; overflow-wrap: anywhere; }
 .gallery .note { opacity: 0.75; }
 .gallery.tiles .text { display: flex; justify-content: space-between; gap: 4px; }
 """
@@ -93,7 +96,7 @@ export default function({ data, parentElement, setTriggerValue }) {
       if (!picture[line]) continue;
       const span = document.createElement("span");
       span.className = line;
-      span.textContent = picture[line];
+      for (const part of picture[line].split(/(?<=[_.-])/)) span.append(part, document.createElement("wbr"));
       text.append(span);
     }
     button.append(image, text);

@@ -105,7 +105,7 @@ def take_own_model(session: Session) -> None:
         return
     name = place_title(place) if place else models[-1].name  # the one that was added last
     try:
-        with st.spinner(f"Checking “{plain(name)}” …", show_time=True):
+        with st.spinner(f"Checking “{plain(name)}” (about 10 s) …", show_time=True):
             file = _read_place(place) if place else _read_uploads(files, models)
             own = OwnModel(_open(file, content.removeprefix("weights of "), classes))
             key = keep_upload(own, "model", own.nbytes, place)
