@@ -31,7 +31,7 @@ def keras_reason(error: BaseException) -> str:
     lines = [line for line in lines if line and not line.startswith("Exception encountered when calling")] or [""]
     reason = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]  # a colon only announces the next line
     if isinstance(error, KeyError) and reason:
-        reason = f"something in it lacks {reason}, which Keras always writes"
+        reason = f"{reason} is missing"
     elif isinstance(error, LookupError) or not reason:
         reason = f"{type(error).__name__} {reason}".strip()
     reason = escaped(reason)

@@ -22,7 +22,7 @@ DUMP = "<class 'Dense'> could not be deserialized properly.\n\nconfig={'a': 1}.\
             ValueError("A total of 4 objects could not be loaded. Example:\nLayer 'a' has 2 weights"),
             "Example: Layer 'a'",
         ),
-        (KeyError("offset"), "something in it lacks 'offset', which Keras always writes"),
+        (KeyError("offset"), "'offset' is missing"),
         (IndexError("list index out of range"), "IndexError list index out of range"),
         (RuntimeError(), "RuntimeError"),
         (ValueError("no \x1b]0;PWNED\x07\u202e\ud800 dtype"), r"no \x1b]0;PWNED\x07\u202e\ud800 dtype"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import queue
+import re
 import threading
 import warnings
 import weakref
@@ -25,6 +26,7 @@ from featlib.errors import FeatlibError, FeatlibWarning
 from featlib.features.taps import Tap, check_rows, run_eagerly, tap_and_pool
 from featlib.images import load_samples
 from featlib.models import Backbone, as_backbone
+from featlib.text import escaped, keras_reason
 
 RuntimeName = Literal["auto", "tensorflow", "openvino"]
 Precision = Literal["float32", "bfloat16"]
@@ -206,7 +208,7 @@ def _first_that_agrees(
                 run = _compile(backbone, taps, folded=name == "tensorflow")
             error = _largest_error(check_rows(backbone, taps, run(photos), len(photos)), expected)
         except Exception as reason:  # noqa: BLE001 - OpenVINO raises bare Exception, custom layers anything
-            problem = f"cannot run '{backbone.name}' ({(str(reason).strip() or repr(reason)).splitlines()[0][:200]})"
+            problem = f"cannot run '{backbone.name}' ({_why(reason)})"
         else:
             if error <= TOLERANCE or precision == "bfloat16":
                 found = Runtime("tensorflow" if name == "unfolded" else name, run, precision, error, note)
@@ -221,6 +223,12 @@ def _first_that_agrees(
     if note:
         warnings.warn(note, FeatlibWarning, stacklevel=3)
     return found
+
+
+def _why(error: Exception) -> str:
+    """Name the operations that OpenVINO does not know, or what else is wrong."""
+    unknown = re.search(r"No conversion rule found for operations: .*", str(error))
+    return escaped(unknown[0])[:200] if unknown else keras_reason(error)
 
 
 def _eager(backbone: Backbone, taps: tuple[Tap, ...]) -> Runtime:
