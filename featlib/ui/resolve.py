@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from featlib.errors import FeatlibError
 from featlib.images import PLACE_PREFIX, list_samples
 from featlib.models import (
@@ -15,7 +17,7 @@ from featlib.models import (
     write_model_name,
 )
 from featlib.ui.session import OWN, UPLOADS, Session, unavailable
-from featlib.ui.uploads import why_gone
+from featlib.ui.uploads import place_key, why_gone
 
 
 def resolve_choices(session: Session) -> None:
@@ -26,6 +28,9 @@ def resolve_choices(session: Session) -> None:
             "them again on Home; built-in photos are shown meanwhile."
         )
         session.images, session.upload = Session().images, ""
+    if session.own_key.startswith(PLACE_PREFIX) and session.own_key not in session.loaded:
+        with suppress(FeatlibError):  # others may have loaded it, as it is now
+            session.loaded[session.own_key] = place_key(session.own_key)
     counts = {sample.name: sample.count for sample in list_samples()}
     available = {
         "images": (UPLOADS, *counts, *([session.images] if session.images.startswith(PLACE_PREFIX) else [])),

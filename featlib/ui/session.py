@@ -87,6 +87,7 @@ class Session:
         own_key: Key of the user's own model, or its "folder:NAME/PATH"; empty for none. In the URL it is called `own`.
         folder: The place in an opened folder whose images were chosen last.
         asked_model: The place of a model file that the user has asked to load.
+        loaded: Place of a model file in an opened folder -> key of what this user sees of it.
         forgotten: How often the user has had what they brought forgotten.
         own_problem: Why the last model file cannot be used.
         upload_problems: What of the last upload cannot be used.
@@ -136,6 +137,7 @@ class Session:
     own_key: str = field(default="", metadata={"url": "own"})
     folder: str = field(default="", metadata={"url": False})
     asked_model: str = field(default="", metadata={"url": False})
+    loaded: dict[str, str] = field(default_factory=dict, metadata={"url": False})
     forgotten: int = field(default=0, metadata={"url": False})
     own_problem: str = field(default="", metadata={"url": False})
     upload_problems: tuple[ImageProblem, ...] = field(default=(), metadata={"url": False})
@@ -166,7 +168,7 @@ class Session:
     @property
     def own_model(self) -> OwnModel | None:
         """The user's own model with the names of its classes, or None."""
-        return find_upload(self.own_key, "model")
+        return find_upload(self.loaded.get(self.own_key, self.own_key), "model")
 
     @property
     def own_names(self) -> str:

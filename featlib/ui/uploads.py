@@ -10,6 +10,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from threading import RLock, Thread
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from featlib.errors import FeatlibError
+from featlib.errors import FeatlibError, ImageError
+from featlib.images import find_place
 from featlib.text import format_bytes
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 Kind = Literal["images", "model", "vectors"]
 Gone = Literal["expired", "dropped", "forgotten", "unknown"]
 
+LABELS = "labels.txt"  # the class names beside a model file
 KEEP_SECONDS = 3600  # after the last visit that used it
 MAX_BYTES = 2 * 2**30  # of all visitors together
 MAX_BYTES_PER_VISITOR = 2**30
@@ -81,7 +84,7 @@ class UploadStore:
     """Values under random keys, within limits of bytes and time. Thread-safe.
 
     A visit uses one value of each kind: the last one that it put or got. What a visit uses stays; what none uses stays
-    for `keep_seconds`, unless others need its room.
+    for `keep_seconds`, unless others need its room. A value is never replaced: nobody changes what another uses.
 
     Args:
         max_bytes: The most bytes of all visitors together.
@@ -112,7 +115,8 @@ class UploadStore:
             kind: What it is.
             nbytes: How many bytes it takes.
             visitor: Who brought it.
-            key: The key to keep it under, for what anybody may see who knows its name; "" for a new random one.
+            key: The key to keep it under, for what anybody may see who knows its name; "" for a new random one. What
+                is there already under this key stays, and is used.
 
         Returns:
             Its key.
@@ -122,6 +126,9 @@ class UploadStore:
         """
         with self._lock:
             self.sweep()
+            if key in self._entries:
+                self._use(key, visitor)
+                return key
             if nbytes > self._max_bytes_per_visitor:
                 raise FeatlibError(
                     f"It takes {format_bytes(nbytes)} of memory, and a visitor may bring "
@@ -164,10 +171,10 @@ class UploadStore:
             if key in self._entries:
                 self._remove(key, "forgotten")
 
-    def leave(self, visitor: str) -> None:
-        """End a visit: the time of what it used starts."""
+    def leave(self, visitor: str, kind: Kind | None = None) -> None:
+        """End a visit, or its use of one kind only: the time of what it used starts."""
         with self._lock:
-            for use in [use for use in self._in_use if use[0] == visitor]:
+            for use in [use for use in self._in_use if use[0] == visitor and kind in (None, use[1])]:
                 self._release(use)
 
     def sweep(self) -> None:
@@ -274,6 +281,31 @@ def find_upload(key: str, kind: Kind) -> Any:  # noqa: ANN401 - of the kind aske
 def forget_upload(key: str) -> None:
     """Delete what was brought under a key, for everybody who has the key."""
     upload_store().forget(key)
+
+
+def stop_using(kind: Kind) -> None:
+    """End the use that the visitor of this page makes of a kind; others go on with it."""
+    upload_store().leave(_visitor(), kind)
+
+
+def place_key(place: str, content: str = "") -> str:
+    """Return the key of a model file in an opened folder: another one once the file or its class names have changed.
+
+    Args:
+        place: `folder:NAME/PATH`.
+        content: What the file is taken for; "" for a whole model.
+
+    Raises:
+        ImageError: There is no such file.
+    """
+    folder, below = find_place(place)
+    path = folder.find(below)
+    versions: list[tuple[int, ...]] = []
+    for own in (path, path.with_name(LABELS)):
+        with suppress(ImageError, OSError):
+            found = folder.resolve(own, own.name).stat()
+            versions.append((found.st_size, found.st_mtime_ns, found.st_ino))
+    return f"{place} {content} {versions}"
 
 
 def why_gone(key: str) -> str:

@@ -76,13 +76,17 @@ def test_what_is_not_there_and_what_is_not_allowed_get_one_sentence(course, belo
     assert "in the open folder 'course'" in error.value
 
 
+def small_model(filters):
+    keras.utils.set_random_seed(5)
+    image = layers.Input((32, 32, 3), name="image")
+    x = layers.GlobalAveragePooling2D(name="gap")(layers.Conv2D(filters, 3, strides=2, name="conv")(image))
+    return keras.Model(image, layers.Dense(2, activation="softmax", name="answer")(x), name="pets")
+
+
 @pytest.fixture
 def pets(course):
     """A small model in the open folder, with the names of its classes; and a link to names outside."""
-    keras.utils.set_random_seed(5)
-    image = layers.Input((32, 32, 3), name="image")
-    x = layers.GlobalAveragePooling2D(name="gap")(layers.Conv2D(6, 3, strides=2, name="conv")(image))
-    model = keras.Model(image, layers.Dense(2, activation="softmax", name="answer")(x), name="pets")
+    model = small_model(6)
     for folder in ("models", "linked"):
         (course / folder).mkdir()
         model.save(course / folder / "pets.keras")
@@ -114,3 +118,27 @@ def test_a_model_file_is_chosen_in_the_sidebar_and_names_outside_are_not_read(pe
     assert not at.error
     assert choices(at).own.class_names is None
     assert at.query_params["own"] == "folder:course/linked/pets.keras"
+
+
+@pytest.mark.slow
+def test_nobody_changes_or_deletes_the_model_of_another(pets, course):
+    def load(at=None):
+        return press(at or open_page("layers", model="own", own=pets), "Load it")
+
+    first = load()
+    wanted = choices(first).own
+    small_model(9).save(course / "models/pets.keras")
+    assert choices(run(first)).own is wanted
+    second = load()
+    assert choices(second).own.model.count_params() > wanted.model.count_params()
+    assert choices(run(first)).own is wanted
+    other = open_page("layers", model="own", own=pets)
+    assert choices(other).own is choices(second).own, "the file as it is now is in the server's memory"
+    press(second, "Forget my model")
+    assert choices(second).own is None
+    assert "own" not in second.query_params
+    assert [choices(run(at)).own is not None for at in (first, other)] == [True, True]
+    assert choices(first).own is wanted
+    (course / "models/labels.txt").write_text("0 Dog\n1 Cow\n")
+    assert choices(load()).own.class_names == ("Dog", "Cow")
+    assert choices(run(other)).own.class_names == ("Cat", "Owl")

@@ -125,5 +125,12 @@ def test_forget_deletes_at_once_for_everybody(store):
 
 def test_what_anybody_may_see_is_kept_under_its_name(store):
     assert store.put("net", "model", 1, "ann", "folder:course/net.keras") == "folder:course/net.keras"
-    assert store.put("newer", "model", 1, "bob", "folder:course/net.keras") == "folder:course/net.keras"
-    assert store.get("folder:course/net.keras", "model") == "newer"
+    assert store.put("other", "model", 61, "bob", "folder:course/net.keras") == "folder:course/net.keras"
+    assert store.get("folder:course/net.keras", "model") == "net", "nobody replaces what another uses"
+
+
+def test_a_visit_may_end_its_use_of_one_kind_only(store, clock):
+    model, images = store.put("net", "model", 1, "ann"), store.put("cats", "images", 1, "ann")
+    store.leave("ann", "model")
+    clock.now += HOUR
+    assert (store.get(model, "model"), store.get(images, "images")) == (None, "cats")

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from featlib.errors import FeatlibError, ImageError
-from featlib.images import find_place, open_file, open_folders
+from featlib.images import PLACE_PREFIX, find_place, open_file, open_folders
 from featlib.models import (
     PREPROCESSING,
     SIMPLE_PREPROCESSING,
@@ -34,12 +34,11 @@ from featlib.ui.session import (
     widget_value,
 )
 from featlib.ui.text import plain
-from featlib.ui.uploads import OwnModel, forget_upload, keep_upload
+from featlib.ui.uploads import LABELS, OwnModel, find_upload, forget_upload, keep_upload, place_key, stop_using
 from featlib.ui.widgets.folder_browser import browse_folders, place_title
 
 WHOLE = "the whole model"
 MODELS = (".keras", ".h5", ".hdf5")
-LABELS = "labels.txt"
 MAX_NAME = 120  # bytes
 MAX_MODEL_BYTES = 2**30
 UPLOAD, CONTENT, CLASSES = "own model", "own model content", "own model classes"  # keys of the widgets
@@ -105,10 +104,12 @@ def take_own_model(session: Session) -> None:
         return
     name = place_title(place) if place else models[-1].name  # the one that was added last
     try:
-        with st.spinner(f"Checking “{plain(name)}” (about 10 s) …", show_time=True):
-            file = _read_place(place) if place else _read_uploads(files, models)
-            own = OwnModel(_open(file, content.removeprefix("weights of "), classes))
-            key = keep_upload(own, "model", own.nbytes, place)
+        key = place_key(place, "" if content == WHOLE else f"{content} {classes}") if place else ""
+        if find_upload(key, "model") is None:
+            with st.spinner(f"Checking “{plain(name)}” (about 10 s) …", show_time=True):
+                file = _read_place(place) if place else _read_uploads(files, models)
+                own = OwnModel(_open(file, content.removeprefix("weights of "), classes))
+                key = keep_upload(own, "model", own.nbytes, key)
     except FeatlibError as error:
         key, session.own_problem = "", str(error)
     session.asked_model = ""
@@ -116,7 +117,9 @@ def take_own_model(session: Session) -> None:
         session.taken[OWN] = upload  # only now: after a click in between, it starts over
     if key:
         session.own_problem = ""
-        choose("own_key", key)
+        if place:
+            session.loaded[place] = key
+        choose("own_key", place or key)
     st.rerun()
 
 
@@ -169,21 +172,27 @@ def _show_settings(session: Session, own: Backbone) -> None:
         if session.own_names.strip() and written_class_names(session, own) is None:
             lines = len([line for line in session.own_names.splitlines() if line.strip()])
             st.caption(f":material/warning: {lines} names for {count} classes: not used yet.")
+    in_folder = session.own_key.startswith(PLACE_PREFIX)
     st.button(
         "Forget my model",
         icon=":material/delete:",
         on_click=_forget_model,
-        help="It stays in this server's memory for your visit and one hour; whoever has the link can use it. This "
-        "deletes it now, for everybody.",
+        help="Its file stays in the open folder, and others go on with it."
+        if in_folder
+        else "It stays in this server's memory for your visit and one hour; whoever has the link can use it, and "
+        "forget it. This deletes it now, for everybody.",
     )
 
 
 @guarded
 def _forget_model() -> None:
     session = current_session()
-    if session.own is not None:
+    if session.own_key.startswith(PLACE_PREFIX):
+        session.loaded.pop(session.own_key, None)
+        stop_using("model")
+    elif session.own is not None:
         forget_model(session.own.fingerprint)
-    forget_upload(session.own_key)
+        forget_upload(session.own_key)
     drop_files()
     session.own_problem = ""
     choose("own_key", "")
