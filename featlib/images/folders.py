@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featlib.errors import ImageError
-from featlib.text import natural_key, printable
+from featlib.text import printable
 
 FOLDERS_VARIABLE = "FEATLIB_DATA"
 PLACE_PREFIX = "folder:"
@@ -75,6 +75,10 @@ class OpenFolder:
 
     def missing(self, name: str) -> ImageError:
         """Return the error about what is not there or may not be read: one sentence for both."""
+        if not name:
+            return ImageError(
+                f"The open folder '{self.name}' is missing or cannot be read: ask the owner of this machine."
+            )
         shown = printable(name)
         return ImageError(f"There is no file or folder '{shown}' in the open folder '{self.name}': check its name.")
 
@@ -85,10 +89,10 @@ class OpenFolder:
             below: The folder's path below this one.
 
         Returns:
-            The names of its sub-folders and those of its files, each in natural order.
+            The names of its sub-folders and those of its files, in no order.
 
         Raises:
-            ImageError: There is no such folder.
+            ImageError: There is no such folder, or it may not be listed.
         """
         folder = self.find(below)
         folders: list[str] = []
@@ -108,7 +112,7 @@ class OpenFolder:
                         files.append(name)
         except OSError as error:
             raise self.missing(below) from error
-        return sorted(folders, key=natural_key), sorted(files, key=natural_key)
+        return folders, files
 
 
 def open_folders(paths: Iterable[str | os.PathLike[str]] | None = None) -> tuple[OpenFolder, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import keras
 import pytest
 from keras import layers
@@ -66,6 +68,39 @@ def test_a_zip_and_a_table_are_used_and_what_the_table_names_outside_is_not_read
     assert "2 images of course/list.csv are in use, labeled by kind" in said(at)
     assert "There is no file or folder 'outside.png' in the open folder 'course'" in said(at)
     assert len(data(at, "shelf")["pictures"]) == 2
+
+
+def test_folders_that_cannot_be_read_leave_the_way_to_all_others(course, monkeypatch):
+    monkeypatch.setenv("FEATLIB_DATA", f"{course}{os.pathsep}{course.parent}/gone")
+    (course / "lost+found").mkdir()
+    original, scanned = os.scandir, []
+
+    def scandir(path="."):
+        scanned.append(str(path))
+        if str(path).endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    at = open_page(layer="head_relu")
+    assert not at.error
+    box = labelled(at.selectbox, "In “course”")
+    assert {"lost+found/", "pets/ · 2 folders", "list.csv"} <= set(box.options)
+    box.set_value("lost+found")
+    (error,) = run(at).error
+    assert "There is no file or folder 'lost+found'" in error.value
+    scanned.clear()
+    labelled(at.selectbox, "Open folder").set_value("gone")
+    (error,) = run(at).error
+    assert "The open folder 'gone' is missing or cannot be read" in error.value
+    assert len(values(at, "shelf")) == 10
+    labelled(at.selectbox, "Open folder").set_value("course")
+    labelled(run(at).selectbox, "In “course”").set_value("pets")
+    assert not run(at).error
+    assert str(course / "pets" / "cats") in scanned
+    scanned.clear()
+    run(at)
+    assert [path for path in scanned if "pets/" in path] == [], "they are counted once"
 
 
 @pytest.mark.parametrize("below", ["nothing", "../outside.png", "/etc/passwd", "pets/../../outside.png", "a\0b"])

@@ -129,10 +129,21 @@ def test_entries_are_those_that_can_be_found(course):
     (course.root / "img10.csv").touch()
     (course.root / "img9.csv").touch()
     (course.root / "line\nbreak.csv").touch()
-    assert course.list_entries("") == (["back", "birds", "cats"], ["img9.csv", "img10.csv"])
+    assert [sorted(names) for names in course.list_entries("")] == [
+        ["back", "birds", "cats"],
+        ["img10.csv", "img9.csv"],
+    ]
     assert course.list_entries("birds") == ([], ["a.png"])
     with pytest.raises(ImageError, match="There is no file or folder"):
         course.list_entries("out")
+
+
+def test_a_missing_folder_is_told_by_its_name_only(tmp_path):
+    (folder,) = open_folders([tmp_path / "gone"])
+    for look in (folder.find, folder.list_entries):
+        with pytest.raises(ImageError, match="The open folder 'gone' is missing or cannot be read") as caught:
+            look("")
+        assert str(tmp_path) not in str(caught.value)
 
 
 def test_folders_of_one_name_get_different_names(tmp_path, monkeypatch):

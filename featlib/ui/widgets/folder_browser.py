@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import streamlit as st
 
+from featlib.errors import ImageError
 from featlib.images import PLACE_PREFIX, OpenFolder, open_folders
-from featlib.text import printable
+from featlib.text import natural_key, printable
+from featlib.ui.text import plain
 
 COMMAND = "featlib app path/to/folder"
 MAX_COUNTED = 60  # sub-folders of which the files are counted
@@ -13,6 +17,8 @@ MAX_COUNTED = 60  # sub-folders of which the files are counted
 
 def browse_folders(key: str, suffixes: tuple[str, ...], current: str = "") -> tuple[str, bool]:
     """Show select boxes that lead from an opened folder down to one of its sub-folders or files.
+
+    A folder that cannot be read is named; the way to the others stays.
 
     Args:
         key: Tells these select boxes from others on the page.
@@ -34,7 +40,11 @@ def browse_folders(key: str, suffixes: tuple[str, ...], current: str = "") -> tu
     below: list[str] = []
     is_file = False
     while not is_file:
-        titles, files = _titles(folders[chosen], below, suffixes)
+        try:
+            titles, files = _titles(folders[chosen], below, suffixes)
+        except ImageError as error:
+            st.error(plain(error))
+            break
         if len(titles) == 1:
             break
         entry = st.selectbox(
@@ -55,13 +65,28 @@ def browse_folders(key: str, suffixes: tuple[str, ...], current: str = "") -> tu
 
 def _titles(folder: OpenFolder, below: list[str], suffixes: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
     """Return what can be chosen in a folder, with its name on screen, "" for the folder itself; and which are files."""
-    folders, files = folder.list_entries("/".join(below))
-    titles = {"": f"all of “{[folder.name, *below][-1]}”{_counts(folders, files)}"}
-    for own in folders:
-        inside = folder.list_entries("/".join([*below, own])) if len(folders) <= MAX_COUNTED else ([], [])
-        titles[own] = f"{own}/{_counts(*inside)}"
-    usable = [file for file in files if file.lower().endswith(suffixes)]
+    here = "/".join(below)
+    folders, files = folder.list_entries(here)
+    titles = {"": f"all of “{[folder.name, *below][-1]}”{_count(folder, here)}"}
+    for own in sorted(folders, key=natural_key):
+        counts = _count(folder, "/".join([*below, own])) if len(folders) <= MAX_COUNTED else ""
+        titles[own] = f"{own}/{counts}"
+    usable = sorted((file for file in files if file.lower().endswith(suffixes)), key=natural_key)
     return titles | {file: file for file in usable}, usable
+
+
+def _count(folder: OpenFolder, below: str) -> str:
+    """Return how many folders and files there are in a folder, as text; "" where it cannot be read."""
+    try:
+        return _count_version(folder, below, folder.find(below).stat().st_mtime_ns)
+    except (ImageError, OSError):
+        return ""
+
+
+@lru_cache(maxsize=10_000)  # each run of a page counts the same folders, until one is another by `mtime`
+def _count_version(folder: OpenFolder, below: str, mtime: int) -> str:
+    counts = zip(map(len, folder.list_entries(below)), ("folder", "file"), strict=True)
+    return "".join(f" · {n:,} {noun}{'' if n == 1 else 's'}" for n, noun in counts if n)
 
 
 def place_title(place: str) -> str:
@@ -79,8 +104,3 @@ def show_how_to_open(what: str) -> None:
         f"No folder of this machine is open. Its owner starts the app with one, and {what} in it can be chosen here:"
     )
     st.code(COMMAND, language="bash")
-
-
-def _counts(folders: list[str], files: list[str]) -> str:
-    counts = ((len(folders), "folder"), (len(files), "file"))
-    return "".join(f" · {n:,} {noun}{'' if n == 1 else 's'}" for n, noun in counts if n)
