@@ -34,6 +34,7 @@ def records(tiny, table):
         "Trace": featlib.trace_image(tiny, featlib.load_samples("digits")[0]),
         "LayerList": featlib.list_layers(tiny),
         "ImageSet": featlib.load_samples("views"),
+        "VectorStore": featlib.VectorStore("vectors.db"),
     }
 
 

@@ -78,6 +78,9 @@ class VectorStore:
         self._problems = {"reading": "", "writing": ""}
         self._impatient_until = 0.0
 
+    def __repr__(self) -> str:
+        return f"VectorStore({str(self.path)!r})"
+
     @property
     def path(self) -> Path:
         """The file."""
