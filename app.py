@@ -8,6 +8,7 @@ from featlib.recipes import feature_maps_code, predict_code, projection_code
 from featlib.ui.compute import network, trace
 from featlib.ui.frame import code_context, image_set, link_to, page, results
 from featlib.ui.pages.home import describe_overview, pick_overview, show_overview
+from featlib.ui.text import code
 from featlib.ui.widgets import (
     bring_images,
     pick_image,
@@ -41,7 +42,7 @@ with page(
         st.markdown("**Prediction**")
         show_prediction(backbone, traced.outputs.get(backbone.prediction_layer or ""))
     with maps:
-        st.markdown(f"**Feature maps** of `{layer.path}`")
+        st.markdown(f"**Feature maps** of {code(layer.path)}")
         if layer.kind == "maps":
             show_maps(session, output, item, page=1, per_page=15)
             link_to("Feature maps", "All channels, any layer")

@@ -362,12 +362,13 @@ def probe(
 
 
 def _sample(listed: Sequence[ImageEntry], limit: int, label: str | None) -> list[ImageEntry]:
-    """Draw the sample that the app uses, with equally many images of each label, and keep what is no image."""
-    from featlib.images import ImageItem, ImageSet
+    """Draw the sample that the app uses, from the images that can be read, with equally many of each label."""
+    from featlib.images import load_images
 
-    images = ImageSet("images", tuple(entry for entry in listed if isinstance(entry, ImageItem)))
+    with _progress("Images") as progress:
+        images = load_images(listed, max_images=len(listed), on_progress=progress)
     by = label if label in images.label_columns else next(iter(images.label_columns), None)
-    return [*images.sample(limit, by=by), *(entry for entry in listed if not isinstance(entry, ImageItem))]
+    return [*images.sample(limit, by=by), *images.problems]
 
 
 @main.command()

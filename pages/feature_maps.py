@@ -5,6 +5,7 @@ import streamlit as st
 from featlib.recipes import feature_maps_code
 from featlib.ui.compute import network, trace
 from featlib.ui.frame import code_context, image_set, page
+from featlib.ui.text import code
 from featlib.ui.widgets import (
     maps_controls,
     pick_image,
@@ -37,7 +38,7 @@ with page("Feature maps", "What does each channel respond to?", "Pick an image, 
     else:
         with left:
             show_image(traced, item)
-        right.info(f"`{layer.path}` has no height and width, so there are no maps: this is its output.")
+        right.info(f"{code(layer.path)} has no height and width, so there are no maps: this is its output.")
     with right:
         show_vector(session, output)
     st.subheader("Through the network", anchor=False)

@@ -418,6 +418,21 @@ def test_probe_uses_the_sample_that_the_app_uses(run, lite0):
     assert f"over 30 images, label: color; a sample of {len(shapes):,}, --limit 0 uses all" in result.stdout
 
 
+def test_probe_draws_its_sample_from_the_images_that_can_be_read(run, lite0, tmp_path):
+    for i, item in enumerate(featlib.load_samples("views")[:36]):
+        path = tmp_path / "set" / item.labels["photo"] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(item.pixels).save(path)
+    (tmp_path / "set/china/broken.png").write_bytes(b"no image")
+    images = featlib.load_images(tmp_path / "set")
+    assert len(images) == 36
+    result = run("probe", tmp_path / "set", "--layer", "stem_relu", "--limit", 20)
+    expected = featlib.probe_layers(lite0, images.sample(20, by="folder"), ["stem_relu"])
+    assert result.stdout.splitlines()[2].split()[1] == f"{expected.mean_accuracies[0]:.1%}"
+    assert "over 20 images, label: folder; a sample of" in result.stdout
+    assert "broken.png" in result.stderr
+
+
 def test_project_without_a_file_prints_csv(run, vectors):
     result = run("project", vectors[0])
     assert result.exit_code == 0

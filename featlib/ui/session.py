@@ -192,7 +192,7 @@ class Session:
             for follower in FOLLOWS.get(name, ()):
                 setattr(self, follower, getattr(Session(), follower))
                 self.linked.discard(follower)
-            if name == "model":  # the same stage of the other network, whose layers are not known yet
+            if name in ("model", "own_key"):  # the same stage of the other network, whose layers are not known yet
                 self.layer, self.also = self.stages.get("layer", ""), self.stages.get("also", "")
         setattr(self, name, value)
         self.stages.pop(name, None)

@@ -7,8 +7,15 @@ import re
 ADDRESS = re.compile(r"(https://storage\.googleapis\.com/tensorflow/keras-applications/[\w./-]+)")  # Keras' own files
 # What would be markup where it stands; an underscore inside a word, or a colon before a space, is none.
 MARKDOWN = re.compile(
-    r"([\\`*~\[\]<>$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=\w)|&(?=[#\w]+;)|(?<=http):|(?<=https):)"
+    r"([\\`*~\[\]<>$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=\w)|&(?=[#\w]+;)|(?<=http):|(?<=https):|(?<=\bwww)\.|@|^[#+-])"
 )
+
+
+def code(text: object) -> str:
+    """Return the Markdown that shows `text` as code, whatever it contains."""
+    fence = "`" * (max(map(len, re.findall("`+", str(text))), default=0) + 1)
+    space = " " if "`" in str(text) else ""
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def plain(text: object) -> str:

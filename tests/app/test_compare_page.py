@@ -47,6 +47,12 @@ def test_trained_and_random_weights_of_the_same_network(lite96, random96, photos
             assert shown[f"5 nearest neighbors, {layer}"] == worth(backbone, layer)
     trained, untrained = (int(shown["5 nearest neighbors, head_relu"][:-1]) for shown in metrics(at))
     assert trained > untrained, "training has added something"
+    assert [has(at, "download_button", f"save {side}") for side in ("left", "right")] == [True, True]
+    only = "only EfficientNetLite0 · ImageNet weights, block9_add"
+    shown = data(at, only)["pictures"][0]
+    pick(at, only, shown["value"])
+    assert (choices(at).images, choices(at).image) == ("views", shown["value"])
+    assert shown["title"].startswith(load_samples("views").names[shown["value"]])
 
 
 def test_both_are_evaluated_on_the_labels_of_the_persons_own_images(lite96, random96, outcome, tmp_path):

@@ -67,6 +67,13 @@ def test_a_file_is_shown_on_every_page_and_stays_when_another_is_refused(pets):
     assert values(at, "maps")
 
 
+def test_the_stage_stays(pets):
+    at = open_page("feature_maps", layer="stem_relu")
+    labelled(at.selectbox, "Network").set_value("own")
+    upload(run(at), pets[1], "own model")
+    assert find_layer(choices(at).own, choices(at).layer).stride == (2, 2)
+
+
 @pytest.mark.slow
 def test_the_pixels_enter_as_the_person_says(pets):
     model, files = pets

@@ -216,6 +216,21 @@ def test_numbers_out_of_range_do_no_harm(page):
     assert all(programs(at))
 
 
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("vectors", {"images": "digits", "limit": 7}),
+        ("compare", {"other": "ResNet50V3"}),
+        ("compare", {"other": "EfficientNetLite0", "other_weights": "imagenet"}),
+    ],
+)
+def test_a_choice_that_is_not_offered_is_named_and_another_shown(page, query):
+    at = open_page(page, **query)
+    name, value = list(query.items())[-1]
+    assert [f"{name}={value}" in warning.value for warning in at.warning] == [True]
+    assert not at.error
+
+
 def test_columns_that_are_not_there_are_named_and_the_first_shown():
     at = open_page("projection", color="mood", images="views")
     assert labelled(at.selectbox, "Color").value == "photo"

@@ -11,7 +11,7 @@ from featlib.cli import main
 from featlib.images import load_images, load_samples
 from featlib.recipes import CodeContext, layer_probe_code
 from featlib.transfer import probe_layers
-from tests.app.driver import SIZE, choices, data, go, open_page, pick, said, traces
+from tests.app.driver import SIZE, choices, data, element, go, open_page, pick, said, select, traces
 from tests.app.uploading import upload
 from tests.images.corpus import encode, zipped
 
@@ -96,3 +96,6 @@ def test_home_projects_the_images_that_were_brought(by_folder):
     assert 'load_images("photos/")' in at.code[2].value
     pictures = data(at, "shelf")["pictures"]
     assert (pictures[0]["caption"], pictures[0]["note"]) == ("IMG_4", "bottom")
+    own_id = str(np.ravel(points[1]["customdata"][2])[0])
+    select(at, element(at, "plotly_chart", "overview head_relu"), points=[{"customdata": [own_id]}], box=[], lasso=[])
+    assert choices(at).uploads.ids[choices(at).image] == own_id

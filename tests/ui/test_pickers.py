@@ -7,7 +7,7 @@ import pytest
 
 from featlib.images import load_images, load_samples
 from featlib.ui.session import Session
-from featlib.ui.text import plain
+from featlib.ui.text import code, plain
 from featlib.ui.widgets import (
     bounded_perplexity,
     default_layer,
@@ -136,7 +136,17 @@ def test_too_few_images_for_any_perplexity_do_no_harm(count):
         ("block4_add, __init__.jpg", r"block4_add, \_\_init\_\_.jpg"),
         ("a~~b~~ :red_circle: &lt;", r"a\~\~b\~\~ \:red_circle: \&lt;"),
         (ValueError("[x]"), r"\[x\]"),
+        ("www.example.org me@example.org", r"www\.example.org me\@example.org"),
+        ("# 1 of #2", r"\# 1 of #2"),
     ],
 )
 def test_text_of_strangers_is_shown_as_it_is(text, markdown):
     assert plain(text) == markdown
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [("a_b", "`a_b`"), ("`![x](http://example.org)", "`` `![x](http://example.org) ``"), ("a``b`", "``` a``b` ```")],
+)
+def test_names_are_code_whatever_they_contain(text, markdown):
+    assert code(text) == markdown

@@ -39,6 +39,8 @@ from featlib.ui.frame import code_context
 from featlib.ui.session import OWN, Session, Weights, bind
 from featlib.ui.text import plain
 from featlib.ui.widgets import (
+    RGB,
+    SCALE,
     TILE,
     find_obstacle,
     format_shape,
@@ -46,6 +48,7 @@ from featlib.ui.widgets import (
     layer_title,
     pick_column,
     pick_part,
+    save_picture,
     show_chart,
     show_predicted,
     show_prediction,
@@ -125,6 +128,9 @@ def pick_other(session: Session, labels: tuple[str, str] = ("Network on the righ
     usual = session.model if possible.get(session.model) else DEFAULT_MODEL
     name = session.other if possible.get(session.other) else usual
     weights = session.other_weights if session.other_weights in possible[name] else possible[name][0]
+    for field, shown in (("other", name), ("other_weights", weights)):
+        if getattr(session, field) not in ("", shown):
+            session.report(field, shown)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             labels[0],
@@ -256,7 +262,8 @@ def show_vector_quality(
         if len(rows):
             st.markdown(f"**Correct with {plain(name)} only: {len(rows):,}** · below, what the other one predicts")
             whole = images if evaluation.is_chosen else evaluation.images
-            show_predicted(f"only {name}", whole, batch.images, rows, wrong, link=evaluation.is_chosen)
+            built_in = "" if evaluation.is_chosen else evaluation.images.name
+            show_predicted(f"only {name}", whole, batch.images, rows, wrong, built_in=built_in)
 
 
 def describe_gain(difference: ProbeDifference, first: str, second: str) -> str:
@@ -307,6 +314,13 @@ def _show_layer(model: ComparedModel, output: np.ndarray) -> None:
         width=picture.codes.shape[1],
         alt=f"The first {count} of {output.shape[-1]:,} channels of {layer.path}, on the {model.side}.",
     )
+
+    def draw(text: RGB) -> np.ndarray:
+        return plots.mosaic(output, range(count), tile=TILE * SCALE, columns=COLUMNS, text_color=text).image
+
+    name = f"{network_title(model.backbone)}, {layer.path}"
+    title = f"{name}: {count} of {output.shape[-1]:,} channels"
+    save_picture(draw, title, key=f"save {model.side}", name=name)
 
 
 @st.cache_data(show_spinner=False)

@@ -12,7 +12,7 @@ from featlib.errors import LayerNotFoundError
 from featlib.models import Backbone, LayerInfo, find_layer, list_models
 from featlib.ui.frame import link_to
 from featlib.ui.session import Session, choose, guarded, set_widget_value, widget_value
-from featlib.ui.text import plain
+from featlib.ui.text import code, plain
 from featlib.ui.widgets import format_shape, resolve_layer, scroll_table
 
 KINDS = {"maps": "feature maps", "vector": "vector", "probabilities": "class probabilities", "other": "other"}
@@ -155,7 +155,7 @@ def _step(info: LayerInfo) -> str:
     kind = {"vector": "a vector ", "probabilities": "class probabilities "}.get(info.kind, "")
     weights = f", {info.params:,} weights" if info.params and info.kind != "maps" else ""
     shape = ", ".join(f"{side:,}" if side else "?" for side in info.output_shape)
-    return f"`{info.path}` ({info.class_name}{weights}) {kind}**({shape})**"
+    return f"{code(info.path)} ({info.class_name}{weights}) {kind}**({shape})**"
 
 
 def _mark(feature_layer: str, info: LayerInfo) -> str:

@@ -12,6 +12,7 @@ from featlib.models import Backbone
 from featlib.text import format_bytes
 from featlib.ui.compute import Batch, compute_vectors
 from featlib.ui.session import Session, bind
+from featlib.ui.text import code
 from featlib.ui.widgets import format_shape, gallery, layer_title, pick_image, positions_in, show_chart
 
 POOLINGS = {"avg": "average (GAP)", "max": "maximum", "flatten": "flatten"}
@@ -95,7 +96,7 @@ def show_neighbors(session: Session, images: ImageSet, part: ImageSet, table: Ve
     positions = positions_in(images, part)
     found = find_neighbors(table.X, row, n_neighbors=N_NEIGHBORS)
     st.markdown(
-        f"Nearest by cosine similarity of `{' + '.join(table.layers)}`, the most similar first. "
+        f"Nearest by cosine similarity of {code(' + '.join(table.layers))}, the most similar first. "
         "Click one to see its neighbors."
     )
     gallery(

@@ -12,7 +12,7 @@ from featlib.ui.widgets.channels import (
 from featlib.ui.widgets.charts import RGB, SCALE, PickedPoints, save_picture, show_chart
 from featlib.ui.widgets.copy_link import copy_link
 from featlib.ui.widgets.folder_browser import browse_folders, place_title, show_how_to_open
-from featlib.ui.widgets.gallery import gallery, short_name
+from featlib.ui.widgets.gallery import choose_image, gallery, short_name
 from featlib.ui.widgets.labels import find_obstacle, has_several, pick_column, pick_label, warn_single
 from featlib.ui.widgets.own_images import bring_images
 from featlib.ui.widgets.own_model import ask_for_model, choose_own_model, take_own_model
@@ -36,6 +36,7 @@ from featlib.ui.widgets.scatter import (
     Points,
     bounded_perplexity,
     pick_projection,
+    picked_positions,
     resolve_color,
     show_scatter,
     tsne_note,
@@ -53,6 +54,7 @@ __all__ = [
     "bounded_perplexity",
     "bring_images",
     "browse_folders",
+    "choose_image",
     "choose_own_model",
     "copy_link",
     "default_layer",
@@ -69,6 +71,7 @@ __all__ = [
     "pick_layer",
     "pick_part",
     "pick_projection",
+    "picked_positions",
     "place_title",
     "positions_in",
     "resolve_channels",

@@ -13,6 +13,7 @@ from featlib.features import Trace
 from featlib.images import ImageItem
 from featlib.models import Backbone, LayerInfo
 from featlib.ui.session import Session, bind, choose, current_session, guarded, widget_value
+from featlib.ui.text import code
 from featlib.ui.widgets.charts import RGB, SCALE, PickedPoints, save_picture, show_chart
 from featlib.ui.widgets.gallery import Picture, short_name, show_pictures
 from featlib.ui.widgets.pickers import format_shape
@@ -203,7 +204,7 @@ def show_vector(session: Session, output: LayerOutput) -> None:
     vector, source = output.vector, "its output"
     if output.layer.kind == "maps":
         source = f"global average of each channel: {format_shape(output.maps.shape)} → {len(vector):,}"
-    st.markdown(f"**The vector** of `{output.layer.path}` · {source}")
+    st.markdown(f"**The vector** of {code(output.layer.path)} · {source}")
     top = int(vector.argmax())
 
     def pick(points: PickedPoints) -> None:

@@ -217,6 +217,18 @@ def show_pictures(
     _gallery(key=key, data=data, on_picked_change=call)
 
 
+def choose_image(index: int, images: str = "") -> None:
+    """Choose an image, in a callback.
+
+    Args:
+        index: Its position in the set.
+        images: The name of a built-in set, which is chosen too; empty for the session's images.
+    """
+    if images:
+        current_session().choose("images", images)
+    choose("image", index)
+
+
 def gallery(
     key: str,
     images: Sequence[ImageItem],
@@ -259,7 +271,7 @@ def gallery(
     show_pictures(
         key,
         pictures,
-        on_pick or (lambda value: choose("image", value)),
+        on_pick or choose_image,
         label="Images",
         selected=selected,
         side=side,

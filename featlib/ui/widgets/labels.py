@@ -23,7 +23,9 @@ def pick_column(session: Session, images: ImageSet) -> str:
     if session.label not in ("", column):
         session.report("label", column)
     if len(columns) > 1:
-        st.segmented_control("Label to predict", columns, required=True, **bind("label", shown=column))
+        st.segmented_control(
+            "Label to predict", columns, format_func=plain, required=True, **bind("label", shown=column)
+        )
     return column
 
 

@@ -71,5 +71,5 @@ def show_code(code: str | dict[str, str], made: str = "what is on this page") ->
         if isinstance(code, str):
             st.code(code, language="python")
             return
-        for tab, program in zip(st.tabs(list(code)), code.values(), strict=True):
+        for tab, program in zip(st.tabs([plain(title) for title in code]), code.values(), strict=True):
             tab.code(program, language="python")

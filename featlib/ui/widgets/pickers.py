@@ -12,7 +12,7 @@ from featlib.images import ImageSet
 from featlib.models import Backbone, LayerInfo, find_layer
 from featlib.text import natural_key, printable
 from featlib.ui.session import Session, bind
-from featlib.ui.text import plain
+from featlib.ui.text import code, plain
 from featlib.ui.widgets.gallery import gallery
 from featlib.ui.widgets.stages import PREFIX, find_stage, name_stage
 
@@ -167,7 +167,7 @@ def pick_layer(session: Session, backbone: Backbone, *, row: DeltaGenerator | No
             ends,
             format_func=resolution,
             help="The last layer at each resolution, a good first choice: "
-            + ", ".join(f"`{end}` {format_shape(infos[end].output_shape)}" for end in ends),
+            + ", ".join(f"{code(end)} {format_shape(infos[end].output_shape)}" for end in ends),
             **bind("layer", second="_end", shown=selected.path if selected.path in ends else None),
         )
     return selected
@@ -207,12 +207,14 @@ def pick_part(session: Session, images: ImageSet, by: str | None = None) -> Imag
     by = by or sample_column(images)
     options = [limit for limit in LIMITS if limit < len(images)] + [len(images)]
     shown = min(options, key=lambda option: abs(option - session.limit))
+    if session.limit < len(images) and session.limit != shown:
+        session.report("limit", f"{shown:,}")
     st.selectbox(
         "Images used",
         options,
         format_func=lambda n: f"all {n:,}" if n == len(images) else f"{n:,} of {len(images):,}",
         width=220,
-        help=f"A random sample with a fixed seed{f', equally many of each {by}' if by else ''}.",
+        help=f"A random sample with a fixed seed{f', equally many of each {plain(by)}' if by else ''}.",
         **bind("limit", shown=shown),
     )
     return images.sample(shown, by=by)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from featlib.analysis import ProbeResult
 from featlib.images import ImageSet
-from featlib.ui.widgets.gallery import gallery
+from featlib.ui.widgets.gallery import choose_image, gallery
 from featlib.ui.widgets.pickers import positions_in
 
 PER_PAGE = 30
@@ -15,7 +15,7 @@ NO_LABEL = "(no label)"
 
 
 def show_predicted(
-    key: str, images: ImageSet, part: ImageSet, rows: np.ndarray, probe: ProbeResult, *, link: bool = True
+    key: str, images: ImageSet, part: ImageSet, rows: np.ndarray, probe: ProbeResult, *, built_in: str = ""
 ) -> None:
     """Show images by name with the class that is predicted for them, the most confident predictions first.
 
@@ -25,8 +25,7 @@ def show_predicted(
         part: The images that the probe has learned from, in the order of its rows.
         rows: Which of them to show.
         probe: The probe.
-        link: Whether `images` is the set that the user has chosen, so that a click chooses an image of it, which a link
-            then opens on Feature maps.
+        built_in: The name of `images` if it is a built-in set in place of the user's choice: a click chooses it too.
     """
     rows = rows[np.argsort(-probe.confidences[rows], kind="stable")]
     n_pages = -(-len(rows) // PER_PAGE)
@@ -38,7 +37,7 @@ def show_predicted(
         part[shown],
         [positions[i] for i in shown],
         notes=[f"{probe.confidences[i]:.0%} {probe.predictions[i] or NO_LABEL}" for i in shown],
-        on_pick=None if link else lambda _: None,
+        on_pick=(lambda value: choose_image(value, built_in)) if built_in else None,
         side=112,
-        link=link,
+        link=True,
     )

@@ -11,7 +11,7 @@ import streamlit as st
 from featlib import plots
 from featlib.analysis import Projection, perplexity_bounds
 from featlib.ui.session import Session, bind, widget_value
-from featlib.ui.widgets.charts import show_chart
+from featlib.ui.widgets.charts import PickedPoints, show_chart
 
 METHODS = {"pca": "PCA", "tsne": "t-SNE"}
 TOOLS = {"click": "click one", "lasso": "lasso many"}
@@ -117,7 +117,8 @@ def show_scatter(
     key = f"scatter {session.method} {session.dimensions} {session.tool} {key}"
 
     def picked() -> list[int]:
-        return _picked_positions(points, widget_value(key))
+        event = widget_value(key)
+        return picked_positions(points.ids, event["selection"]["points"] if event else [])
 
     plot, panel = st.container(key="plot").columns([2.2, 1], gap="medium")
     with panel:
@@ -150,12 +151,11 @@ def show_scatter(
         )
 
 
-def _picked_positions(points: Points, event: dict | None) -> list[int]:
-    """Return the positions of the points in a selection, each once."""
-    customdata = [point.get("customdata") for point in event["selection"]["points"]] if event else []
-    ids = [str(np.ravel(own)[0]) for own in customdata if own is not None]
-    position = {point_id: i for i, point_id in enumerate(points.ids)}
-    return list(dict.fromkeys(position[own] for own in ids if own in position))
+def picked_positions(ids: Sequence[str], points: PickedPoints) -> list[int]:
+    """Return the positions of picked points in `ids`, each once."""
+    picked = [str(np.ravel(point["customdata"])[0]) for point in points if point.get("customdata") is not None]
+    position = {point_id: i for i, point_id in enumerate(ids)}
+    return list(dict.fromkeys(position[own] for own in picked if own in position))
 
 
 def tsne_note(result: Projection) -> str:
