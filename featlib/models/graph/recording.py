@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 TENSORFLOW_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
-_patched = threading.RLock()  # held while the `call` methods of layers are replaced
+_patched = threading.RLock()  # held while methods of layers are replaced
 
 
 class Recorder:
@@ -99,13 +99,14 @@ def _names_hidden(operation: keras.Operation) -> Iterator[None]:
         for part in (operation, *parts_of(operation))
         if hasattr(part, "_open_name_scope") and not TENSORFLOW_NAME.fullmatch(part.name)
     ]
-    for part in odd:
-        vars(part)["_open_name_scope"] = nullcontext
-    try:
-        yield
-    finally:
+    with _patched if odd else nullcontext():
         for part in odd:
-            vars(part).pop("_open_name_scope", None)
+            vars(part)["_open_name_scope"] = nullcontext
+        try:
+            yield
+        finally:
+            for part in odd:
+                vars(part).pop("_open_name_scope", None)
 
 
 def run_recorded(step: Step, values: dict[Ref, Tensor]) -> Recorder:
