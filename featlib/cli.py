@@ -478,6 +478,7 @@ def app(folders: tuple[Path, ...], address: str, port: int, hosts: tuple[str, ..
     featlib app photos/ --address 0.0.0.0 --host 192.168.1.20 --host teacher.local
     """  # noqa: D301 - click keeps the lines below \b
     from featlib.images import FOLDERS_VARIABLE, open_folders
+    from featlib.text import printable
 
     everywhere = address in ("0.0.0.0", "::")
     if everywhere and not hosts:
@@ -485,6 +486,12 @@ def app(folders: tuple[Path, ...], address: str, port: int, hosts: tuple[str, ..
             f"With --address {address}, say which name or address the others type into their browsers, for example "
             f"--host {socket.gethostname()}. Others are refused."
         )
+    for path in folders:
+        if os.pathsep in str(path.absolute()):
+            raise FeatlibError(
+                f"'{printable(str(path))}' cannot be opened, because '{os.pathsep}' in its path separates folders in "
+                f"{FOLDERS_VARIABLE}: open a folder whose path has none."
+            )
     script = _app_script()
     os.environ[FOLDERS_VARIABLE] = os.pathsep.join(
         [*(str(path.absolute()) for path in folders), os.environ.get(FOLDERS_VARIABLE, "")]

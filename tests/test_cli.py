@@ -604,6 +604,15 @@ def test_without_a_clone_the_way_to_one_is_told(started, monkeypatch, tmp_path):
     assert not starts
 
 
+def test_a_folder_that_would_open_others_is_refused(started, tmp_path):
+    folder = tmp_path / f"photos{os.pathsep}home"
+    folder.mkdir()
+    result, starts = started(folder)
+    assert result.exit_code == 2
+    assert f"because '{os.pathsep}' in its path separates folders in FEATLIB_DATA" in " ".join(result.output.split())
+    assert not starts
+
+
 def test_a_folder_that_is_missing_is_refused(started):
     result, starts = started("nowhere")
     assert result.exit_code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -92,8 +93,13 @@ def open_file(path: Path, name: str, within: OpenFolder | None = None) -> Binary
         if path.is_file():
             # It may be another by now: a pipe is not waited for, and its mode gives it away.
             file = open(path, "rb", opener=lambda own, flags: os.open(own, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return file
+            found = os.fstat(file.fileno())
+            with suppress(ImageError):
+                # So may a folder on its path: what is open must still be what is found there.
+                if stat.S_ISREG(found.st_mode) and (
+                    within is None or os.path.samestat(found, os.lstat(within.resolve(path, name)))
+                ):
+                    return file
             file.close()
     except OSError as error:
         raise _unreadable(name, error) from error

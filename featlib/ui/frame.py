@@ -37,7 +37,7 @@ from featlib.ui.session import (
     start_over,
 )
 from featlib.ui.sidebar import choose_images, choose_network
-from featlib.ui.text import plain
+from featlib.ui.text import plain, shorten_paths
 from featlib.ui.widgets import ask_for_model, copy_link, take_own_model
 
 # section -> (script, name, icon) of each page; the name is that of the script and of the URL
@@ -224,7 +224,8 @@ def _show_failure(session: Session) -> None:
     details, session.failure = session.failure, ""
     st.error("Something here has failed. That is a fault of featlib, not yours. Your choices are kept.")
     with st.expander("Details, for a bug report"):
-        st.code("\n".join(printable(line) for line in details.splitlines()), language=None)
+        # Whoever can open the app sees this; the log has the whole paths.
+        st.code("\n".join(printable(line) for line in shorten_paths(details).splitlines()), language=None)
     st.button("Start over", key=f"start over {hash(details)}", help="Resets all choices.", on_click=start_over)
 
 

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+import featlib
 
 ADDRESS = re.compile(r"(https://storage\.googleapis\.com/tensorflow/keras-applications/[\w./-]+)")  # Keras' own files
 # What would be markup where it stands; an underscore inside a word, or a colon before a space, is none.
 MARKDOWN = re.compile(
     r"([\\`*~\[\]<>$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=\w)|&(?=[#\w]+;)|(?<=http):|(?<=https):|(?<=\bwww)\.|@|^[#+-])"
 )
+
+ROOT = Path(featlib.__file__).resolve().parents[1].as_posix() + "/"
+FOLDERS = re.compile(r"""(?<![\w.)\]])(?:[A-Za-z]:)?[\\/](?=\S)(?:[^\\/\n"'<>|:*?]+[\\/]+)+""")
+
+
+def shorten_paths(text: str) -> str:
+    """Return the details of an error without the folders of this machine, save those below featlib's own."""
+    return FOLDERS.sub("…/", text.replace(ROOT, ""))
 
 
 def code(text: object) -> str:

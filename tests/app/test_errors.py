@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from featlib.ui.session import Session
-from tests.app.driver import PAGES, choices, elements, labelled, open_page, pick, press, run, said
+from tests.app.driver import PAGES, ROOT, choices, elements, labelled, open_page, pick, press, run, said
 
-FAULT = "a bug in <b>:red[featlib]</b> \ud800"
+FAULT = "a bug in <b>:red[featlib]</b> \ud800 of '/srv/my photos/a.png'"
 SENTENCE = "Something here has failed."
 
 
@@ -24,7 +24,9 @@ def assert_shown(at, heading, where="main"):
     details = labelled(at.expander, "Details")
     [code] = [element.proto.code_text for element in details if element.type == "code"]
     assert code.startswith("Traceback")
-    assert "RuntimeError: a bug in <b>:red[featlib]</b> \N{REPLACEMENT CHARACTER}" in code
+    assert "RuntimeError: a bug in <b>:red[featlib]</b> \N{REPLACEMENT CHARACTER} of '…/a.png'" in code
+    assert 'File "featlib/ui/' in code
+    assert str(ROOT) not in code
     assert labelled(at.button, "Start over")
 
 

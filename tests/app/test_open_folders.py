@@ -155,6 +155,14 @@ def test_a_model_file_is_chosen_in_the_sidebar_and_names_outside_are_not_read(pe
     assert at.query_params["own"] == "folder:course/linked/pets.keras"
 
 
+def test_class_names_without_end_are_refused_unread(pets, course):
+    with (course / "models/labels.txt").open("wb") as file:
+        file.truncate(2**31)
+    at = press(open_page("layers", model="own", own=pets), "Load it")
+    assert "A file of class names has at most 1,000,000 bytes, and this one has more." in said(at)
+    assert choices(at).own is None
+
+
 @pytest.mark.slow
 def test_nobody_changes_or_deletes_the_model_of_another(pets, course):
     def load(at=None):

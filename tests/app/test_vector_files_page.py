@@ -221,6 +221,18 @@ def test_no_picture_outside_of_the_open_folders_is_read(tmp_path, monkeypatch):
     assert reasons == {"There is no file 'a.png' in an open folder."}
 
 
+def test_an_uploaded_set_does_not_tell_where_an_open_folder_is(base, tmp_path):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(encode(Image.new("RGB", (40, 30), "red"), "PNG"))
+    below = picture.resolve().relative_to(base)
+    row = Row(digest_bytes(picture.read_bytes()), "a.png", str(below), {})
+    assert vector_files.find_picture(row, is_uploaded=True).pixels.shape == (30, 40, 3)
+    for path in (picture, f"../{base.name}/{below}", f"{tmp_path}/nothing.png"):
+        for image_id in (row.id, "0" * 40):
+            with pytest.raises(ImageError, match="There is no file 'a.png' in an open folder"):
+                vector_files.find_picture(row._replace(path=str(path), id=image_id), is_uploaded=True)
+
+
 def test_coordinates_as_csv(vectors_set):
     folder, rows, X = vectors_set
     at = opened(folder, drawn=500)

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from featlib.errors import ImageError
-from featlib.images import find_place, load_images, open_file, open_folders, read_path
-from tests.images.corpus import encode, photo
+from featlib.images import OpenFolder, find_place, load_images, open_file, open_folders, read_path
+from tests.images.corpus import encode, photo, zipped
 
 PNG = encode(photo(), "PNG")
 SENTENCE = "There is no file or folder '{}' in the open folder 'course': check its name."
@@ -160,3 +160,55 @@ def test_a_folder_that_is_not_open_is_told(monkeypatch):
     assert open_folders() == ()
     with pytest.raises(ImageError, match="The folder 'course' is not open on this machine. No folder is open"):
         find_place("folder:course/birds")
+
+
+@pytest.mark.parametrize("name", ["a.png", "list.csv", "list.txt", "list.parquet", "pets.zip"])
+@pytest.mark.parametrize("swapped_after", [1, 2])
+def test_what_is_swapped_for_a_link_while_it_is_opened_is_not_read(course, monkeypatch, name, swapped_after):
+    inside, outside = course.root / "set", course.root.parent / "set"
+    for folder, image in ((inside, "inside.png"), (outside, "outside.png")):
+        folder.mkdir()
+        (folder / "a.png").write_bytes(PNG)
+        (folder / "list.csv").write_text(f"path,kind\n{image},x\n")
+        (folder / "list.txt").write_text(f"{image}\n")
+        pq.write_table(pa.table({"path": [image]}), folder / "list.parquet")
+        (folder / "pets.zip").write_bytes(zipped({image: PNG}))
+    original, calls = OpenFolder.resolve, []
+
+    def resolve(folder, *args):
+        found = original(folder, *args)
+        calls.append(found)
+        if len(calls) == swapped_after:
+            inside.rename(inside.with_name("moved"))
+            inside.symlink_to(outside)
+        return found
+
+    monkeypatch.setattr(OpenFolder, "resolve", resolve)
+    try:
+        loaded = load_images(inside / name, within=course)
+        told = " ".join([*loaded.names, *(problem.name + problem.reason for problem in loaded.problems)])
+        assert not len(loaded)
+    except ImageError as error:
+        told = str(error)
+    assert "There is no file or folder" in told
+    assert "outside" not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("list.txt", b"a.png\n" * 30), ("list.csv", b"path\na.png\n"), ("l.parquet", b""), ("birds", b"")],
+)
+def test_no_message_says_where_the_open_folder_is(course, monkeypatch, name, content):
+    if content:
+        (course.root / name).write_bytes(content)
+    elif name == "l.parquet":
+        pq.write_table(pa.table({"path": ["a.png"]}), course.root / name)
+    monkeypatch.setattr("os.open", _refuse)
+    with pytest.raises(ImageError) as caught:
+        load_images(course.root / name, within=course, max_images=0 if name == "birds" else 9)
+    assert f"'{name}'" in str(caught.value)
+    assert str(course.root.parent) not in str(caught.value)
+
+
+def _refuse(path, *_args, **_options):
+    raise PermissionError(13, "Permission denied", path)

@@ -7,8 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from featlib.errors import ImageError
@@ -40,12 +39,12 @@ _UNSAFE_NAME = re.compile(r"^[A-Za-z]:|^/|\\|(^|/)\.\.(/|$)|[\x00-\x1f]")
 
 
 def read_archive(
-    source: Path | bytes, name: str, *, max_members: int, reserve: Callable[[int, str], None], alone: bool = False
+    file: BinaryIO, name: str, *, max_members: int, reserve: Callable[[int, str], None], alone: bool = False
 ) -> Iterator[tuple[str, bytes] | ImageProblem]:
     """Read the members of a zip in natural order.
 
     Args:
-        source: The zip's path or its bytes.
+        file: The zip.
         name: The zip's name, for messages.
         max_members: A zip with more members is refused before any of them is read.
         reserve: Called with a member's size and name before it is read; raises ImageError if it does not fit in
@@ -61,23 +60,22 @@ def read_archive(
     """
     too_many = f"'{name}' contains more than {max_members:,} files{{}}, the limit for one load: split it."
     try:
-        with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-            # Checked before `zipfile` makes an object of each entry. An entry has at least 46 bytes, seldom over 1,000.
-            if _directory_size(file) > max_members * 1000 + 2**20:
-                raise ImageError(too_many.format(""))
-            with zipfile.ZipFile(file) as archive:
-                members = archive.infolist()
-                if len(members) > max_members:
-                    raise ImageError(too_many.format(f" ({len(members):,})"))
-                files = [info for info in members if not info.is_dir() and not is_ignored(info.filename)]
-                top = _zipped_folder([clean_name(info.filename) for info in files], name) if alone else ""
-                for info in sorted(files, key=lambda info: natural_key(info.filename)):
-                    shown = clean_name(info.filename).removeprefix(top)
-                    try:
-                        entry: tuple[str, bytes] | ImageProblem = shown, _read_member(archive, info, shown, reserve)
-                    except ImageError as error:
-                        entry = ImageProblem(shown, str(error))
-                    yield entry
+        # Checked before `zipfile` makes an object of each entry. An entry has at least 46 bytes, seldom over 1,000.
+        if _directory_size(file) > max_members * 1000 + 2**20:
+            raise ImageError(too_many.format(""))
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if len(members) > max_members:
+                raise ImageError(too_many.format(f" ({len(members):,})"))
+            files = [info for info in members if not info.is_dir() and not is_ignored(info.filename)]
+            top = _zipped_folder([clean_name(info.filename) for info in files], name) if alone else ""
+            for info in sorted(files, key=lambda info: natural_key(info.filename)):
+                shown = clean_name(info.filename).removeprefix(top)
+                try:
+                    entry: tuple[str, bytes] | ImageProblem = shown, _read_member(archive, info, shown, reserve)
+                except ImageError as error:
+                    entry = ImageProblem(shown, str(error))
+                yield entry
     except ImageError:
         raise
     except _DAMAGE as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from featlib.images.read import (
     is_file,
     is_file_like,
     is_folder,
+    open_file,
     read_file_like,
     to_path,
     why_no_file,
@@ -207,7 +209,7 @@ def _expand(
                 if not found:
                     yield _no_files(clean_name(path.resolve().name))
             elif path.suffix.lower() == ".zip" and is_file(path):
-                yield from _expand_zip(path, clean_name(path.name), budget, alone=alone)
+                yield from _expand_zip(path, clean_name(path.name), budget, alone=alone, within=within)
             else:
                 name = clean_name(name_below(path, root))
                 yield ImageItem("", name, folder_labels(name), path, within)
@@ -248,22 +250,24 @@ def _expand_named(name: str, data: Any, budget: LoadBudget, *, alone: bool) -> I
         yield ImageItem("", shown, folder_labels(shown), data)
 
 
-def _expand_zip(source: Path | bytes, shown: str, budget: LoadBudget, *, alone: bool) -> Iterator[ImageEntry]:
+def _expand_zip(
+    source: Path | bytes, shown: str, budget: LoadBudget, *, alone: bool, within: OpenFolder | None = None
+) -> Iterator[ImageEntry]:
     """List the images of a zip; an unreadable zip is a problem."""
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
-    if size > MAX_TOTAL_BYTES:
-        yield ImageProblem(shown, f"'{shown}' is {format_bytes(size)}, and a zip may have at most 1 GB: split it.")
-        return
     empty = True
     try:
-        members = read_archive(source, shown, max_members=budget.max_images, reserve=budget.reserve, alone=alone)
-        for member in members:
-            empty = False
-            if isinstance(member, ImageProblem):
-                yield member
-            else:
-                name, data = member
-                yield ImageItem("", name, folder_labels(name), data)
+        with BytesIO(source) if isinstance(source, bytes) else open_file(source, shown, within) as file:
+            size = file.seek(0, os.SEEK_END)
+            if size > MAX_TOTAL_BYTES:
+                raise ImageError(f"'{shown}' is {format_bytes(size)}, and a zip may have at most 1 GB: split it.")
+            members = read_archive(file, shown, max_members=budget.max_images, reserve=budget.reserve, alone=alone)
+            for member in members:
+                empty = False
+                if isinstance(member, ImageProblem):
+                    yield member
+                else:
+                    name, data = member
+                    yield ImageItem("", name, folder_labels(name), data)
     except ImageError as error:
         yield ImageProblem(shown, str(error))
     else:

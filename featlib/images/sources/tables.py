@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from featlib.errors import ImageError
 from featlib.images.folders import OpenFolder
 from featlib.images.item import ImageEntry, ImageItem, ImageProblem
 from featlib.images.names import clean_name, folder_labels
+from featlib.images.read import open_file
 from featlib.images.sources.walk import common_folder
 from featlib.text import format_bytes, printable, unescape_formula
 
@@ -25,6 +26,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 PATH_COLUMNS = ("path", "file", "filename", "image")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_LIST_BYTES = 2**30
+MAX_LINE = 2**16  # characters of a list; longer than any path
 MAX_COLUMNS_SHOWN = 30
 N_INSPECTED = 1000  # values of a column that are checked for names of images
 _BLOCK_BYTES = 2**22
@@ -60,7 +62,7 @@ def read_table(
         max_rows: At most one row more than this is read.
         path_column: The column with the paths; None takes "path", "file", "filename" or "image", or else the only
             column whose values end like image files.
-        within: The open folder that the images must be in when they are read; None for any file.
+        within: The open folder that the file, and the images when they are read, must be in; None for any file.
 
     Yields:
         The image of each row, or the reason why it names no file. Labels are all other columns of strings, whole
@@ -70,7 +72,8 @@ def read_table(
     Raises:
         ImageError: If it cannot be read as a list or table, is empty, or its path column is ambiguous.
     """
-    rows = _read(path, shown, max_rows, path_column)
+    with open_file(path, shown, within) as file:
+        rows = _read(file, path.suffix.lower(), shown, max_rows, path_column)
     if not rows.paths:
         raise ImageError(f"'{shown}' lists no images: write one row per image.")
     root = common_folder({os.path.dirname(text) for text in rows.paths if os.path.isabs(text)})  # noqa: PTH117, PTH120
@@ -105,16 +108,17 @@ def _locate(text: str, folder: str, *, also_current: bool) -> Path:
     return Path(path)
 
 
-def _read(path: Path, shown: str, max_rows: int, path_column: str | None) -> _Rows:
-    suffix = path.suffix.lower()
+def _read(file: BinaryIO, suffix: str, shown: str, max_rows: int, path_column: str | None) -> _Rows:
     if suffix == LIST_SUFFIX:
         if path_column is not None:
             raise ImageError(f"'{shown}' is a list of paths, without a column {path_column!r}: omit path_column.")
-        return _Rows(_read_lines(path, shown, max_rows))
+        return _Rows(_read_lines(file, shown, max_rows))
     import pyarrow as pa
 
     try:
-        return (_read_parquet if suffix == ".parquet" else _read_csv)(path, shown, max_rows, path_column)
+        if suffix == ".parquet":
+            return _read_parquet(file, shown, max_rows, path_column)
+        return _read_csv(file, "\t" if suffix == ".tsv" else "", shown, max_rows, path_column)
     except ImageError:
         raise
     # UnicodeError is a ValueError, and so are most of Arrow's own.
@@ -125,69 +129,77 @@ def _read(path: Path, shown: str, max_rows: int, path_column: str | None) -> _Ro
         raise ImageError(f"'{shown}' cannot be read as a table ({reason.rstrip('.')}): export it again.") from error
 
 
-def _read_lines(path: Path, shown: str, max_rows: int) -> list[str]:
+def _read_lines(file: BinaryIO, shown: str, max_rows: int) -> list[str]:
+    wrong = f"'{shown}' is not a list of paths, as it contains {{}}: write one path per line."
+    lines: list[str] = []
     try:
-        size = path.stat().st_size
+        size = os.fstat(file.fileno()).st_size
         if size > MAX_LIST_BYTES:
             raise ImageError(f"'{shown}' is {format_bytes(size)}, and a list may have at most 1 GB: split it.")
         # Paths are bytes on most systems, so those that are not UTF-8 still find their files.
-        with path.open(encoding=_encoding(path), errors="surrogateescape") as file:
-            lines = list(islice((line for text in file if (line := text.strip())), max_rows + 1))
+        text = io.TextIOWrapper(file, _encoding(file), errors="surrogateescape")
+        while len(lines) <= max_rows and (line := text.readline(MAX_LINE + 1)):
+            if len(line) > MAX_LINE:
+                raise ImageError(wrong.format(f"a line of more than {MAX_LINE:,} characters"))
+            lines += [line.strip()] if line.strip() else []
     except (OSError, UnicodeError) as error:
-        raise ImageError(f"'{shown}' cannot be read as a list of paths ({error}): check it.") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ImageError(f"'{shown}' cannot be read as a list of paths ({reason}): check it.") from error
     if any("\0" in line for line in lines):
-        raise ImageError(f"'{shown}' is not a list of paths, as it contains null bytes: write one path per line.")
+        raise ImageError(wrong.format("null bytes"))
     return lines
 
 
-def _encoding(path: Path) -> str:
-    with path.open("rb") as file:
-        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+def _encoding(file: BinaryIO) -> str:
+    start = file.read(2)
+    file.seek(0)
+    return "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
-def _read_csv(path: Path, shown: str, max_rows: int, path_column: str | None) -> _Rows:
+def _read_csv(file: BinaryIO, delimiter: str, shown: str, max_rows: int, path_column: str | None) -> _Rows:
     # Not with pandas, which fills short rows and shifts long ones by a column without an error.
     import pyarrow as pa
     from pyarrow import csv
 
-    if not path.stat().st_size:
+    if not os.fstat(file.fileno()).st_size:
         raise ImageError(f"'{shown}' is empty (0 bytes): write a header line and one row per image.")
-    delimiter = "\t"
-    if path.suffix.lower() != ".tsv":
-        with path.open(encoding=_encoding(path), errors="replace") as text:
-            delimiter = max(",;\t", key=text.readline(2**16).count)
-    encoding = "utf16" if _encoding(path) == "utf-16" else "utf8"
-    reading = csv.ReadOptions(block_size=_BLOCK_BYTES, encoding=encoding)
+    encoding = _encoding(file)
+    if not delimiter:
+        header = file.readline(2**16).decode(encoding, errors="replace")
+        delimiter = max(",;\t", key=header.count)
+        file.seek(0)
+    reading = csv.ReadOptions(block_size=_BLOCK_BYTES, encoding="utf16" if encoding == "utf-16" else "utf8")
     parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    with csv.open_csv(path, read_options=reading, parse_options=parsing) as file:
-        first = next(iter(file), None)
-        if any(pa.types.is_binary(kind) for kind in file.schema.types):
+    with csv.open_csv(file, read_options=reading, parse_options=parsing) as reader:
+        first = next(iter(reader), None)
+        if any(pa.types.is_binary(kind) for kind in reader.schema.types):
             raise UnicodeError("not UTF-8")
         if not first:
             raise ImageError(f"'{shown}' lists no images: write one row per image.")
-        path_column, labels = _choose_columns(file.schema, first, shown, path_column)
+        path_column, labels = _choose_columns(reader.schema, first, shown, path_column)
+    file.seek(0)
     # As text, because a later block may not fit the types inferred from the first one.
     texts = csv.ConvertOptions(
         include_columns=[path_column, *labels],
         column_types=dict.fromkeys([path_column, *labels], pa.string()),
         strings_can_be_null=False,
     )
-    with csv.open_csv(path, read_options=reading, parse_options=parsing, convert_options=texts) as file:
-        rows = _collect(file, path_column, labels, max_rows)
+    with csv.open_csv(file, read_options=reading, parse_options=parsing, convert_options=texts) as reader:
+        rows = _collect(reader, path_column, labels, max_rows)
     return _Rows(
         [unescape_formula(text) for text in rows.paths],
         {name: [unescape_formula(text) for text in values] for name, values in rows.labels.items()},
     )
 
 
-def _read_parquet(path: Path, shown: str, max_rows: int, path_column: str | None) -> _Rows:
+def _read_parquet(file: BinaryIO, shown: str, max_rows: int, path_column: str | None) -> _Rows:
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
-        texts = [column.name for column in file.schema_arrow if _is_text(column.type)]
-        first = next(file.iter_batches(N_INSPECTED, columns=texts), None)
-        path_column, labels = _choose_columns(file.schema_arrow, first, shown, path_column)
-        return _collect(file.iter_batches(2**16, columns=[path_column, *labels]), path_column, labels, max_rows)
+    table = parquet.ParquetFile(file)
+    texts = [column.name for column in table.schema_arrow if _is_text(column.type)]
+    first = next(table.iter_batches(N_INSPECTED, columns=texts), None)
+    path_column, labels = _choose_columns(table.schema_arrow, first, shown, path_column)
+    return _collect(table.iter_batches(2**16, columns=[path_column, *labels]), path_column, labels, max_rows)
 
 
 def _choose_columns(

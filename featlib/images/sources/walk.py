@@ -44,9 +44,9 @@ def find_files(folder: Path, max_files: int, within: OpenFolder | None = None) -
         found = (Path(directory, name) for name in names if not is_ignored(name))
         files += islice(found, max_files + 1 - len(files))
         if len(files) > max_files:
+            shown = printable(str(folder) if within is None else folder.name)
             raise ImageError(
-                f"'{printable(str(folder))}' contains more than {max_files:,} files:"
-                " choose one of its sub-folders, or raise max_images."
+                f"'{shown}' contains more than {max_files:,} files: choose one of its sub-folders, or raise max_images."
             )
     root = folder.as_posix()
     unreadable = [clean_name(Path(str(error.filename)).name) for error in errors]

@@ -77,7 +77,7 @@ def read_class_names(text: bytes) -> tuple[str, ...]:
         ModelError: It is not text, too long, or contains no names.
     """
     if len(text) > MAX_CLASS_FILE:
-        raise ModelError(f"A file of class names has at most {MAX_CLASS_FILE:,} bytes. Received: {len(text):,}.")
+        raise ModelError(f"A file of class names has at most {MAX_CLASS_FILE:,} bytes, and this one has more.")
     try:
         lines = [line.strip() for line in text.decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:

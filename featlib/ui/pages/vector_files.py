@@ -227,7 +227,7 @@ def show_rows(session: Session, dataset: VectorDataset, drawn: DrawnRows) -> Non
     def show_picked(positions: list[int]) -> None:
         picked = [rows[i] for i in positions]
         captions = [printable(row.labels[color]) if color else clean_name(row.name) for row in picked]
-        _show_pictures("selected", picked, numbers[positions].tolist(), captions)
+        _show_pictures(session, "selected", picked, numbers[positions].tolist(), captions)
         st.text("\n".join(f"{numbers[i] + 1:,} · {clean_name(rows[i].name)}" for i in positions))
 
     def select_row(positions: list[int]) -> None:
@@ -277,7 +277,7 @@ def show_neighbors(session: Session, dataset: VectorDataset) -> None:
     numbers = [row, *neighbors.indices.tolist()]
     notes = [f"row {row + 1}", *similarities]
     key = f"{row} {dataset.fingerprint}"
-    _show_pictures(f"near {key}", [query, *rows], numbers, notes)
+    _show_pictures(session, f"near {key}", [query, *rows], numbers, notes)
     table = {
         "row": [number + 1 for number in numbers[1:]],
         "name": [clean_name(own.name) for own in rows],
@@ -347,8 +347,13 @@ def _csv(dataset: VectorDataset, coordinates: np.ndarray, rows: Iterable[Row]) -
     return file.getvalue()
 
 
-def find_picture(row: Row) -> ImageItem:
+def find_picture(row: Row, *, is_uploaded: bool = False) -> ImageItem:
     """Return the image of a row, read from the file that the set names, if that is in an opened folder.
+
+    Args:
+        row: The row.
+        is_uploaded: Whether its set was uploaded. Such a set names files by their paths below an opened folder only: by
+            absolute ones its visitor could guess where the folder is.
 
     Raises:
         ImageError: If the file is missing or may not be read, cannot be decoded, or has changed since the vector was
@@ -359,7 +364,7 @@ def find_picture(row: Row) -> ImageItem:
         raise ImageError(f"The set does not say where '{name}' is.")
     for folder in open_folders():
         try:
-            path = folder.resolve(Path(row.path), name)
+            path = folder.find(row.path) if is_uploaded else folder.resolve(Path(row.path), name)
         except ImageError:
             continue
         data = read_path(path, name, folder)
@@ -372,6 +377,7 @@ def find_picture(row: Row) -> ImageItem:
 
 
 def _show_pictures(
+    session: Session,
     key: str,
     rows: Sequence[Row],
     numbers: Sequence[int],
@@ -381,7 +387,7 @@ def _show_pictures(
     items, missing = dict[int, ImageItem](), list[str]()
     for i, row in enumerate(rows):
         try:
-            items[i] = find_picture(row)
+            items[i] = find_picture(row, is_uploaded=not session.file.startswith(PLACE_PREFIX))
         except ImageError as error:
             missing.append(str(error))
     if items:

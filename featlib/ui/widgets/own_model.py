@@ -41,6 +41,7 @@ WHOLE = "the whole model"
 MODELS = (".keras", ".h5", ".hdf5")
 MAX_NAME = 120  # bytes
 MAX_MODEL_BYTES = 2**30
+MAX_LABEL_BYTES = 2**20  # more than class names may take
 UPLOAD, CONTENT, CLASSES = "own model", "own model content", "own model classes"  # keys of the widgets
 
 
@@ -138,7 +139,7 @@ def _read_place(place: str) -> _File:
         raise FeatlibError(f"'{path.name}' is larger than {format_bytes(MAX_MODEL_BYTES)}: load it in Python.")
     try:
         with open_file(path.with_name(LABELS), LABELS, folder) as file:
-            return _File(path.name, data, file.read())
+            return _File(path.name, data, file.read(MAX_LABEL_BYTES))
     except ImageError:
         return _File(path.name, data, None)
 

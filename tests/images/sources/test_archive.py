@@ -6,7 +6,6 @@ import io
 import struct
 import warnings
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,9 +98,9 @@ def test_nothing_is_ever_written(tmp_path, monkeypatch):
     path = tmp_path / "set.zip"
     path.write_bytes(with_members(("a/b/c.png", PNG), ("../x.png", PNG)))
     opened = []
-    true_open = Path.open
+    true_open = open
     monkeypatch.setattr(
-        Path, "open", lambda self, mode="r", *a, **k: opened.append(mode) or true_open(self, mode, *a, **k)
+        "builtins.open", lambda own, mode="r", *a, **k: opened.append(mode) or true_open(own, mode, *a, **k)
     )
     load_images(path)
     assert set(opened) == {"rb"}

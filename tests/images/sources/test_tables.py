@@ -178,6 +178,11 @@ def test_dictionaries_and_nested_columns_of_parquet(pets):
         ("zeros.csv", b"\0" * 1000, "'zeros.csv' "),
         ("photo.parquet", b"PAR1" + b"x" * 100 + b"PAR1", "'photo.parquet' cannot be read as a table"),
         ("empty.txt", b"\n\n", "'empty.txt' lists no images"),
+        (
+            "line.txt",
+            b"a.png" * 100_000,
+            "'line.txt' is not a list of paths, as it contains a line of more than 65,536",
+        ),
         ("zeros.txt", b"a.png\0b.png\0", "'zeros.txt' is not a list of paths"),
     ],
 )
