@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from featlib.features.store import VectorStore
 from featlib.images import load_samples
 from featlib.models import load_backbone
 from featlib.transfer import probe_layers, stage_layers
 from tests.app.driver import SIZE, choices, element, go, has, labelled, open_page, press, run, said, select, traces
+from tests.app.uploading import upload
+from tests.images.corpus import encode
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,18 @@ def test_a_layer_that_is_no_end_of_a_stage_stays_chosen():
     at = open_page("layer_probe", images="views", layer="block9_add")
     assert labelled(at.segmented_control, "Continue with").value is None
     assert at.query_params["layer"] == "block9_add"
+
+
+def test_a_task_that_is_too_easy_to_compare_layers_by_is_called_so():
+    """Bright and dark images."""
+    files = [
+        (f"set/{name}/{i}.png", encode(Image.new("RGB", (32, 32), (level + i,) * 3), "PNG"))
+        for name, level in (("dark", 20), ("bright", 200))
+        for i in range(6)
+    ]
+    at = go(upload(open_page(), files, "folder"), "layer_probe")
+    assert "Raw pixels do as well: the task is too easy to compare layers by." in said(at)
+    assert "these images do not tell which of them is better" in said(at)
 
 
 def test_images_of_one_each_cannot_be_learned():

@@ -109,14 +109,14 @@ def show_curves(
         help="The layer that the other pages show. A click on a point of the curve chooses it too.",
         **bind("layer", second="_probed", shown=session.layer if session.layer in accuracies else None),
     )
-    st.caption(_method(probes))
+    st.caption(_method(probes, pixels))
 
 
 def _list_accuracies(probes: LayerProbe) -> str:
     return "; ".join(f"{path} {mean:.0%}" for path, mean in zip(probes.layers, probes.mean_accuracies, strict=True))
 
 
-def _method(probes: LayerProbe) -> str:
+def _method(probes: LayerProbe, pixels: ProbeResult) -> str:
     """Say how the accuracies were measured, and whether the best layer stands out."""
     result, means, best = probes.results[0], probes.mean_accuracies, int(probes.mean_accuracies.argmax())
     near = int(np.sum(means + probes.std_accuracies[best] >= means[best]))
@@ -125,12 +125,14 @@ def _method(probes: LayerProbe) -> str:
         f"stratified cross-validation over {result.n_used:,} images, the same folds for each layer; error bars "
         "are the standard deviation over the folds."
     )
-    if near == 1:
-        return text
-    return (
-        f"{text} {near} of {len(means)} layers lie within one standard deviation of the best: the difference is within "
-        "the noise; more images would settle it."
-    )
+    if near > 1:
+        text += (
+            f" {near} of {len(means)} layers lie within one standard deviation of the best: these images do not tell "
+            "which of them is better."
+        )
+    if abs(pixels.mean_accuracy - means[best]) <= probes.std_accuracies[best]:
+        text += " Raw pixels do as well: the task is too easy to compare layers by."
+    return text
 
 
 def _headline(curves: Sequence[LayerProbe]) -> str:

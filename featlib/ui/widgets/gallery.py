@@ -52,10 +52,11 @@ CSS = """
 
 # Names are untrusted text: they only become attributes and text nodes, never HTML.
 JS = """
-const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
+const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"];
 const PAUSE = 250;  // ms after the last arrow key: who walks past a picture does not mean it
 
 function neighbor(buttons, from, key) {
+  if (key === "Home" || key === "End") return buttons.at(key === "Home" ? 0 : -1);
   if (key === "ArrowLeft" || key === "ArrowRight") return buttons[from + (key === "ArrowRight" ? 1 : -1)];
   const down = key === "ArrowDown", here = buttons[from];
   const beyond = buttons.filter((b) => (down ? b.offsetTop > here.offsetTop : b.offsetTop < here.offsetTop));
@@ -102,15 +103,16 @@ export default function({ data, parentElement, setTriggerValue }) {
     button.append(image, text);
     button.onclick = () => pick(picture.value);
     button.onkeydown = (event) => {
-      if (!ARROWS.includes(event.key)) return;
-      event.preventDefault();
-      clearTimeout(gallery.waiting);
+      if (!KEYS.includes(event.key)) return;
       const next = neighbor(buttons, i, event.key);
       const beyond = { ArrowLeft: data.before, ArrowRight: data.after }[event.key];
+      if (!next && typeof beyond !== "number") return;  // the page scrolls
+      event.preventDefault();
+      clearTimeout(gallery.waiting);
       if (next) {
         next.focus();
         gallery.waiting = setTimeout(() => pick(Number(next.dataset.value)), PAUSE);
-      } else if (beyond !== null && beyond !== undefined) {
+      } else {
         pick(beyond);
       }
     };
@@ -176,7 +178,7 @@ def show_pictures(
     layout: Layout = "rows",
     beyond: tuple[int | None, int | None] = (None, None),
 ) -> None:
-    """Show pictures to pick from. Arrow keys walk from one to the next.
+    """Show pictures to pick from. Arrow keys walk from one to the next, Home and End to the first and the last.
 
     Args:
         key: Unique on the page.

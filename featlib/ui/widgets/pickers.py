@@ -159,6 +159,7 @@ def pick_layer(session: Session, backbone: Backbone, *, row: DeltaGenerator | No
             f"Layer ({len(infos)})",
             list(infos),
             format_func=lambda path: layer_title(infos[path]),
+            filter_mode="contains",  # in the network's order
             width=270,
             **bind("layer"),
         )
