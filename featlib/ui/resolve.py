@@ -16,18 +16,21 @@ from featlib.models import (
     parse_model_name,
     write_model_name,
 )
-from featlib.ui.session import OWN, UPLOADS, Session, unavailable
+from featlib.ui.session import OWN, UPLOADS, Session, drop_files, unavailable
 from featlib.ui.uploads import place_key, why_gone
 
 
 def resolve_choices(session: Session) -> None:
     """Replace what a link asks for and is not available, and say so."""
-    if session.images == UPLOADS and session.uploads is None:
-        session.notices.append(
-            f"The images of this link {why_gone(session.upload)}: uploads are kept for the visit and one hour. Upload "
-            "them again on Home; built-in photos are shown meanwhile."
-        )
-        session.images, session.upload = Session().images, ""
+    if session.uploads is None and (session.upload or session.images == UPLOADS):
+        drop_files()  # of what was forgotten in another tab
+        if session.images == UPLOADS:
+            session.notices.append(
+                f"The images of this link {why_gone(session.upload)}: uploads are kept for the visit and one hour. "
+                "Upload them again on Home; built-in photos are shown meanwhile."
+            )
+            session.images = Session().images
+        session.upload = ""
     if session.own_key.startswith(PLACE_PREFIX) and session.own_key not in session.loaded:
         with suppress(FeatlibError):  # others may have loaded it, as it is now
             session.loaded[session.own_key] = place_key(session.own_key)

@@ -177,7 +177,7 @@ class Session:
 
     @own_names.setter
     def own_names(self, text: str) -> None:
-        if self.own_model is not None:  # a key only reads, so the model with other names gets another one
+        if self.own_model is not None:  # what is under a key never changes
             named = replace(self.own_model, class_names=text)
             self.own_key = keep_upload(named, "model", named.nbytes)
 

@@ -1,7 +1,8 @@
 """What visitors have brought: images, models and vectors in the server's memory, each under a random key.
 
 The key stands in the visitor's address, so a reload or a second tab finds everything again, and whoever has the whole
-link sees it too. A key only reads: each upload gets a new one. It is never written to a program, a download or a log.
+link sees it too, and can have it forgotten. What is under a key never changes: each upload gets a new one. A key is
+never written to a program, a download or a log.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class _Entry:
     nbytes: int
     visitor: str  # who brought it
     ends: float  # unless a visit uses it then
+    on_remove: Callable[[], None] | None = None
 
 
 class UploadStore:
@@ -107,7 +109,15 @@ class UploadStore:
         self._gone: OrderedDict[str, Gone] = OrderedDict()
         self._lock = RLock()
 
-    def put(self, value: object, kind: Kind, nbytes: int, visitor: str, key: str = "") -> str:
+    def put(
+        self,
+        value: object,
+        kind: Kind,
+        nbytes: int,
+        visitor: str,
+        key: str = "",
+        on_remove: Callable[[], None] | None = None,
+    ) -> str:
         """Keep a value that a visitor has brought, who uses it from now on.
 
         Args:
@@ -117,6 +127,7 @@ class UploadStore:
             visitor: Who brought it.
             key: The key to keep it under, for what anybody may see who knows its name; "" for a new random one. What
                 is there already under this key stays, and is used.
+            on_remove: Called when it is deleted, for whatever reason.
 
         Returns:
             Its key.
@@ -145,7 +156,7 @@ class UploadStore:
             for own in dropped:
                 self._remove(own, "dropped")
             key = key or secrets.token_urlsafe(16)
-            self._entries[key] = _Entry(value, kind, nbytes, visitor, 0.0)
+            self._entries[key] = _Entry(value, kind, nbytes, visitor, 0.0, on_remove)
             self._use(key, visitor)
             return key
 
@@ -202,7 +213,9 @@ class UploadStore:
             self._entries[key].ends = self._clock() + self._keep_seconds
 
     def _remove(self, key: str, why: Gone) -> None:
-        del self._entries[key]
+        on_remove = self._entries.pop(key).on_remove
+        if on_remove is not None:
+            on_remove()
         for use in [use for use, own in self._in_use.items() if own == key]:
             del self._in_use[use]
         self._gone[key] = why
@@ -261,8 +274,10 @@ def _visitor() -> str:
     return "" if get_script_run_ctx(suppress_warning=True) is None else _visit()
 
 
-def keep_upload(value: object, kind: Kind, nbytes: int, key: str = "") -> str:
-    """Keep what the visitor of this page has brought.
+def keep_upload(
+    value: object, kind: Kind, nbytes: int, key: str = "", on_remove: Callable[[], None] | None = None
+) -> str:
+    """Keep what the visitor of this page has brought. The arguments are those of `UploadStore.put`.
 
     Returns:
         Its key.
@@ -270,7 +285,7 @@ def keep_upload(value: object, kind: Kind, nbytes: int, key: str = "") -> str:
     Raises:
         FeatlibError: It does not fit beside what is in use.
     """
-    return upload_store().put(value, kind, nbytes, _visitor(), key)
+    return upload_store().put(value, kind, nbytes, _visitor(), key, on_remove)
 
 
 def find_upload(key: str, kind: Kind) -> Any:  # noqa: ANN401 - of the kind asked for

@@ -119,10 +119,11 @@ def test_a_reload_a_second_tab_and_a_link_find_the_uploads_again_until_they_are_
         assert key not in "".join([said(again), *programs(again)])
     assert choices(open_page(images="uploads")).uploads is None
     assert "Your images (6)" not in labelled(open_page().selectbox, "Images").options
+    assert "Whoever has the full link to a view of them can see them, and forget them." in said(at)
     press(at, "Forget my images")
     assert at.query_params["images"] == "photos"
     assert "upload" not in at.query_params
-    run(again)
+    assert {box.key for box in go(again, "").file_uploader} == {"files 1", "folder 1"}, "its files are dropped"
     (warning,) = again.warning
     assert "The images of this link were deleted by “Forget”" in warning.value
     assert values(again, "shelf") == list(range(10))
@@ -157,6 +158,29 @@ def test_what_was_dropped_or_has_expired_is_told_once(monkeypatch):
     now[0] = 3601.0
     assert "were deleted an hour after their last visit" in said(open_page("layers", images="uploads", upload=key))
     assert len(choices(at).uploads) == 3, "those in use stay"
+
+
+def test_pictures_of_what_is_deleted_leave_memory_too(monkeypatch, lite96):
+    from featlib.ui.compute import traces
+
+    now = [0.0]
+    store = UploadStore(keep_seconds=3600, clock=lambda: now[0])
+    monkeypatch.setattr("featlib.ui.uploads.upload_store", lambda: store)
+
+    def kept(item, thumbnail):
+        return item.thumbnail() is thumbnail, traces()[0].get((lite96.fingerprint, item.id)) is not None
+
+    at = brought(1)
+    old = choices(at).uploads[0]
+    upload(at, pictures(2)[1:])
+    new = choices(at).uploads[0]
+    thumbnails = old.thumbnail(), new.thumbnail()
+    assert [kept(old, thumbnails[0]), kept(new, thumbnails[1])] == [(True, True)] * 2
+    now[0] = 3601.0
+    store.sweep()
+    assert [kept(old, thumbnails[0]), kept(new, thumbnails[1])] == [(False, False), (True, True)]
+    press(at, "Forget my images")
+    assert kept(new, thumbnails[1]) == (False, False)
 
 
 def test_vectors_of_uploads_are_not_written_to_the_disk(fresh):

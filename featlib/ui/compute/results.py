@@ -13,6 +13,7 @@ from featlib.images import ImageSet
 from featlib.ui.compute.progress import Task
 from featlib.ui.session import Session
 from featlib.ui.text import plain
+from featlib.ui.uploads import KEEP_SECONDS
 
 
 def array_digest(*arrays: np.ndarray) -> str:
@@ -75,28 +76,28 @@ def raw_pixels(images: ImageSet) -> np.ndarray:
 
 
 # PCA is quick: it does not wait in the queue.
-@st.cache_data(show_spinner=False)
+@st.cache_data(ttl=KEEP_SECONDS, show_spinner=False)
 def _pca(digest: str, n_components: int, _X: np.ndarray) -> Projection:
     return project(_X, method="pca", n_components=n_components)
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(ttl=KEEP_SECONDS, show_spinner=False)
 def _tsne(digest: str, n_components: int, perplexity: float | None, _X: np.ndarray, _task: Task) -> Projection:
     with _task.running(at_once=True) as report:
         return project(_X, method="tsne", n_components=n_components, perplexity=perplexity, on_progress=report)
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(ttl=KEEP_SECONDS, show_spinner=False)
 def _probe(digest: str, _X: np.ndarray, _y: np.ndarray, _task: Task) -> ProbeResult:
     with _task.running() as report:
         return linear_probe(_X, _y, on_progress=report)
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(ttl=KEEP_SECONDS, show_spinner=False)
 def _agreement(digest: str, _X: np.ndarray, _labels: np.ndarray) -> float:
     return neighbor_accuracy(_X, _labels)
 
 
-@st.cache_data(show_spinner="Reading the pixels …")
+@st.cache_data(ttl=KEEP_SECONDS, show_spinner="Reading the pixels …")
 def _raw_pixels(images_fingerprint: str, _images: ImageSet) -> np.ndarray:
     return raw_pixel_vectors(_images)

@@ -19,6 +19,7 @@ from featlib.ui.compute.cache import vector_store
 from featlib.ui.compute.progress import Task
 from featlib.ui.session import Session
 from featlib.ui.text import plain
+from featlib.ui.uploads import KEEP_SECONDS
 
 MAX_BYTES = 256 * 2**20  # of the vectors that a page asks for
 MAX_REASONS_SHOWN = 3
@@ -135,7 +136,7 @@ def _compute_once(
     return _run(key, backbone, images, layers, pooling, task)
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(ttl=KEEP_SECONDS, show_spinner=False)
 def _run(
     key: tuple[str, ...],
     _backbone: Backbone,

@@ -38,6 +38,7 @@ from featlib.ui.compute import (
 from featlib.ui.frame import code_context
 from featlib.ui.session import OWN, Session, Weights, bind
 from featlib.ui.text import plain
+from featlib.ui.uploads import KEEP_SECONDS
 from featlib.ui.widgets import (
     RGB,
     SCALE,
@@ -323,7 +324,7 @@ def _show_layer(model: ComparedModel, output: np.ndarray) -> None:
     save_picture(draw, title, key=f"save {model.side}", name=name)
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(ttl=KEEP_SECONDS, show_spinner=False)
 def _outputs(
     fingerprint: str, image_id: str, layers: list[str], _backbone: Backbone, _item: ImageItem
 ) -> dict[str, np.ndarray]:

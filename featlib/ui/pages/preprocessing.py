@@ -15,6 +15,7 @@ from featlib.models import PREPROCESSING, SIMPLE_PREPROCESSING, Backbone, find_l
 from featlib.ui.compute import compute_all_vectors
 from featlib.ui.session import Session, bind
 from featlib.ui.text import plain
+from featlib.ui.uploads import KEEP_SECONDS
 from featlib.ui.widgets import format_shape, show_chart, show_prediction
 
 SEVERAL = 10  # images over which the effect is averaged
@@ -246,7 +247,7 @@ def _show_numbers(side: PreprocessedInput, key: str) -> None:
 
 
 # A large file is decoded only once: the resized image, and (height, width) of the file.
-@st.cache_data(show_spinner=False)
+@st.cache_data(ttl=KEEP_SECONDS, show_spinner=False)
 def _resized(
     image_id: str, size: tuple[int, int], _backbone: Backbone, _item: ImageItem
 ) -> tuple[np.ndarray, tuple[int, int]]:

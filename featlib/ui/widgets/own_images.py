@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -71,7 +72,8 @@ def _take(session: Session, widget: str, uploaded: Any) -> None:  # noqa: ANN401
         loaded = load_images(list_uploads(files), name="your images", on_progress=report)
         problems = loaded.problems
         if len(loaded):
-            key = keep_upload(loaded, "images", sum(item.nbytes + BYTES_PER_IMAGE for item in loaded))
+            nbytes = sum(item.nbytes + BYTES_PER_IMAGE for item in loaded)
+            key = keep_upload(loaded, "images", nbytes, on_remove=partial(_forget_pictures, frozenset(loaded.ids)))
     except FeatlibError as error:
         problems = (*problems, ImageProblem("upload", str(error)))
     session.taken[widget] = upload_id  # only now: after a click in between, it starts over
@@ -109,14 +111,16 @@ def _show_uploads(session: Session) -> None:
     if uploads is not None:
         st.success(f"{len(uploads):,} of your own images are loaded{_labels(uploads)}: “Your images” in the sidebar.")
         st.caption(
-            "They stay in this server's memory for your visit and one hour. They and the vectors computed from them "
-            "are not written to its disk. Whoever has the full link to a view of them can see them."
+            "They stay in this server's memory for your visit and one hour, and what is computed from them for "
+            "about an hour. Nothing of it is written to its disk. Whoever has the full link to a view of them can see "
+            "them, and forget them."
         )
         st.button(
             "Forget my images",
             icon=":material/delete:",
             on_click=_forget_images,
-            help="Deletes them from the server's memory now, for everybody who has a link to them.",
+            help="Deletes them from the server's memory now, for everybody who has a link to them. What was computed "
+            "from them, such as vectors, follows after about an hour.",
         )
     _list_problems(session.upload_problems)
 
@@ -131,14 +135,15 @@ def _list_problems(problems: tuple[ImageProblem, ...]) -> None:
         show_problems([problem.reason for problem in problems])
 
 
+def _forget_pictures(ids: frozenset[str]) -> None:
+    forget_thumbnails(ids)
+    forget_traces(ids)
+
+
 @guarded
 def _forget_images() -> None:
     session = current_session()
-    images = session.uploads
     forget_upload(session.upload)
     drop_files()
     session.upload, session.upload_problems = "", ()
-    if images is not None:
-        forget_thumbnails(set(images.ids))
-        forget_traces(set(images.ids))
     choose("images", Session().images if session.images == UPLOADS else session.images)
