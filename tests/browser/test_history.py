@@ -63,7 +63,7 @@ def test_back_and_forward_restore_every_step(server, visitor, steps):
     assert not server.alarms()
 
 
-def test_a_reload_in_the_middle_changes_nothing(visitor, steps):
+def test_a_reload_in_the_middle_changes_nothing_and_a_choice_there_begins_another_branch(visitor, steps):
     for _ in range(3):
         visitor.page.go_back()
         visitor.settle()
@@ -79,13 +79,6 @@ def test_a_reload_in_the_middle_changes_nothing(visitor, steps):
         visitor.settle()
     assert view(visitor) == steps[3]
     assert length(visitor) == 1 + len(steps)
-
-
-def test_a_choice_after_back_begins_another_branch(visitor, steps):
-    for _ in range(2):
-        visitor.page.go_back()
-        visitor.settle()
-    assert view(visitor) == steps[3]
     visitor.page.get_by_role("button", name="chelsea", exact=True).focus()
     visitor.page.keyboard.press("Enter")
     visitor.settle()
