@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+START = "import runpy; runpy.run_module('streamlit', run_name='__main__', alter_sys=True)"
 
 
 class Server:
@@ -20,10 +21,11 @@ class Server:
 
     Args:
         options: Added to the command.
+        before: Python that the process runs first, such as a change of limits.
         environment: Variables that differ from those of this process.
     """
 
-    def __init__(self, *options: str, **environment: str) -> None:
+    def __init__(self, *options: str, before: str = "", **environment: str) -> None:
         with socket.socket() as free:
             free.bind(("localhost", 0))
             self.port = free.getsockname()[1]
@@ -31,7 +33,7 @@ class Server:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the server runs
         usual = ["--server.headless", "true", "--server.port", str(self.port), "--server.fileWatcherType", "none"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", *usual, *options],
+            [sys.executable, "-c", f"{before}\n{START}", "run", "app.py", *usual, *options],
             cwd=ROOT,
             env={name: text for name, text in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"} | environment,
             stdout=self._log,

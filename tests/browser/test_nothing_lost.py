@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 
 import keras
 import pytest
@@ -94,6 +95,41 @@ def test_uploads_are_found_again_by_their_visitor_only(class_server, visitor, ot
     assert other.page.get_by_text("were deleted by “Forget”").count() == 1
     assert not set(shelf(other)) & set(names)
     assert key not in class_server.log()
+
+
+SHORT = """
+from functools import partial
+from featlib.ui import uploads
+uploads.UploadStore, uploads.SWEEP_SECONDS = partial(uploads.UploadStore, keep_seconds=3), 1
+"""
+
+
+def test_what_is_in_use_stays_and_the_end_of_the_last_visit_starts_its_hour(visitor, other):
+    server = Server(before=SHORT)
+    try:
+        visitor.open(server.url)
+        expand(visitor)
+        visitor.page.get_by_role("tab", name="Files or a zip").click()
+        [(name, png)] = pictures(1)
+        file = {"name": name, "mimeType": "image/png", "buffer": png}
+        visitor.page.locator('input[type="file"]').first.set_input_files([file])
+        visitor.see("1 of your own images are loaded")
+        visitor.settle()
+        link = visitor.page.url
+        time.sleep(6)
+        other.open(link)
+        assert shelf(other) == [name]
+        visitor.page.close()
+        time.sleep(6)
+        other.page.reload()
+        assert shelf(other) == [name]
+        other.page.goto("about:blank")
+        time.sleep(6)
+        other.open(link)
+        other.see("were deleted an hour after their last visit")
+        assert not server.alarms()
+    finally:
+        server.stop()
 
 
 def test_a_link_into_an_open_folder_is_the_same_view_in_a_fresh_browser(class_server, course, visitor, other):
