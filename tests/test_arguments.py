@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import featlib
-from featlib import analysis
+from featlib import analysis, plots, transfer
 from featlib.analysis import StreamedPCA
 from featlib.features import Tap, VectorDataset
 from featlib.images import ImageItem
@@ -24,7 +24,7 @@ WRONG = [
     *(np.array([]), np.array(math.nan), np.full((2, 3), math.nan), np.eye(9) * 1e200),
 ]
 OWNERS = {
-    "analysis": analysis,
+    **{"analysis": analysis, "plots": plots, "transfer": transfer},
     **{kind.__name__: kind for kind in (featlib.Backbone, ImageItem, featlib.ImageSet, StreamedPCA, VectorDataset)},
 }
 X, Y = np.eye(6), ["a", "b"] * 3
@@ -73,6 +73,8 @@ def calls(tiny, folder):
         "analysis.pool": (analysis.pool, {"maps": X}),
         "analysis.sort_channels": (analysis.sort_channels, {"stats": analysis.channel_statistics(X)}),
         "analysis.stream_neighbors": (analysis.stream_neighbors, {"batches": [X], "query": X[0]}),
+        **{f"plots.{name}": (getattr(plots, name), given) for name, given in plot_calls().items()},
+        "transfer.stage_layers": (transfer.stage_layers, {"backbone": tiny}),
         "Backbone.find_layer": (tiny.find_layer, {"path": "conv"}),
         "Backbone.prepare": (tiny.prepare, {"images": photos}),
         "Backbone.preprocess": (tiny.preprocess, {"pixels": pixels[np.newaxis]}),
@@ -85,6 +87,43 @@ def calls(tiny, folder):
         "VectorDataset.batches": (lambda **given: list(dataset.batches(**given)), {"size": 2}),
         "VectorDataset.labels": (lambda **given: list(dataset.labels(**given)), {"column": "digit"}),
         "VectorDataset.take": (dataset.take, {"rows": [0]}),
+    }
+
+
+def plot_calls():
+    """Every function of featlib.plots, with arguments that it takes."""
+    maps, plane = np.arange(36.0).reshape(3, 3, 4), np.eye(3)
+    photo, names, shares = np.zeros((8, 8, 3), np.uint8), ["a", "b"], [0.25, 0.75]
+    accuracies = {"layers": names, "means": shares, "stds": shares}
+    return {
+        "accuracy_bars": {"rows": [("a", 0.5, 0.1), ("b", 0.4, None)]},
+        "accuracy_curve": accuracies,
+        "add_accuracy_curve": {"figure": plots.accuracy_curve(**accuracies), **accuracies, "name": "other"},
+        "channel_bars": {"vector": shares},
+        "channel_histogram": {"values": maps},
+        "channel_image": {"map2d": plane},
+        "channel_tiles": {"maps": maps},
+        "color_bar": {"low": -1, "high": 1},
+        "color_limits": {"low": -1, "high": 1, "colormap": "RdBu_r"},
+        "color_table": {},
+        "colorize": {"values": plane},
+        "confusion_heatmap": {"confusion": np.eye(2, dtype=int), "classes": names},
+        "film_strip": {"stages": [("a", photo), ("b", plane)]},
+        "fitting_colormap": {"values": plane},
+        "format_range": {"low": 0, "high": 1},
+        "joined": {"pictures": [photo, photo]},
+        "jpeg_bytes": {"image": photo},
+        "mosaic": {"maps": maps},
+        "overlay": {"image": photo, "map2d": plane},
+        "pixel_histogram": {"pixels": photo, "names": ["R", "G", "B"]},
+        "png_bytes": {"image": photo},
+        "prediction_bars": {"names": names, "probabilities": shares},
+        "projection_scatter": {"projection": featlib.project(X), "ids": Y, "names": Y},
+        "resized": {"image": photo, "side": 9},
+        "similarity_heatmap": {"similarity": np.eye(2), "names": names},
+        "titled": {"picture": photo, "title": "A title"},
+        "value_range": {"values": plane},
+        "vector_heatmap": {"X": X, "names": Y},
     }
 
 
@@ -101,8 +140,12 @@ METHODS = (
 )
 PUBLIC = sorted(
     {*featlib.__all__} - RECORDS
-    | {f"analysis.{name}" for name in analysis.__all__ if inspect.isfunction(getattr(analysis, name))}
-    - {f"analysis.{name}" for name in featlib.__all__}
+    | {
+        f"{owner}.{name}"
+        for owner in ("analysis", "plots", "transfer")
+        for name in OWNERS[owner].__all__
+        if name not in featlib.__all__ and inspect.isfunction(getattr(OWNERS[owner], name))
+    }
 )
 
 
@@ -148,6 +191,22 @@ def test_only_featlib_errors_come_out(tiny, tmp_path, monkeypatch, name):
         ("project", {"method": "tsne", "perplexity": math.nan}, "perplexity must be a finite number. Received: nan"),
         ("find_neighbors", {"query": 1.5}, "query, a row of X, must be a whole number.*1.5"),
         ("linear_probe", {"C": math.nan}, "C must be a finite number. Received: nan"),
+        ("plots.mosaic", {"columns": "x"}, "columns must be a whole number.*'x'"),
+        ("plots.mosaic", {"tile": math.nan}, "tile, in pixels, must be a whole number, from 8 to 8,192.*nan"),
+        ("plots.mosaic", {"channels": [1.5]}, r"channels \[1.5\]; choose some of 0 to 3"),
+        ("plots.mosaic", {"channels": [0] * 9, "tile": 8192}, "at most 268,435,456 in all are allowed"),
+        ("plots.color_bar", {"low": math.nan}, "low must be a finite number. Received: nan"),
+        ("plots.color_bar", {"width": -3}, "width, in pixels, must be at least 8. Received: -3"),
+        ("plots.color_bar", {"labels": ["a"]}, "labels must be two texts.*1"),
+        ("plots.channel_image", {"size": -1}, "size, in pixels, must be at least 1. Received: -1"),
+        ("plots.channel_image", {"size": 10**9}, "size, in pixels, must be at most 8,192. Received: 1000000000"),
+        ("plots.channel_image", {"colormap": ""}, "colormap must be 'viridis', .* or 'RdBu_r'. Received: ''"),
+        ("plots.joined", {"gap": -1}, "gap, in pixels, must be at least 0. Received: -1"),
+        ("plots.film_strip", {"text_color": (0, 0, 256)}, "text_color must be at most 255. Received: 256"),
+        ("plots.channel_histogram", {"bins": 10**9}, "bins must be at most 10,000. Received: 1000000000"),
+        ("plots.prediction_bars", {"names": "ab"}, "names must be a list or an array. Received: 'ab'"),
+        ("plots.channel_bars", {"height": 0}, "height, in pixels, must be at least 10. Received: 0"),
+        ("plots.confusion_heatmap", {"selected": (0, 2)}, "selected must be at most 1. Received: 2"),
         ("load_images", {"source": {"a.png", "b.png"}}, "a set of images: pass a list, in which each image has its"),
         ("load_images", {"source": {"a.png": 1}}, "a dict of images: pass a list"),
     ],
@@ -162,6 +221,7 @@ def test_a_name_works_where_a_backbone_does():
     photos = featlib.load_samples("photos")[:2]
     backbone = featlib.load_backbone("EfficientNetLite0")
     assert featlib.list_layers("EfficientNetLite0") == list(backbone.layers)
+    assert transfer.stage_layers("EfficientNetLite0") == transfer.stage_layers(backbone)
     found = featlib.feature_maps("EfficientNetLite0", photos, "stem_relu")
     np.testing.assert_array_equal(found, featlib.feature_maps(backbone, photos, "stem_relu"))
 

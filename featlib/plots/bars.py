@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from featlib.checks import finite_number, instance, sequence, shown, whole_number
 from featlib.errors import FeatlibError
+from featlib.plots.checks import bin_edges, checked_numbers
 from featlib.plots.colors import ACCENT, HIGHLIGHT, NEUTRAL
 from featlib.plots.layout import ROW_HEIGHT, TRANSPARENT, check_lengths, format_accuracy, new_figure, safe, shortened
 
@@ -26,7 +29,9 @@ def prediction_bars(names: Sequence[str], probabilities: Sequence[float] | np.nd
         FeatlibError: If there is not one probability per name.
     """
     count = check_lengths(names=names, probabilities=probabilities)
-    shares = np.asarray(probabilities, dtype=float)
+    shares = checked_numbers("probabilities", probabilities)
+    if shares.ndim != 1:
+        raise FeatlibError(f"probabilities must be one number per name. Received: {shown(probabilities)}.")
     bars = go.Bar(
         x=shares,
         y=list(range(count)),
@@ -51,10 +56,14 @@ def accuracy_bars(rows: Sequence[tuple[str, float, float | None]], *, highlight:
         highlight: Row drawn in the accent color, or None.
 
     Raises:
-        FeatlibError: If there are no rows.
+        FeatlibError: If there are no rows, one is no such triple, or `highlight` is none of them.
     """
+    rule = "a list of (label, mean, standard deviation or None)"
+    rows = [_checked_row(row, rule) for row in sequence("rows", rows, rule)]
     if not rows:
         raise FeatlibError("Received no accuracies; at least one (label, mean, std) is needed.")
+    if highlight is not None:
+        highlight = whole_number("highlight", highlight, 0, len(rows) - 1)
     labels, means, stds = zip(*rows, strict=True)
     bars = go.Bar(
         x=means,
@@ -98,11 +107,11 @@ def channel_bars(
     Raises:
         FeatlibError: If `vector` is not (D,) or `selected` is not a channel of it.
     """
-    values = np.asarray(vector)
-    if values.ndim != 1:
+    values = checked_numbers("vector", vector)
+    if values.ndim != 1 or not values.size:
         raise FeatlibError(f"Received a vector of shape {values.shape}; one image's vector (D,) is needed.")
-    if selected is not None and not 0 <= selected < len(values):
-        raise FeatlibError(f"selected={selected} is not a channel; choose one of 0 to {len(values) - 1}.")
+    if selected is not None:
+        selected = whole_number("selected, a channel,", selected, 0, len(values) - 1)
     hover = "channel %{x}: %{y:.3g}<extra></extra>"
     shared = {"y": values, "customdata": np.arange(len(values)), "hovertemplate": hover}
     if len(values) <= MAX_SEPARATE_BARS:
@@ -148,13 +157,16 @@ def channel_histogram(values: np.ndarray, *, bins: int = 48, height: int = 240) 
         values: Any shape; NaN and infinite values are ignored.
         bins: Number of bars.
         height: Height in pixels.
+
+    Raises:
+        FeatlibError: If `values` are no numbers or too large for bins, or an option is out of bounds.
     """
-    finite = np.asarray(values, dtype=float).ravel()
+    finite = checked_numbers("values", values).astype(float).ravel()
     finite = finite[np.isfinite(finite)]
     drawn = finite[finite != 0]
     zeros = 1 - len(drawn) / max(1, len(finite))
     share = "under 1%" if zeros < 0.01 else f"{zeros:.0%}"
-    counts, edges = np.histogram(drawn, bins=bins)
+    counts, edges = np.histogram(drawn, bin_edges("values", drawn, bins))
     bars = go.Bar(
         x=(edges[1:] + edges[:-1]) / 2,
         y=counts,
@@ -167,6 +179,15 @@ def channel_histogram(values: np.ndarray, *, bins: int = 48, height: int = 240) 
     figure.update_xaxes(title="value" + (f" ({share} exactly 0, not drawn)" if zeros else ""))
     figure.update_yaxes(title="positions")
     return figure
+
+
+def _checked_row(row: Any, rule: str) -> tuple[str, float, float | None]:  # noqa: ANN401
+    parts = sequence("rows", row, rule)
+    if len(parts) != 3:
+        raise FeatlibError(f"rows must be {rule}. Received: {shown(row)}.")
+    label, mean, std = parts
+    instance("a row's label", label, str, "a text")
+    return label, finite_number("a row's mean", mean), None if std is None else finite_number("a row's std", std)
 
 
 def _rows_height(count: int) -> int:

@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from featlib.checks import finite_number
+
 # Pillow's font has ASCII and a few other characters; the rest is transliterated.
 _MARKS = "©«°±·»‘’“”…‹›™"
 _SUBSTITUTES = str.maketrans({"–": "-", "—": "-", "−": "-", "×": "x", "→": "›", "←": "‹", "ß": "ss", "ø": "o"})
@@ -67,7 +69,12 @@ def format_value(value: float) -> str:
 
 
 def format_range(low: float, high: float) -> str:
-    """Format a range of values: 0.00…3.41 (a dash could be mistaken for a minus), or "all 0.00"."""
+    """Format a range of values: 0.00…3.41 (a dash could be mistaken for a minus), or "all 0.00".
+
+    Raises:
+        FeatlibError: If an end is no finite number.
+    """
+    low, high = finite_number("low", low), finite_number("high", high)
     if low == high:
         return f"all {format_value(low)}"
     return f"{format_value(low)}…{format_value(high)}"

@@ -7,7 +7,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from featlib.checks import choice, finite_number, shown
 from featlib.errors import FeatlibError
+from featlib.plots.checks import checked_numbers
 
 Colormap = Literal["viridis", "cividis", "magma", "RdBu_r"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
@@ -30,7 +32,6 @@ ACCENT, HIGHLIGHT, NEUTRAL = "#2F89C5", "#D55E00", "#8B939C"
 TEXT_COLOR = (115, 122, 133)
 
 
-@cache
 def color_table(colormap: Colormap = "viridis") -> np.ndarray:
     """Return the (240, 3) uint8 colors of a color map, lowest value first (read-only).
 
@@ -39,8 +40,11 @@ def color_table(colormap: Colormap = "viridis") -> np.ndarray:
     Raises:
         FeatlibError: If the color map is not one of `COLORMAPS`.
     """
-    if colormap not in COLORMAPS:
-        raise FeatlibError(f"Unknown colormap {colormap!r}. Choose one of: {', '.join(COLORMAPS)}.")
+    return _read_table(choice("colormap", colormap, COLORMAPS))
+
+
+@cache
+def _read_table(colormap: Colormap) -> np.ndarray:
     from plotly.colors import get_colorscale, hex_to_rgb, unlabel_rgb
 
     colors = [color for _, color in get_colorscale(colormap)]
@@ -53,12 +57,30 @@ def color_table(colormap: Colormap = "viridis") -> np.ndarray:
 
 
 def fitting_colormap(values: np.ndarray) -> Colormap:
-    """Return the color map that shows where values are zero: a diverging one if any of them is negative."""
+    """Return the color map that shows where values are zero: a diverging one if any of them is negative.
+
+    Raises:
+        FeatlibError: If `values` are no numbers.
+    """
     return DIVERGING if value_range(values)[0] < 0 else SEQUENTIAL
 
 
+def checked_colormap(colormap: Colormap | None, values: np.ndarray) -> Colormap:
+    """Return the color map asked for, or the one that fits the values if None."""
+    return fitting_colormap(values) if colormap is None else choice("colormap", colormap, COLORMAPS)
+
+
 def color_limits(low: np.ndarray | float, high: np.ndarray | float, colormap: Colormap) -> tuple[Any, Any]:
-    """Return the values of the first and the last color: as far below zero as above it if the map is diverging."""
+    """Return the values of the first and the last color: as far below zero as above it if the map is diverging.
+
+    Raises:
+        FeatlibError: If the limits are no numbers, or the color map is unknown.
+    """
+    for name, limit in (("low", low), ("high", high)):
+        checked_numbers(name, limit)
+    if np.ndim(low) and np.ndim(high) and np.shape(low) != np.shape(high):
+        raise FeatlibError(f"low and high must have the same shape. Received: {shown(low)} and {shown(high)}.")
+    choice("colormap", colormap, COLORMAPS)
     if colormap != DIVERGING:
         return low, high
     most = np.maximum(np.abs(low), np.abs(high))
@@ -101,15 +123,22 @@ def colorize(
         (…, 3) uint8 RGB; NaN and infinite values are light gray.
 
     Raises:
-        FeatlibError: If the color map is unknown.
+        FeatlibError: If the values are no numbers, or the color map is unknown.
     """
-    values = np.asarray(values)
+    values = checked_numbers("values", values)
     low, high = value_range(values)
-    codes = quantize(values, low if vmin is None else vmin, high if vmax is None else vmax)
+    low = low if vmin is None else finite_number("vmin", vmin)
+    high = high if vmax is None else finite_number("vmax", vmax)
+    codes = quantize(values, low, high)
     return np.concatenate([color_table(colormap), [MISSING_COLOR]]).astype(np.uint8)[codes]
 
 
 def value_range(values: np.ndarray) -> tuple[float, float]:
-    """Return the smallest and largest finite value, or (0, 0) if there is none."""
+    """Return the smallest and largest finite value, or (0, 0) if there is none.
+
+    Raises:
+        FeatlibError: If `values` are no numbers.
+    """
+    values = checked_numbers("values", values)
     finite = values[np.isfinite(values)]
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)

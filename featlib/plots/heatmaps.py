@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from featlib.checks import sequence, shown, whole_number
 from featlib.errors import FeatlibError
-from featlib.plots.colors import DIVERGING, HIGHLIGHT, Colormap, fitting_colormap, value_range
+from featlib.plots.checks import checked_numbers
+from featlib.plots.colors import DIVERGING, HIGHLIGHT, Colormap, checked_colormap, value_range
 from featlib.plots.layout import TRANSPARENT, check_lengths, new_figure, safe, shortened
 
 MAX_NAMES, MAX_COUNTED = 40, 24
@@ -34,13 +36,18 @@ def vector_heatmap(
     """
     X = _checked_matrix(X)
     count = check_lengths(vectors=X, names=names)
-    colormap = colormap or fitting_colormap(X)
+    colormap = checked_colormap(colormap, X)
+    if columns is not None:
+        columns = sequence("columns", columns, "a list of column numbers")
+        if len(columns) != X.shape[1]:
+            raise FeatlibError(f"columns must name the {X.shape[1]} columns of X. Received: {len(columns)}.")
+        columns = [whole_number("columns", column, 0) for column in columns]
     sizes = np.abs(X) if colormap == DIVERGING else X
     # A few values of a ReLU layer are far above all others; scaled to them, everything else would be dark.
     top = float(np.nanquantile(sizes, 0.995)) or float(np.nanmax(sizes))
     heatmap = go.Heatmap(
         z=X.astype(np.float32, copy=False),
-        x=None if columns is None else list(columns),
+        x=columns,
         zmax=top,
         zmin=-top if colormap == DIVERGING else float(np.nanmin(X)),
         colorscale=colormap,
@@ -68,7 +75,7 @@ def similarity_heatmap(similarity: np.ndarray, names: Sequence[str], *, colormap
     """
     similarity = _checked_matrix(similarity, square=True)
     count = check_lengths(similarities=similarity, names=names)
-    colormap, most = colormap or fitting_colormap(similarity), value_range(np.abs(similarity))[1]
+    colormap, most = checked_colormap(colormap, similarity), value_range(np.abs(similarity))[1]
     texts = _texts(names)
     pairs = np.dstack([np.repeat(texts[:, None], count, axis=1), np.repeat(texts[None], count, axis=0)])
     heatmap = go.Heatmap(
@@ -143,7 +150,10 @@ def confusion_heatmap(
     )
     figure = new_figure([heatmap, cells], height=int(np.clip(150 + 30 * count, 240, 760)), dragmode=False)
     if selected is not None:
-        row, column = selected
+        cell = sequence("selected", selected, "(row, column)")
+        if len(cell) != 2:
+            raise FeatlibError(f"selected must be (row, column). Received: {shown(selected)}.")
+        row, column = (whole_number("selected", position, 0, count - 1) for position in cell)
         edges = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
         figure.add_shape(type="rect", line={"color": HIGHLIGHT, "width": 3}, **edges)
     names_shown = [str(name) for name in classes]
@@ -177,7 +187,7 @@ def _texts(names: Sequence[str]) -> np.ndarray:
 
 
 def _checked_matrix(matrix: np.ndarray, *, square: bool = False) -> np.ndarray:
-    matrix = np.asarray(matrix)
+    matrix = checked_numbers("the matrix", matrix)
     if matrix.ndim != 2 or matrix.size == 0 or (square and matrix.shape[0] != matrix.shape[1]):
         raise FeatlibError(f"Received a matrix of shape {matrix.shape}; {'(n, n)' if square else '(n, D)'} is needed.")
     return matrix

@@ -7,20 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from featlib.checks import as_array, choice, finite_number, sequence, shown
 from featlib.errors import FeatlibError
 from featlib.plots.captions import font_size, line_height, load_font, shorten
+from featlib.plots.checks import RGB, check_area, checked_color, checked_numbers, checked_picture, checked_side
 from featlib.plots.colors import (
+    COLORMAPS,
     DIVERGING,
     TEXT_COLOR,
     Colormap,
+    checked_colormap,
     color_limits,
     colorize,
-    fitting_colormap,
     value_range,
 )
 from featlib.plots.tiles import enlarge, shrink, tile_shape
-
-RGB = tuple[int, int, int]
 
 
 def channel_image(
@@ -44,14 +45,15 @@ def channel_image(
         (H, W, 3) uint8 RGB, with the aspect ratio of the map.
 
     Raises:
-        FeatlibError: If `map2d` is not (h, w).
+        FeatlibError: If `map2d` is not (h, w), or an option is out of bounds.
     """
     map2d = _checked_map(map2d)
-    colormap = colormap or fitting_colormap(map2d)
+    size = checked_side("size", size)
+    colormap = checked_colormap(colormap, map2d)
     low, high = color_limits(*value_range(map2d), colormap)
     height, width = tile_shape(map2d.shape, size)
     values = enlarge(shrink(map2d, height, width), height, width)
-    return colorize(values, low if vmin is None else vmin, high if vmax is None else vmax, colormap)
+    return colorize(values, float(low) if vmin is None else vmin, float(high) if vmax is None else vmax, colormap)
 
 
 def overlay(
@@ -73,13 +75,11 @@ def overlay(
     Raises:
         FeatlibError: If a shape is wrong or `alpha` is outside 0..1.
     """
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise FeatlibError(f"Received an image of {image.shape} {image.dtype}; (H, W, 3) uint8 is needed.")
+    image, alpha = checked_picture("image", image, (3,)), finite_number("alpha", alpha)
     if not 0 <= alpha <= 1:
         raise FeatlibError(f"alpha={alpha:g} is outside 0 to 1.")
     map2d = np.nan_to_num(_checked_map(map2d), nan=0.0, posinf=0.0, neginf=0.0)
-    colormap = colormap or fitting_colormap(map2d)
+    colormap = checked_colormap(colormap, map2d)
     low, high = color_limits(*value_range(map2d), colormap)
     share = ((map2d - low) / (high - low) if high > low else np.zeros_like(map2d)).astype(np.float32)
     size = (image.shape[1], image.shape[0])
@@ -113,11 +113,20 @@ def film_strip(
         (H, W, 4) uint8 RGBA, transparent around the frames.
 
     Raises:
-        FeatlibError: If there are no stages or a picture has none of these shapes.
+        FeatlibError: If there are no stages, a picture has none of these shapes, or an option is out of bounds.
     """
-    if not len(stages):
+    rule = "a list of (label, picture) pairs"
+    pairs = [sequence("stages", stage, rule) for stage in sequence("stages", stages, rule)]
+    tile, text_color = checked_side("tile", tile, 8), checked_color("text_color", text_color)
+    if colormap is not None:
+        choice("colormap", colormap, COLORMAPS)
+    if not pairs:
         raise FeatlibError("Received no stages; at least one (label, picture) pair is needed.")
-    frames = [(label, _frame(picture, tile, colormap)) for label, picture in stages]
+    check_area(tile, len(pairs) * (tile + tile // 4))
+    for pair in pairs:
+        if len(pair) != 2 or not isinstance(pair[0], str):
+            raise FeatlibError(f"stages must be {rule}. Received: {shown(pair)}.")
+    frames = [(label, _frame(picture, tile, colormap)) for label, picture in pairs]
     arrow, font = tile // 4, font_size(tile)
     lines = max(min(len(label.splitlines()), 2) for label, _ in frames)
     height = max(frame.height for _, frame in frames)
@@ -137,7 +146,7 @@ def film_strip(
 
 def _frame(picture: np.ndarray, side: int, colormap: Colormap | None) -> Image.Image:
     """Fit a picture into a square: reduce a photo smoothly, or enlarge it by a whole factor; color a plane."""
-    picture = np.asarray(picture)
+    picture = as_array("picture", picture)
     if picture.ndim == 2 and picture.size:
         return Image.fromarray(channel_image(picture, side, colormap=colormap))
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
@@ -163,7 +172,7 @@ def _write(canvas: Image.Image, text: str, x: float, y: float, width: float, siz
 
 
 def _checked_map(map2d: np.ndarray) -> np.ndarray:
-    map2d = np.asarray(map2d, dtype=np.float32)
+    map2d = checked_numbers("map2d", map2d).astype(np.float32, copy=False)
     if map2d.ndim != 2 or map2d.size == 0:
         raise FeatlibError(f"Received a map of shape {map2d.shape}; one channel (h, w) is needed.")
     return map2d

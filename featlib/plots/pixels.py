@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from featlib.errors import FeatlibError
+from featlib.plots.checks import bin_edges, checked_numbers, checked_texts
 from featlib.plots.colors import NEUTRAL
 from featlib.plots.layout import new_figure, safe
 
@@ -26,14 +27,14 @@ def pixel_histogram(pixels: np.ndarray, names: Sequence[str], *, bins: int = 48,
         height: Height in pixels.
 
     Raises:
-        FeatlibError: If `pixels` is not (h, w, c), or there is not one name per channel.
+        FeatlibError: If `pixels` is not (h, w, c), there is not one name per channel, or an option is out of bounds.
     """
-    pixels = np.asarray(pixels)
+    pixels, names = checked_numbers("pixels", pixels), checked_texts("names", names)
     if pixels.ndim != 3 or pixels.shape[-1] != len(names):
         raise FeatlibError(
             f"Received pixels of shape {pixels.shape} and {len(names)} names; (h, w, c) and c are needed."
         )
-    edges = np.histogram_bin_edges(pixels, bins)
+    edges = bin_edges("pixels", pixels, bins)
     traces = []
     for values, name in zip(np.moveaxis(pixels, -1, 0), names, strict=True):
         color, dash = LINES.get(name, OTHER)

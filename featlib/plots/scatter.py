@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from featlib.analysis import Projection
+from featlib.checks import choice, instance
 from featlib.errors import FeatlibError
 from featlib.plots.colors import ACCENT, CATEGORY_COLORS, NEUTRAL
 from featlib.plots.layout import TRANSPARENT, check_lengths, new_figure, safe, shortened
@@ -54,11 +55,13 @@ def projection_scatter(
     Raises:
         FeatlibError: If the projection is not 2-D or 3-D, the columns differ in length, or `mode` is unknown.
     """
+    instance("projection", projection, Projection, "the result of project")
     if projection.n_components not in (2, 3):
         raise FeatlibError(f"A projection of {projection.n_components} components cannot be drawn; project to 2 or 3.")
-    if mode not in get_args(Mode):
-        raise FeatlibError(f"Unknown mode {mode!r}. Choose one of: {', '.join(get_args(Mode))}.")
-    check_lengths(coordinates=projection.coordinates, ids=ids, names=names, labels=labels)
+    choice("mode", mode, get_args(Mode))
+    instance("label_title", label_title, str, "a text")
+    categories = {} if labels is None else {"labels": labels}
+    check_lengths(coordinates=projection.coordinates, ids=ids, names=names, **categories)
     texts = [f"<b>{safe(name)}</b>" for name in names]
     if labels is not None:
         texts = [f"{text}<br>{safe(label_title)}: {safe(label)}" for text, label in zip(texts, labels, strict=True)]
@@ -138,6 +141,7 @@ def _axis_title(projection: Projection, axis: int) -> str:
 def _style_axes(figure: go.Figure, projection: Projection) -> None:
     # The distances of t-SNE have no unit, so numbers on its axes would only mislead.
     ticks = projection.method == "pca"
+    instance("projection", projection, Projection, "the result of project")
     if projection.n_components == 2:
         figure.update_xaxes(title=_axis_title(projection, 0), showticklabels=ticks, zeroline=ticks)
         figure.update_yaxes(title=_axis_title(projection, 1), showticklabels=ticks, zeroline=ticks)

@@ -11,17 +11,19 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image
 
+from featlib.checks import as_array, choice, shown, whole_number
 from featlib.errors import FeatlibError
 from featlib.plots.captions import font_size, format_range, line_height, text_mask
+from featlib.plots.checks import check_area, checked_color, checked_numbers, checked_side
 from featlib.plots.colors import (
     LEVELS,
     MISSING,
     MISSING_COLOR,
     TEXT_COLOR,
     Colormap,
+    checked_colormap,
     color_limits,
     color_table,
-    fitting_colormap,
     quantize,
 )
 
@@ -125,7 +127,7 @@ def channel_tiles(
         FeatlibError: If `maps` is not (h, w, c), a channel does not exist, or an option is out of bounds.
     """
     maps, picked = _checked(maps, channels, scale, tile)
-    colormap = colormap or fitting_colormap(maps)
+    colormap = checked_colormap(colormap, maps)
     planes = np.ascontiguousarray(np.moveaxis(maps[..., picked], -1, 0), dtype=np.float32)  # (k, h, w)
     ranges = _ranges(planes)
     spans = ranges if scale == "channel" else np.broadcast_to(_ranges(maps[None]), ranges.shape)
@@ -161,8 +163,9 @@ def mosaic(
     Raises:
         FeatlibError: As `channel_tiles`.
     """
-    if columns is not None and columns < 1:
-        raise FeatlibError(f"Received columns={columns}; at least 1 is needed.")
+    columns = 8 if columns is None else whole_number("columns", columns)
+    text_color = checked_color("text_color", text_color)
+    _check_size(*_checked(maps, channels, scale, tile), tile, columns)
     tiles = channel_tiles(maps, channels, scale=scale, tile=tile, colormap=colormap)
     height, width = tile_shape(np.shape(maps)[:2], tile)
     size = font_size(tile)
@@ -170,7 +173,7 @@ def mosaic(
         _caption(channel, low, high, width, size)
         for channel, (low, high) in zip(tiles.channels, tiles.ranges.tolist(), strict=True)
     ]
-    columns = min(len(captions), columns or 8)
+    columns = min(len(captions), columns)
     return Mosaic(
         codes=_arrange(enlarge(tiles.codes, height, width), captions, columns, line_height(size) + 2),
         palette=_palette(tiles.colormap, text_color),
@@ -270,20 +273,27 @@ def _palette_png(codes: np.ndarray, palette: np.ndarray, **options: bytes) -> by
     return file.getvalue()
 
 
+def _check_size(maps: np.ndarray, picked: np.ndarray, tile: int, columns: int) -> None:
+    """Refuse a mosaic that would take gigabytes."""
+    height, width = tile_shape(maps.shape[:2], tile)
+    columns = min(len(picked), columns)
+    rows = -(-len(picked) // columns)
+    check_area(rows * (height + line_height(font_size(tile)) + 2 + GAP), columns * (width + GAP))
+
+
 def _checked(
     maps: np.ndarray,
     channels: Sequence[int] | np.ndarray | None,
     scale: str,
     tile: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    maps = np.asarray(maps)
+    maps = checked_numbers("maps", maps)
     if maps.ndim != 3 or maps.size == 0:
         raise FeatlibError(f"Received maps of shape {maps.shape}; one image's feature maps (h, w, c) are needed.")
-    picked = np.arange(maps.shape[2]) if channels is None else np.asarray(channels, dtype=np.intp)
-    if picked.ndim != 1 or len(picked) == 0 or picked.min() < 0 or picked.max() >= maps.shape[2]:
-        raise FeatlibError(f"Received channels {channels!r}; choose some of 0 to {maps.shape[2] - 1}.")
-    if scale not in get_args(Scale):
-        raise FeatlibError(f"Unknown scale {scale!r}. Choose one of: {', '.join(get_args(Scale))}.")
-    if tile < 8:
-        raise FeatlibError(f"Received tile={tile}; at least 8 pixels are needed.")
+    picked = np.arange(maps.shape[2]) if channels is None else as_array("channels", channels)
+    whole = picked.ndim == 1 and picked.size and picked.dtype.kind in "iu"
+    if not whole or picked.min() < 0 or picked.max() >= maps.shape[2]:
+        raise FeatlibError(f"Received channels {shown(channels)}; choose some of 0 to {maps.shape[2] - 1}.")
+    choice("scale", scale, get_args(Scale))
+    checked_side("tile", tile, 8)
     return maps, picked

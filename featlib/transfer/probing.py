@@ -77,12 +77,19 @@ class LayerProbe:
         return self.layers[int(self.mean_accuracies.argmax())]
 
 
-def stage_layers(backbone: Backbone) -> tuple[str, ...]:
+def stage_layers(backbone: str | Path | Backbone) -> tuple[str, ...]:
     """Return the paths of the stage outputs and of the feature layer, in order of depth.
 
     An inner model is listed before its layers but computed after them; where it only repeats its last layer, that layer
     stands for it.
+
+    Args:
+        backbone: From `load_backbone`, or the name or file of a network.
+
+    Raises:
+        ModelError: If it is none of these, or cannot be loaded.
     """
+    backbone = as_backbone(backbone)
     chosen = [info.path for info in backbone.layers if info.stage_end or info.path == backbone.feature_layer]
     targets = backbone.graph.targets
     computed: dict[str, int] = {}  # path -> position of the last layer inside it

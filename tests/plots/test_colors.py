@@ -87,7 +87,7 @@ def test_constant_and_empty_values_do_not_divide_by_zero(values):
 
 
 def test_an_unknown_color_map_says_what_there_is():
-    with pytest.raises(FeatlibError, match="'jet'.*viridis, cividis, magma, RdBu_r"):
+    with pytest.raises(FeatlibError, match="'viridis', 'cividis', 'magma' or 'RdBu_r'.*'jet'"):
         colorize(np.zeros(2), colormap="jet")
 
 

@@ -218,9 +218,9 @@ def test_one_position_is_one_flat_tile():
         ((4, 4, 3), {"channels": [3]}, "0 to 2"),
         ((4, 4, 3), {"channels": [-1]}, "0 to 2"),
         ((4, 4, 3), {"channels": []}, "0 to 2"),
-        ((4, 4, 3), {"scale": "global"}, "'global'.*channel, shared"),
-        ((4, 4, 3), {"columns": 0}, "columns=0"),
-        ((4, 4, 3), {"tile": 4}, "tile=4"),
+        ((4, 4, 3), {"scale": "global"}, "'channel' or 'shared'.*'global'"),
+        ((4, 4, 3), {"columns": 0}, "columns must be at least 1.*0"),
+        ((4, 4, 3), {"tile": 4}, "tile, in pixels, must be at least 8.*4"),
         ((4, 4, 3), {"colormap": "jet"}, "'jet'"),
     ],
 )
