@@ -38,6 +38,7 @@ from featlib.ui.session import (
 )
 from featlib.ui.sidebar import choose_images, choose_network
 from featlib.ui.text import plain, shorten_paths
+from featlib.ui.uploads import is_key
 from featlib.ui.widgets import ask_for_model, copy_link, take_own_model
 
 # section -> (script, name, icon) of each page; the name is that of the script and of the URL
@@ -240,7 +241,7 @@ def _show_heading(session: Session, name: str, question: str) -> None:
         query = session.to_query()
         for parameter in hidden_parameters(session, name):
             query.pop(parameter, None)
-        private = [what for own, what in PRIVATE.items() if not query.get(own, PLACE_PREFIX).startswith(PLACE_PREFIX)]
+        private = [what for parameter, what in PRIVATE.items() if is_key(query.get(parameter, ""))]
         copy_link(urlencode(query), f"It shows {' and '.join(private)}." if private else "")
         if session.present:
             label, icon = "Leave presenter view", ":material/fullscreen_exit:"

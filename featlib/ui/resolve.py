@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from featlib.errors import FeatlibError
-from featlib.images import PLACE_PREFIX, list_samples
+from featlib.errors import FeatlibError, ImageError
+from featlib.images import PLACE_PREFIX, find_place, list_samples
 from featlib.models import (
     DEFAULT_MODEL,
     PREPROCESSING,
@@ -31,6 +31,13 @@ def resolve_choices(session: Session) -> None:
             )
             session.images = Session().images
         session.upload = ""
+    if session.images.startswith(PLACE_PREFIX):
+        try:
+            folder, below = find_place(session.images)
+            folder.find(below)
+        except ImageError as error:
+            session.notices.append(f"{error} Built-in photos are shown meanwhile.")
+            session.images = Session().images
     if session.own_key.startswith(PLACE_PREFIX) and session.own_key not in session.loaded:
         with suppress(FeatlibError):  # others may have loaded it, as it is now
             session.loaded[session.own_key] = place_key(session.own_key)

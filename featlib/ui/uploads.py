@@ -7,6 +7,7 @@ never written to a program, a download or a log.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -80,6 +81,7 @@ class _Entry:
     visitor: str  # who brought it
     ends: float  # unless a visit uses it then
     on_remove: Callable[[], None] | None = None
+    before: str = ""  # key of what it took the place of
 
 
 class UploadStore:
@@ -117,6 +119,7 @@ class UploadStore:
         visitor: str,
         key: str = "",
         on_remove: Callable[[], None] | None = None,
+        before: str = "",
     ) -> str:
         """Keep a value that a visitor has brought, who uses it from now on.
 
@@ -128,6 +131,7 @@ class UploadStore:
             key: The key to keep it under, for what anybody may see who knows its name; "" for a new random one. What
                 is there already under this key stays, and is used.
             on_remove: Called when it is deleted, for whatever reason.
+            before: Key of what it takes the place of, which is forgotten with it.
 
         Returns:
             Its key.
@@ -156,7 +160,7 @@ class UploadStore:
             for own in dropped:
                 self._remove(own, "dropped")
             key = key or secrets.token_urlsafe(16)
-            self._entries[key] = _Entry(value, kind, nbytes, visitor, 0.0, on_remove)
+            self._entries[key] = _Entry(value, kind, nbytes, visitor, 0.0, on_remove, before)
             self._use(key, visitor)
             return key
 
@@ -176,11 +180,23 @@ class UploadStore:
             self._use(key, visitor)
             return entry.value
 
-    def forget(self, key: str) -> None:
-        """Delete a value, whoever uses it."""
+    def forget(self, key: str, visitor: str) -> bool:
+        """Delete a value, whoever uses it, and those that it took the place of.
+
+        Args:
+            key: The key.
+            visitor: Who asks for it: the visitor who brought it, or, once that visit has ended, anybody with the key.
+
+        Returns:
+            Whether it is deleted.
+        """
         with self._lock:
-            if key in self._entries:
+            is_deleted = self._may_delete(key, visitor)
+            while self._may_delete(key, visitor):
+                before = self._entries[key].before
                 self._remove(key, "forgotten")
+                key = before
+            return is_deleted
 
     def leave(self, visitor: str, kind: Kind | None = None) -> None:
         """End a visit, or its use of one kind only: the time of what it used starts."""
@@ -206,6 +222,12 @@ class UploadStore:
             self._in_use[visitor, entry.kind] = key
         entry.ends = self._clock() + self._keep_seconds
         self._entries.move_to_end(key)
+
+    def _may_delete(self, key: str, visitor: str) -> bool:
+        entry = self._entries.get(key)
+        return entry is not None and (
+            entry.visitor == visitor or all(present != entry.visitor for present, _ in self._in_use)
+        )
 
     def _release(self, use: tuple[str, Kind]) -> None:
         key = self._in_use.pop(use, "")
@@ -275,7 +297,12 @@ def _visitor() -> str:
 
 
 def keep_upload(
-    value: object, kind: Kind, nbytes: int, key: str = "", on_remove: Callable[[], None] | None = None
+    value: object,
+    kind: Kind,
+    nbytes: int,
+    key: str = "",
+    on_remove: Callable[[], None] | None = None,
+    before: str = "",
 ) -> str:
     """Keep what the visitor of this page has brought. The arguments are those of `UploadStore.put`.
 
@@ -285,7 +312,7 @@ def keep_upload(
     Raises:
         FeatlibError: It does not fit beside what is in use.
     """
-    return upload_store().put(value, kind, nbytes, _visitor(), key, on_remove)
+    return upload_store().put(value, kind, nbytes, _visitor(), key, on_remove, before)
 
 
 def find_upload(key: str, kind: Kind) -> Any:  # noqa: ANN401 - of the kind asked for
@@ -293,9 +320,14 @@ def find_upload(key: str, kind: Kind) -> Any:  # noqa: ANN401 - of the kind aske
     return upload_store().get(key, kind, _visitor()) if key else None
 
 
-def forget_upload(key: str) -> None:
-    """Delete what was brought under a key, for everybody who has the key."""
-    upload_store().forget(key)
+def forget_upload(key: str) -> bool:
+    """Delete what was brought under a key, for everybody, if the visitor of this page may; see `UploadStore.forget`."""
+    return upload_store().forget(key, _visitor())
+
+
+def is_key(text: str) -> bool:
+    """Whether a text looks like the key of an upload."""
+    return re.fullmatch(r"[\w-]{22}", text) is not None
 
 
 def stop_using(kind: Kind) -> None:

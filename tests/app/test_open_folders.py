@@ -40,8 +40,9 @@ def test_without_an_open_folder_the_command_is_shown(monkeypatch):
     at = open_page()
     assert "featlib app path/to/folder" in [code.value for code in at.code]
     at = open_page("feature_maps", images="folder:course/pets")
-    (error,) = at.error
-    assert "The folder 'course' is not open on this machine" in error.value
+    (warning,) = at.warning
+    assert "The folder 'course' is not open on this machine" in warning.value
+    assert values(at, "shelf") == list(range(10)), "built-in photos"
     assert labelled(at.selectbox, "Images").options[0].startswith("Photos")
 
 
@@ -106,9 +107,10 @@ def test_folders_that_cannot_be_read_leave_the_way_to_all_others(course, monkeyp
 @pytest.mark.parametrize("below", ["nothing", "../outside.png", "/etc/passwd", "pets/../../outside.png", "a\0b"])
 def test_what_is_not_there_and_what_is_not_allowed_get_one_sentence(course, below):
     at = open_page("feature_maps", images=f"folder:course/{below}")
-    (error,) = at.error
-    assert "There is no file or folder" in error.value
-    assert "in the open folder 'course'" in error.value
+    (warning,) = at.warning
+    assert "There is no file or folder" in warning.value
+    assert "in the open folder 'course'" in warning.value
+    assert values(at, "shelf") == list(range(10)), "built-in photos"
 
 
 def small_model(filters):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featlib.images import decode_image
+from featlib.images import decode_image, load_samples
 from featlib.text import natural_key
-from featlib.ui.uploads import UploadStore
+from featlib.ui.uploads import UploadStore, upload_store
 from tests.app.driver import choices, data, element, go, labelled, open_page, press, programs, run, said, values
 from tests.app.uploading import brought, pictures, upload
 from tests.images.corpus import corpus, encode, photo, zipped
@@ -119,7 +119,9 @@ def test_a_reload_a_second_tab_and_a_link_find_the_uploads_again_until_they_are_
         assert key not in "".join([said(again), *programs(again)])
     assert choices(open_page(images="uploads")).uploads is None
     assert "Your images (6)" not in labelled(open_page().selectbox, "Images").options
-    assert "Whoever has the full link to a view of them can see them, and forget them." in said(at)
+    assert "Whoever has the full link to a view of them can see them." in said(at)
+    upload(at, pictures(2))
+    assert at.query_params["upload"] != key
     press(at, "Forget my images")
     assert at.query_params["images"] == "photos"
     assert "upload" not in at.query_params
@@ -128,6 +130,16 @@ def test_a_reload_a_second_tab_and_a_link_find_the_uploads_again_until_they_are_
     assert "The images of this link were deleted by “Forget”" in warning.value
     assert values(again, "shelf") == list(range(10))
     assert not run(again).warning, "said once"
+
+
+def test_what_somebody_else_has_brought_is_not_theirs_to_delete():
+    images = load_samples("photos")[:3]
+    key = upload_store().put(images, "images", 1, "somebody")
+    at = press(open_page(images="uploads", upload=key), "Forget my images")
+    assert "The images stay with the visitor who has brought them" in said(at)
+    assert choices(at).uploads is None
+    assert upload_store().get(key, "images") is images
+    assert upload_store().forget(key, "somebody")
 
 
 def test_every_upload_gets_a_new_key_and_the_one_before_is_still_there():

@@ -116,11 +116,24 @@ def test_what_is_in_use_is_never_dropped(store):
 def test_forget_deletes_at_once_for_everybody(store):
     key = store.put("cats", "images", 60, "ann")
     assert store.get(key, "images", "bob") == "cats"
-    store.forget(key)
+    assert store.forget(key, "ann")
     assert store.get(key, "images") is None
     assert store.why_gone(key) == "forgotten"
     assert store.get(store.put("dogs", "images", 60, "bob"), "images") == "dogs"
-    store.forget("guess")
+    assert not store.forget("guess", "ann")
+
+
+def test_forget_deletes_what_was_replaced_too_and_nothing_of_another_visitor_who_is_here(store):
+    of_ann = store.put("cats", "images", 1, "ann")
+    assert store.get(of_ann, "images", "bob") == "cats"
+    assert not store.forget(of_ann, "bob")
+    first = store.put("dogs", "images", 1, "bob", before=of_ann)
+    second = store.put("owls", "images", 1, "bob", before=first)
+    assert store.forget(second, "bob")
+    assert [store.get(key, "images") for key in (first, second, of_ann)] == [None, None, "cats"]
+    store.leave("ann")  # and comes back by a reload, as another visitor
+    assert store.forget(of_ann, "cyd")
+    assert store.get(of_ann, "images") is None
 
 
 def test_what_anybody_may_see_is_kept_under_its_name(store):

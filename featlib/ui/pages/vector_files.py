@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from featlib.text import format_bytes, printable
 from featlib.ui.compute import Task, compute_projection
 from featlib.ui.session import Session, bind, choose, upload_key
 from featlib.ui.text import plain
-from featlib.ui.uploads import find_upload, keep_upload, why_gone
+from featlib.ui.uploads import find_upload, is_key, keep_upload, why_gone
 from featlib.ui.widgets import (
     MIN_POINTS,
     Points,
@@ -92,7 +91,7 @@ def choose_vectors(session: Session) -> VectorDataset | None:
     if session.file.startswith(PLACE_PREFIX):
         return _open(session.file)
     dataset = find_upload(session.file, "vectors")
-    if dataset is None and re.fullmatch(r"[\w-]{22}", session.file):
+    if dataset is None and is_key(session.file):
         st.info(f"The vectors of this link {why_gone(session.file)}. Upload the file again.")
     elif dataset is None and session.file:
         st.info(

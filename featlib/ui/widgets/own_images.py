@@ -21,7 +21,7 @@ from featlib.images import (
 from featlib.ui.compute import folder_images, forget_traces, read_again
 from featlib.ui.session import UPLOADS, Session, choose, current_session, drop_files, guarded, upload_key
 from featlib.ui.text import plain
-from featlib.ui.uploads import forget_upload, keep_upload
+from featlib.ui.uploads import forget_upload, keep_upload, stop_using
 from featlib.ui.widgets.folder_browser import browse_folders, place_title, show_how_to_open
 from featlib.ui.widgets.panels import show_problems
 
@@ -34,12 +34,15 @@ def bring_images(session: Session) -> None:
     """Show the ways to bring images, and what came of it. Files that cannot be read are listed."""
     with st.expander("**Use your own images** · they stay on this machine"):
         is_open = bool(open_folders())
-        tabs = st.tabs([FILES, FOLDER, CAMERA, OPENED], default=OPENED if is_open else FILES)
+        uploads = session.uploads
+        tabs = st.tabs([FILES, FOLDER, CAMERA, OPENED], default=OPENED if is_open and uploads is None else FILES)
+        replaced = "" if uploads is None else " New ones take the place of yours."
         with tabs[0]:
-            label = f"JPEG, PNG, WebP, BMP, GIF or TIFF of up to {MAX_BYTES // 2**20} MB each, or a zip of them"
+            formats = f"JPEG, PNG, WebP, BMP, GIF or TIFF of up to {MAX_BYTES // 2**20} MB each"
+            label = f"{formats}, or a zip of them of up to 1 GB.{replaced}"
             _take(session, "files", st.file_uploader(label, accept_multiple_files=True, key=upload_key("files")))
         with tabs[1]:
-            label = "A folder: the names of its sub-folders become the labels"
+            label = f"A folder: the names of its sub-folders become the labels.{replaced}"
             key = upload_key("folder")
             _take(session, "folder", st.file_uploader(label, accept_multiple_files="directory", key=key))
         with tabs[2]:
@@ -73,7 +76,8 @@ def _take(session: Session, widget: str, uploaded: Any) -> None:  # noqa: ANN401
         problems = loaded.problems
         if len(loaded):
             nbytes = sum(item.nbytes + BYTES_PER_IMAGE for item in loaded)
-            key = keep_upload(loaded, "images", nbytes, on_remove=partial(_forget_pictures, frozenset(loaded.ids)))
+            on_remove = partial(_forget_pictures, frozenset(loaded.ids))
+            key = keep_upload(loaded, "images", nbytes, on_remove=on_remove, before=session.upload)
     except FeatlibError as error:
         problems = (*problems, ImageProblem("upload", str(error)))
     session.taken[widget] = upload_id  # only now: after a click in between, it starts over
@@ -109,18 +113,20 @@ def _show_place(session: Session) -> None:
 def _show_uploads(session: Session) -> None:
     uploads = session.uploads
     if uploads is not None:
-        st.success(f"{len(uploads):,} of your own images are loaded{_labels(uploads)}: “Your images” in the sidebar.")
+        are = "is" if len(uploads) == 1 else "are"
+        st.success(f"{len(uploads):,} of your own images {are} loaded{_labels(uploads)}: “Your images” in the sidebar.")
         st.caption(
             "They stay in this server's memory for your visit and one hour, and what is computed from them for "
             "about an hour. Nothing of it is written to its disk. Whoever has the full link to a view of them can see "
-            "them, and forget them."
+            "them."
         )
         st.button(
             "Forget my images",
             icon=":material/delete:",
             on_click=_forget_images,
-            help="Deletes them from the server's memory now, for everybody who has a link to them. What was computed "
-            "from them, such as vectors, follows after about an hour.",
+            help="Deletes them, and those that they took the place of, from the server's memory now, for everybody who "
+            "has a link to them. What was computed from them, such as vectors, follows after about an hour. What "
+            "somebody else has brought, who is still here, stays.",
         )
     _list_problems(session.upload_problems)
 
@@ -143,7 +149,9 @@ def _forget_pictures(ids: frozenset[str]) -> None:
 @guarded
 def _forget_images() -> None:
     session = current_session()
-    forget_upload(session.upload)
+    if not forget_upload(session.upload):
+        stop_using("images")
+        session.notices.append("The images stay with the visitor who has brought them; you no longer see them.")
     drop_files()
     session.upload, session.upload_problems = "", ()
     choose("images", Session().images if session.images == UPLOADS else session.images)

@@ -192,8 +192,11 @@ def _forget_model() -> None:
         session.loaded.pop(session.own_key, None)
         stop_using("model")
     elif session.own is not None:
-        forget_model(session.own.fingerprint)
-        forget_upload(session.own_key)
+        fingerprint = session.own.fingerprint
+        if forget_upload(session.own_key):
+            forget_model(fingerprint)
+        else:
+            stop_using("model")
     drop_files()
     session.own_problem = ""
     choose("own_key", "")
