@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import ipaddress
 import json
 import os
+import re
 import runpy
 import socket
 import sys
@@ -17,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from urllib.parse import urlsplit
 
 import click
 
@@ -110,7 +113,9 @@ def _network_options(command: Command) -> Command:
     options = (
         click.option("--weights", default="imagenet", show_default=True, help="imagenet, random, or a weights file."),
         click.option("--no-top", is_flag=True, help="Without the classification layers (include_top=False)."),
-        click.option("--input-size", type=int, help="Height and width in pixels. [default: the model's own]"),
+        click.option(
+            "--input-size", type=click.IntRange(1), help="Height and width in pixels. [default: the model's own]"
+        ),
         click.option("--preprocessing", help="For a model file that does not tell: none, unit, tf, torch, caffe, …"),
         click.option("--class-names", type=click.Path(), help="For a model file: a text file with one name per line."),
         click.option("--trust-saved-model", is_flag=True, help="Load a SavedModel folder, which can run any code."),
@@ -127,6 +132,7 @@ def _network_options(command: Command) -> Command:
         trust_saved_model: bool,
         **arguments: Any,  # noqa: ANN401 - the command's own
     ) -> Any:  # noqa: ANN401 - click's own
+        _check_input_size(model, input_size)
         chosen = {
             "weights": None if weights == "random" else weights,
             "include_top": not no_top,
@@ -140,6 +146,15 @@ def _network_options(command: Command) -> Command:
     for option in reversed(options):
         with_network = option(with_network)
     return with_network  # type: ignore[return-value]
+
+
+def _check_input_size(model: str, input_size: int | None) -> None:
+    """Name the option if the size is wrong for a network by name: the library speaks of its own input_shape."""
+    from featlib.models import is_model_path
+    from featlib.models.applications import MAX_SIDE, MIN_SIDE
+
+    if input_size is not None and not is_model_path(model) and not MIN_SIDE <= input_size <= MAX_SIDE:
+        raise FeatlibError(f"--input-size must be from {MIN_SIDE} to {MAX_SIDE:,} pixels. Received: {input_size}.")
 
 
 @main.command()
@@ -295,7 +310,9 @@ def _resumable() -> Iterator[None]:
 @click.option("--pooling", type=LiteralChoice("featlib.features", "Pooling"), default="avg", show_default=True)
 @click.option("--label", help="The label column to predict. [default: the first]")
 @click.option("--path-column", help="The column of paths in a table.")
-@click.option("--cv", type=click.IntRange(2), default=5, show_default=True, help="Folds of the cross-validation.")
+@click.option(
+    "--cv", type=click.IntRange(2), default=5, show_default=True, help="Folds; no more than the smallest class has."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same folds.")
 @click.option(
     "--limit",
@@ -356,6 +373,8 @@ def probe(
     for name in result.skipped:
         click.echo(f"Skipped: the class '{name}', which has a single image", err=True)
     summary = f"{first.cv}-fold cross-validation over {first.n_used:,} images, label: {result.column}"
+    if first.cv < cv:
+        summary += f"; not {cv}-fold, as the smallest class has {first.cv} images"
     if len(used) < len(listed):
         summary += f"; a sample of {len(listed):,}, --limit 0 uses all"
     _finish(result.problems, len(result.images), *_columns(rows, {1, 2}), summary)
@@ -480,6 +499,7 @@ def app(folders: tuple[Path, ...], address: str, port: int, hosts: tuple[str, ..
     from featlib.images import FOLDERS_VARIABLE, open_folders
     from featlib.text import printable
 
+    hosts = tuple(_host_name(given) for given in hosts)
     everywhere = address in ("0.0.0.0", "::")
     if everywhere and not hosts:
         raise FeatlibError(
@@ -499,9 +519,26 @@ def app(folders: tuple[Path, ...], address: str, port: int, hosts: tuple[str, ..
     for folder in open_folders():
         click.echo(f"Open to all who can open the app: {folder.root}, as '{folder.name}'")
     sys.argv = ["streamlit", "run", script, "--server.address", address, "--server.port", str(port)]
+    sys.argv += ["--server.fileWatcherType", "none"]  # visitors are not told that a file of the app has changed
     for host in dict.fromkeys([*LOOPBACK, *([] if everywhere else [address]), *hosts]):
         sys.argv += ["--server.allowedHosts", host]  # a list with commas would be taken for one host
     runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
+
+
+def _host_name(given: str) -> str:
+    """Return the name or address in what may have been pasted from a browser, such as http://a.local:8501/layers."""
+    host = given.strip()
+    try:
+        if host.count(":") < 2 or "[" in host or "//" in host:  # else an IPv6 address without brackets
+            host = urlsplit(host if "//" in host else f"//{host}").hostname or ""
+        valid = bool(re.fullmatch(r"[\w.-]+", host)) or ipaddress.ip_address(host).version == 6
+    except ValueError:
+        valid = False
+    if not valid:
+        raise FeatlibError(
+            f"--host must be one name or address, such as teacher.local or 192.168.1.20. Received: {given!r}."
+        )
+    return host
 
 
 def _app_script() -> str:

@@ -189,6 +189,8 @@ def test_only_featlib_errors_come_out(tiny, tmp_path, monkeypatch, name):
         ("project", {"random_state": 2**40}, "random_state must be at most 4,294,967,295.*1099511627776"),
         ("project", {"method": "tsne", "perplexity": "5"}, "perplexity must be a number. Received: '5'"),
         ("project", {"method": "tsne", "perplexity": math.nan}, "perplexity must be a finite number. Received: nan"),
+        ("feature_maps", {"layer": 999}, "^layer must be a layer path, or several in a list. Received: 999"),
+        ("feature_maps", {"layer": []}, "^layer is empty"),
         ("find_neighbors", {"query": 1.5}, "query, a row of X, must be a whole number.*1.5"),
         ("linear_probe", {"C": math.nan}, "C must be a finite number. Received: nan"),
         ("plots.mosaic", {"columns": "x"}, "columns must be a whole number.*'x'"),

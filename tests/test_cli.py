@@ -301,9 +301,11 @@ def test_nothing_but_bad_images_writes_nothing(run, tmp_path):
     [
         (["layers", "ResNet"], r"No network named 'ResNet'.*'EfficientNetLite0'"),
         (["layers", "MobileNetV2", "--weights", "mine.h5"], "No weights file at 'mine.h5'"),
-        (["layers", "MobileNetV2", "--input-size", "8"], r"sides of 32 to 1024 pixels. Received: \(8, 8, 3\)"),
+        (["layers", "MobileNetV2", "--input-size", "8"], "--input-size must be from 32 to 1,024 pixels. Received: 8"),
+        (["extract", "samples:photos", "--input-size", "7", "-o", "v.npz"], "--input-size must be .* Received: 7"),
+        (["layers", "own.keras", "--input-size", "0"], "--input-size.*0 is not in the range x>=1"),
         (["extract", "samples:photo", "-o", "v.npz"], "No samples named 'photo'.*Did you mean 'photos'"),
-        (["extract", "nowhere", "-o", "v.npz"], "There is no file 'nowhere'"),
+        (["extract", "nowhere", "-o", "v.npz"], "There is no file or folder 'nowhere'"),
         (["extract", "samples:photos", "-o", "v.txt"], r"must end in .*\.npz or \.csv. Received: 'v.txt'"),
         (["extract", "samples:photos", "-o", "no/v.npz"], "The folder 'no' does not exist"),
         (["extract", "samples:photos", "--layer", "block4", "-o", "v.npz"], "Did you mean 'block4_add'"),
@@ -405,7 +407,9 @@ def test_probe_names_the_column_that_it_predicts_and_the_classes_that_it_skips(r
     result = run("probe", "set", "--layer", "stem_relu")
     assert result.exit_code == 0, result.output
     assert result.stderr == "Skipped: the class 'dragons', which has a single image\n"
-    assert result.stdout.splitlines()[-1] == "3-fold cross-validation over 6 images, label: folder"
+    assert result.stdout.splitlines()[-1] == (
+        "3-fold cross-validation over 6 images, label: folder; not 5-fold, as the smallest class has 3 images"
+    )
 
 
 def test_probe_uses_the_sample_that_the_app_uses(run, lite0):
@@ -578,7 +582,8 @@ def test_the_app_starts_from_a_clone_with_folders_for_this_machine_only(started,
     assert [name, *arguments[:6]] == [
         "streamlit", "run", str(ROOT / "app.py"), "--server.address", "localhost", "--server.port", "8501",
     ]  # fmt: skip
-    assert arguments[6:] == [
+    assert arguments[6:8] == ["--server.fileWatcherType", "none"]
+    assert arguments[8:] == [
         part for host in ("localhost", "127.0.0.1", "::1") for part in ("--server.allowedHosts", host)
     ]
     assert [path for path in data.split(os.pathsep) if path] == [str(tmp_path / "birds"), str(tmp_path / "b/birds")]
@@ -594,6 +599,27 @@ def test_the_app_for_a_class_names_its_hosts(started):
     assert arguments[-4:] == ["--server.allowedHosts", "a.local", "--server.allowedHosts", "10.0.0.7"]
     assert "0.0.0.0" in arguments
     assert "80" in arguments
+
+
+def test_a_pasted_address_names_its_host(started):
+    given = {
+        "http://teacher.local:8501/layers?layer=conv": "teacher.local",
+        "https://192.168.1.20/": "192.168.1.20",
+        "10.0.0.7:8501": "10.0.0.7",
+        "fe80::1": "fe80::1",
+        "http://[fe80::1]:8501": "fe80::1",
+    }
+    _, [(_, arguments, _)] = started("--address", "0.0.0.0", *(part for host in given for part in ("--host", host)))
+    allowed = [arguments[i + 1] for i, part in enumerate(arguments) if part == "--server.allowedHosts"]
+    assert allowed[3:] == list(dict.fromkeys(given.values()))
+
+
+@pytest.mark.parametrize("host", ["", "a.local,b.local", "http://", "http://[x", "two words", "*", "1:2:3"])
+def test_what_names_no_host_is_refused(started, host):
+    result, starts = started("--address", "0.0.0.0", "--host", host)
+    assert result.exit_code == 2
+    assert f"such as teacher.local or 192.168.1.20. Received: {host!r}" in " ".join(result.output.split())
+    assert not starts
 
 
 def test_without_a_clone_the_way_to_one_is_told(started, monkeypatch, tmp_path):

@@ -60,7 +60,7 @@ def feature_maps(
         ImageError: An image cannot be read.
         CancelledError: `on_progress` returned True.
     """
-    paths, options = as_layers(layer), EngineOptions(batch_size)
+    paths, options = as_layers(layer, name="layer"), EngineOptions(batch_size)
     engine = Engine(as_backbone(backbone), [Tap(path, None) for path in paths], options)
     found, arrays = engine.run(list_pending(images), on_progress=on_progress)
     raise_for_problems(found)

@@ -62,23 +62,24 @@ def tap_layers(
     return run
 
 
-def as_layers(layers: str | Sequence[str], *, distinct: bool = False) -> list[str]:
+def as_layers(layers: str | Sequence[str], *, distinct: bool = False, name: str = "layers") -> list[str]:
     """Return one layer path or several as a list.
 
     Args:
         layers: The path or paths.
         distinct: Whether none may come twice.
+        name: The argument's name.
 
     Raises:
         FeatlibError: It is neither, there are none, or one comes twice.
     """
-    paths = [layers] if isinstance(layers, str) else sequence("layers", layers, "a layer path, or several in a list")
+    paths = [layers] if isinstance(layers, str) else sequence(name, layers, "a layer path, or several in a list")
     for path in paths:
-        instance("layers", path, str, "a layer path, or several in a list")
+        instance(name, path, str, "a layer path, or several in a list")
     if not paths:
-        raise FeatlibError("layers is empty. Give at least one layer path, or None for the feature layer.")
+        raise FeatlibError(f"{name} is empty. Give at least one layer path.")
     if distinct and (twice := [path for i, path in enumerate(paths) if path in paths[:i]]):
-        raise FeatlibError(f"layers must be different from each other. Received twice: {shown(twice[0])}.")
+        raise FeatlibError(f"{name} must be different from each other. Received twice: {shown(twice[0])}.")
     return paths
 
 

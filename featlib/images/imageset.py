@@ -115,8 +115,10 @@ class ImageSet(Sequence[ImageItem]):
 
     def __getitem__(self, index: int | Index) -> ImageItem | ImageSet:
         if isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"There is no image {shown(index)}: '{self.name}' has {_count(len(self), 'image')}.")
             return self.items[index]
-        return ImageSet(self.name, tuple(self.items[i] for i in self._positions(index)))
+        return ImageSet(self.name, tuple(self[i] for i in self._positions(index)))
 
     def __repr__(self) -> str:
         parts = [repr(self.name), _count(len(self), "image")]

@@ -119,7 +119,7 @@ def why_no_file(path: Path, name: str) -> str:
         return f"'{name}' is not a regular file, so it cannot be read as an image."
     if str(path).startswith(("http:/", "https:/")):
         return f"'{name}' is a web address: download the image first and pass the file."
-    return f"There is no file '{name}': check the path."
+    return f"There is no file or folder '{name}': check the path."
 
 
 def is_file_like(source: object) -> bool:

@@ -290,13 +290,13 @@ def test_paths_that_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     for path, words in [
         (tmp_path, "is a folder"),
-        (tmp_path / "gone.png", "There is no file 'gone.png'"),
+        (tmp_path / "gone.png", "There is no file or folder 'gone.png'"),
         (tmp_path / "pipe.png", "'pipe.png' is not a regular file"),
         ("https://example.org/cat.jpg", "'cat.jpg' is a web address"),
-        ("a\x00b.png", "There is no file 'a\N{REPLACEMENT CHARACTER}b.png'"),
+        ("a\x00b.png", "There is no file or folder 'a\N{REPLACEMENT CHARACTER}b.png'"),
         ("x" * 5000 + ".png", "cannot be opened (file name too long)"),
         ("", "Received an empty path"),
-        ("~no_such_user/a.png", "There is no file 'a.png'"),
+        ("~no_such_user/a.png", "There is no file or folder 'a.png'"),
     ]:
         with pytest.raises(ImageError) as error:
             decode_image(path)

@@ -327,7 +327,7 @@ def test_one_bad_file_between_good_ones(tmp_path):
     found = load_images([good, tmp_path / "gone.png", b"", np.zeros((2, 2)), PNG, photo().convert("F")])
     assert found.names == ("good.png", "image 5")
     assert [problem.reason.split(":")[0] for problem in found.problems] == [
-        "There is no file 'gone.png'",
+        "There is no file or folder 'gone.png'",
         "'image 3' is empty (0 bytes)",
         "'image 4' has dtype float64, and an image array is uint8 0..255 (or uint16 0..65535, or bool)",
         "'image 6' has 32-bit values, which have no defined white level",
@@ -346,17 +346,17 @@ def test_nothing_usable_is_a_set_of_problems(tmp_path):
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("no/such/folder", "There is no file 'no/such/folder'"),
-        (Path("no.zip"), "There is no file 'no.zip'"),
+        ("no/such/folder", "There is no file or folder 'no/such/folder'"),
+        (Path("no.zip"), "There is no file or folder 'no.zip'"),
         ("no/such/*.png", "No file matches 'no/such/*.png'"),
         ("**oops.png", "'**oops.png' is not a valid file pattern|No file matches '**oops.png'"),
         ("https://example.org/a.png?size=9", "is a web address"),
         ("", "Received an empty path"),
         ([""], "Received an empty path"),
-        ("x" * 5000, "There is no file '…xxx"),
+        ("x" * 5000, "There is no file or folder '…xxx"),
         ("x" * 5000 + "*", "No file matches '…xxx"),
-        ("a\x00\x1b\n", "There is no file 'a" + 3 * "\N{REPLACEMENT CHARACTER}" + "'"),
-        ("~no_such_user/photos", "There is no file '~no_such_user/photos'"),
+        ("a\x00\x1b\n", "There is no file or folder 'a" + 3 * "\N{REPLACEMENT CHARACTER}" + "'"),
+        ("~no_such_user/photos", "There is no file or folder '~no_such_user/photos'"),
         (3, "Received int as images"),
         (None, "Received NoneType as images"),
         ({"a.png": PNG}, "Received a dict of images: pass a list"),
@@ -429,7 +429,7 @@ def test_a_file_deleted_after_loading(folder):
     (folder / "dogs/a.png").unlink()
     with pytest.raises(ImageError) as error:
         _ = found[3].pixels
-    assert str(error.value) == "There is no file 'dogs/a.png': check the path."
+    assert str(error.value) == "There is no file or folder 'dogs/a.png': check the path."
     assert found[4].pixels.shape[2] == 3
 
 

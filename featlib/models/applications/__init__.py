@@ -15,12 +15,14 @@ from featlib.models.applications.catalog import (
 from featlib.models.applications.facts import FAMILIES, SimplePreprocessing
 from featlib.models.applications.layer_names import is_automatic_name
 from featlib.models.applications.names import Option, parse_model_name
-from featlib.models.applications.zoo import build_network, choose_shape, randomize_weights
+from featlib.models.applications.zoo import MAX_SIDE, MIN_SIDE, build_network, choose_shape, randomize_weights
 
 __all__ = [
     "CLASSES",
     "DEFAULT_MODEL",
     "FAMILIES",
+    "MAX_SIDE",
+    "MIN_SIDE",
     "ModelChoice",
     "Option",
     "SimplePreprocessing",

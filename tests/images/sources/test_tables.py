@@ -120,7 +120,9 @@ def test_relative_paths_count_from_the_table_then_from_the_current_folder(pets, 
     found = load_images(pets / "list.txt")
     assert found[0].path == pets / "cats/img1.png"
     assert found[1].path == here / "mine.png"
-    assert [problem.reason for problem in found.problems] == ["There is no file 'nowhere.png': check the path."]
+    assert [problem.reason for problem in found.problems] == [
+        "There is no file or folder 'nowhere.png': check the path."
+    ]
 
 
 def test_rows_that_name_no_image_are_problems_and_the_rest_goes_on(pets):
