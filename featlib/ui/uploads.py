@@ -1,8 +1,8 @@
 """What visitors have brought: images, models and vectors in the server's memory, each under a random key.
 
 The key stands in the visitor's address, so a reload or a second tab finds everything again, and whoever has the whole
-link sees it too, and can have it forgotten. What is under a key never changes: each upload gets a new one. A key is
-never written to a program, a download or a log.
+link sees it too, and can have it forgotten once the visit that brought it has ended. What is under a key never changes:
+each upload gets a new one. A key is never written to a program, a download or a log.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def test_what_is_in_use_stays_and_the_end_of_the_last_visit_starts_its_hour(visi
         [(name, png)] = pictures(1)
         file = {"name": name, "mimeType": "image/png", "buffer": png}
         visitor.page.locator('input[type="file"]').first.set_input_files([file])
-        visitor.see("1 of your own images are loaded")
+        visitor.see("1 of your own images is loaded")
         visitor.settle()
         link = visitor.page.url
         time.sleep(6)

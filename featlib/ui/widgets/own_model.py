@@ -180,8 +180,8 @@ def _show_settings(session: Session, own: Backbone) -> None:
         on_click=_forget_model,
         help="Its file stays in the open folder, and others go on with it."
         if in_folder
-        else "It stays in this server's memory for your visit and one hour; whoever has the link can use it, and "
-        "forget it. This deletes it now, for everybody.",
+        else "It stays in this server's memory for your visit and one hour; whoever has the link can use it. This "
+        "deletes it now, for everybody, unless somebody else has brought it, who is still here.",
     )
 
 
