@@ -84,7 +84,7 @@ def color_limits(low: np.ndarray | float, high: np.ndarray | float, colormap: Co
     if colormap != DIVERGING:
         return low, high
     most = np.maximum(np.abs(low), np.abs(high))
-    most = np.where(most > 0, most, 1)  # of zeros only: the color of zero, not the first one
+    most = np.where(most > 0, most, 1)[()]  # of zeros only: the color of zero, not the first one; [()]: no 0-d arrays
     return -most, most
 
 

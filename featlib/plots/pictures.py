@@ -53,7 +53,7 @@ def channel_image(
     low, high = color_limits(*value_range(map2d), colormap)
     height, width = tile_shape(map2d.shape, size)
     values = enlarge(shrink(map2d, height, width), height, width)
-    return colorize(values, float(low) if vmin is None else vmin, float(high) if vmax is None else vmax, colormap)
+    return colorize(values, low if vmin is None else vmin, high if vmax is None else vmax, colormap)
 
 
 def overlay(

@@ -5,7 +5,7 @@ import plotly.colors
 import pytest
 
 from featlib.errors import FeatlibError
-from featlib.plots import color_limits, color_table, colorize, fitting_colormap
+from featlib.plots import color_bar, color_limits, color_table, colorize, fitting_colormap
 from featlib.plots.colors import CATEGORY_COLORS, DIVERGING, MISSING_COLOR, TEXT_COLOR
 
 
@@ -84,6 +84,12 @@ def test_constant_and_empty_values_do_not_divide_by_zero(values):
         image = colorize(values)
     assert image.shape == (*values.shape, 3)
     assert len(np.unique(image.reshape(-1, 3), axis=0)) <= 1
+
+
+def test_the_limits_of_numbers_are_numbers():
+    low, high = color_limits(-1, 2, "RdBu_r")
+    assert (low, high) == (-2, 2)
+    np.testing.assert_array_equal(color_bar(low, high), color_bar(-2, 2))
 
 
 def test_an_unknown_color_map_says_what_there_is():
