@@ -34,7 +34,7 @@ CONTENT = """() => {
   const main = document.querySelector('[data-testid="stMain"]');
   const seen = (element) => {
     const box = element.getBoundingClientRect();
-    return box.width > 0 && box.top < window.innerHeight;
+    return box.width > 0 && box.top + box.height / 2 < window.innerHeight;  // an edge is seen or not by a pixel
   };
   const texts = (selector) => [...main.querySelectorAll(selector)].filter(seen).map((e) => e.innerText.trim());
   const sizes = (selector) => [...main.querySelectorAll(selector)].filter(seen).map((e) => {

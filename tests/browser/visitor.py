@@ -37,12 +37,15 @@ MISSED = """() => {
   return found;
 }"""
 
+TIMEOUT = 60_000  # ms; a slow machine is no fault
+
 
 class Visitor:
     """A user with a browser, who opens a page, waits until it is complete, and looks for errors."""
 
     def __init__(self, browser, scheme: str = "light") -> None:
         context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
+        context.set_default_timeout(TIMEOUT)
         self.page = context.new_page()
         self.requests: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -57,7 +60,7 @@ class Visitor:
         """Wait until the script has finished, nothing is being computed, and every element is drawn."""
         running = '[data-testid="stApp"][data-test-script-state="running"], [data-testid="stSpinner"]'
         running += ', [data-testid="stSkeleton"], [data-testid="stAppSkeleton"]'  # an element's script is on its way
-        self.page.wait_for_selector('[data-testid="stApp"]', timeout=60_000)
+        self.page.wait_for_selector('[data-testid="stApp"]')
         quiet = 0
         for _ in range(1200):
             quiet = 0 if self.page.locator(running).count() else quiet + 1
@@ -69,7 +72,7 @@ class Visitor:
     def see(self, text: str):
         """Wait for the element that shows the text."""
         found = self.page.get_by_text(text).first
-        found.wait_for(timeout=30_000)
+        found.wait_for()
         return found
 
     def assert_no_exception(self) -> None:
