@@ -13,7 +13,7 @@ from featlib.models import Backbone, LayerInfo, find_layer, list_models
 from featlib.ui.frame import link_to
 from featlib.ui.session import Session, choose, guarded, set_widget_value, widget_value
 from featlib.ui.text import code, plain
-from featlib.ui.widgets import format_shape, resolve_layer, scroll_table
+from featlib.ui.widgets import format_shape, resolve_layer
 
 KINDS = {"maps": "feature maps", "vector": "vector", "probabilities": "class probabilities", "other": "other"}
 ALL, SUGGESTED, UNAVAILABLE = "all", "suggested", "unavailable"
@@ -30,6 +30,30 @@ COLUMN_CONFIG = {
     "Parameters": st.column_config.NumberColumn(format="localized"),
     "Memory": st.column_config.NumberColumn(format="bytes", help="Of the output for one image, as float32."),
 }
+ROW_HEIGHT = 35  # pixels, of a row and of the header
+
+# A table cannot scroll to a row itself. It may come after this part of the page, and not yet be as high as its rows.
+SCROLL_JS = """
+export default function({ data, parentElement }) {
+  const place = parentElement.host ?? parentElement;
+  if (place.dataset.row === String(data.row)) return;
+  const top = data.row * data.height;
+  const started = Date.now();
+  const timer = setInterval(() => {
+    const table = document.querySelector(`[data-testid="stDataFrame"] .dvn-scroller`);
+    if (Date.now() - started > 10000) clearInterval(timer);
+    if (!table || table.scrollHeight <= table.clientHeight) return;
+    const room = window.innerHeight - table.getBoundingClientRect().top;  // the window may end before the table
+    const rows = Math.min(table.clientHeight, Math.max(room, 4 * data.height)) - data.height;  // without the header
+    if (top < table.scrollTop || top + data.height > table.scrollTop + rows) table.scrollTop = top - rows / 2;
+    place.dataset.row = String(data.row);
+    clearInterval(timer);
+  }, 100);
+  return () => clearInterval(timer);
+}
+"""
+
+_scroll = st.components.v2.component("featlib_scroll", js=SCROLL_JS)
 
 
 def model_facts(backbone: Backbone) -> None:
@@ -112,12 +136,22 @@ def layer_table(session: Session, backbone: Backbone, selected: LayerInfo | None
         alt=f"{len(infos)} layers with class, output shape, receptive field, parameters and memory per image.",
     )
     if rows:
-        scroll_table(rows[0], key)
+        _scroll_table(rows[0], key)
     if selected:
         with st.container(horizontal=True):
             link_to("Feature maps", "Its feature maps")
             link_to("Vectors", "Its vectors")
             link_to("Projection", "A projection of its vectors")
+
+
+def _scroll_table(row: int, key: str) -> None:
+    """Scroll the page's table so that a row is seen, once for each `key` and row.
+
+    Args:
+        row: The row's position, from 0.
+        key: Tells the table, with its filters, from others.
+    """
+    _scroll(key=f"scroll {key}", data={"row": row, "height": ROW_HEIGHT}, height=1)
 
 
 def show_top(session: Session, backbone: Backbone) -> None:

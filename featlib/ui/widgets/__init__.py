@@ -41,7 +41,6 @@ from featlib.ui.widgets.scatter import (
     show_scatter,
     tsne_note,
 )
-from featlib.ui.widgets.scroll import scroll_table
 
 __all__ = [
     "MIN_POINTS",
@@ -80,7 +79,6 @@ __all__ = [
     "resolve_layer",
     "sample_column",
     "save_picture",
-    "scroll_table",
     "short_name",
     "show_channel",
     "show_chart",
